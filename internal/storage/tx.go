@@ -1,0 +1,252 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+)
+
+// Tx collects what one request reads and writes, and leaves as one Batch: the
+// versions of everything it read become the batch's checks (optimistic
+// concurrency control; Kung and Robinson, 1981). It reads its own writes.
+// Keys and List are not checked: a key that appears meanwhile is no conflict.
+// A Tx belongs to one goroutine.
+type Tx struct {
+	store  Store
+	reads  map[string]uint64
+	writes map[string]Write
+}
+
+// Begin starts a transaction over store.
+func Begin(store Store) *Tx {
+	return &Tx{store: store, reads: map[string]uint64{}, writes: map[string]Write{}}
+}
+
+// Get returns the transaction's own pending value (Version 0 for a pending
+// delete, the highest version for a pending write) or the store's entry, whose
+// version it remembers.
+func (tx *Tx) Get(ctx context.Context, key string) (Entry, error) {
+	if w, ok := tx.writes[key]; ok {
+		if w.Delete {
+			return Entry{}, nil
+		}
+		return Entry{Value: w.Value, Version: ^uint64(0)}, nil
+	}
+	e, err := tx.store.Get(ctx, key)
+	if err != nil {
+		return Entry{}, err
+	}
+	return e, tx.Expect(key, e.Version)
+}
+
+// Expect adds the condition that key is at version when the transaction
+// commits; caches call it for what they answered without Get.
+func (tx *Tx) Expect(key string, version uint64) error {
+	if seen, ok := tx.reads[key]; ok && seen != version {
+		return fmt.Errorf("%w: key read twice", ErrConflict)
+	}
+	tx.reads[key] = version
+	return nil
+}
+
+// Version is Get without the value.
+func (tx *Tx) Version(ctx context.Context, key string) (uint64, error) {
+	if _, ok := tx.writes[key]; ok {
+		e, err := tx.Get(ctx, key)
+		return e.Version, err
+	}
+	v, err := tx.store.Version(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	return v, tx.Expect(key, v)
+}
+
+// Put writes value at key when the transaction commits. The transaction keeps
+// value; the caller must not change it afterwards.
+func (tx *Tx) Put(key string, value []byte) { tx.writes[key] = Write{Key: key, Value: value} }
+
+// Delete removes key when the transaction commits.
+func (tx *Tx) Delete(key string) { tx.writes[key] = Write{Key: key, Delete: true} }
+
+// Keys yields the store's keys as the transaction would leave them.
+func (tx *Tx) Keys(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		var own []string
+		for k, w := range tx.writes {
+			if !w.Delete && strings.HasPrefix(k, prefix) && k > after {
+				own = append(own, k)
+			}
+		}
+		slices.Sort(own)
+		for k, err := range tx.store.Keys(ctx, prefix, after) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for len(own) > 0 && own[0] < k {
+				if !yield(own[0], nil) {
+					return
+				}
+				own = own[1:]
+			}
+			if _, pending := tx.writes[k]; pending {
+				continue // deleted, or among own
+			}
+			if !yield(k, nil) {
+				return
+			}
+		}
+		for _, k := range own {
+			if !yield(k, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Dirty says whether Commit would write anything.
+func (tx *Tx) Dirty() bool { return len(tx.writes) > 0 }
+
+// Commit applies the writes if everything read is still as it was, and
+// otherwise returns ErrConflict. With nothing to write it does nothing. A Tx is
+// not used again after Commit.
+func (tx *Tx) Commit(ctx context.Context) error {
+	if !tx.Dirty() {
+		return nil
+	}
+	var b Batch
+	for k, v := range tx.reads {
+		b.Checks = append(b.Checks, Check{k, v})
+	}
+	for _, w := range tx.writes {
+		b.Writes = append(b.Writes, w)
+	}
+	slices.SortFunc(b.Checks, func(x, y Check) int { return strings.Compare(x.Key, y.Key) })
+	slices.SortFunc(b.Writes, func(x, y Write) int { return strings.Compare(x.Key, y.Key) })
+	if n := b.Size(); n > MaxBatch {
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTooLarge, n, MaxBatch)
+	}
+	return tx.store.Apply(ctx, b)
+}
+
+// View returns the part of the transaction below prefix.
+func (tx *Tx) View(prefix string) View { return View{tx, prefix} }
+
+// View is a slice of a transaction: every key it sees is relative to its
+// prefix, and nothing outside is reachable.
+type View struct {
+	tx     *Tx
+	prefix string
+}
+
+// Get is Tx.Get below the view's prefix.
+func (v View) Get(ctx context.Context, key string) (Entry, error) {
+	return v.tx.Get(ctx, v.prefix+key)
+}
+
+// Version is Tx.Version below the view's prefix.
+func (v View) Version(ctx context.Context, key string) (uint64, error) {
+	return v.tx.Version(ctx, v.prefix+key)
+}
+
+// Expect is Tx.Expect below the view's prefix.
+func (v View) Expect(key string, version uint64) error { return v.tx.Expect(v.prefix+key, version) }
+
+// Put is Tx.Put below the view's prefix.
+func (v View) Put(key string, value []byte) { v.tx.Put(v.prefix+key, value) }
+
+// Delete is Tx.Delete below the view's prefix.
+func (v View) Delete(key string) { v.tx.Delete(v.prefix + key) }
+
+// View returns the part of this view below prefix.
+func (v View) View(prefix string) View { return View{v.tx, v.prefix + prefix} }
+
+// Keys is Tx.Keys below the view's prefix; keys come without it.
+func (v View) Keys(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if after != "" {
+			after = v.prefix + after
+		}
+		for k, err := range v.tx.Keys(ctx, v.prefix+prefix, after) {
+			if !yield(strings.TrimPrefix(k, v.prefix), err) {
+				return
+			}
+		}
+	}
+}
+
+// List returns the children of the folder prefix ("" or ending in a slash) as
+// Vault's LIST does: names, and sub-folders once each with a trailing slash, in
+// order, greater than after, at most limit (no limit if under 1). Its cost
+// grows with what it returns, not with what the sub-folders hold.
+func (v View) List(ctx context.Context, prefix, after string, limit int) ([]string, error) {
+	names := []string{}
+	seek := ""
+	if after != "" {
+		seek = prefix + skipFolder(after)
+	}
+	for {
+		var folder string
+		for k, err := range v.Keys(ctx, prefix, seek) {
+			if err != nil {
+				return nil, err
+			}
+			name := strings.TrimPrefix(k, prefix)
+			if i := strings.IndexByte(name, '/'); i >= 0 {
+				name = name[:i+1]
+				folder = name
+			}
+			names = append(names, name)
+			if limit > 0 && len(names) == limit {
+				return names, nil
+			}
+			if folder != "" {
+				break
+			}
+		}
+		if folder == "" {
+			return names, nil
+		}
+		seek = prefix + skipFolder(folder)
+	}
+}
+
+// skipFolder turns "a/" into what is greater than every key within it (no UTF-8
+// text holds the byte 0xff).
+func skipFolder(name string) string {
+	if strings.HasSuffix(name, "/") {
+		return name + "\xff"
+	}
+	return name
+}
+
+// Reader is what GetJSON reads from: a Tx or a View.
+type Reader interface {
+	Get(ctx context.Context, key string) (Entry, error)
+}
+
+// GetJSON decodes the value at key into out and says whether the key exists.
+func GetJSON(ctx context.Context, r Reader, key string, out any) (bool, error) {
+	e, err := r.Get(ctx, key)
+	if err != nil || !e.Exists() {
+		return false, err
+	}
+	if err := json.Unmarshal(e.Value, out); err != nil {
+		return false, fmt.Errorf("storage: decode %s: %w", key, err)
+	}
+	return true, nil
+}
+
+// PutJSON writes in, encoded, at key.
+func PutJSON(w interface{ Put(string, []byte) }, key string, in any) error {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("storage: encode %s: %w", key, err)
+	}
+	w.Put(key, b)
+	return nil
+}
