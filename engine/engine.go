@@ -1,0 +1,159 @@
+// Package engine owns the contract of whatever can be mounted: secrets engines
+// and auth methods alike. An engine lists its routes; from them come
+// authorization, path help, OpenAPI and the generic CLI. It works on its own
+// slice of storage inside the request's transaction and never sees a token, a
+// lease or another mount: what should be leased or granted, it returns.
+package engine
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"strongroom/internal/storage"
+)
+
+// Engine is one mounted secrets engine or auth method. It is made anew
+// whenever its mount changes and at every unseal; it keeps nothing that storage
+// does not have, but for caches that compare Entry.Version.
+type Engine interface{ Routes() []Route }
+
+// Factory makes the engine of a mount. It does no I/O.
+type Factory func(env Env) (Engine, error)
+
+// Env is what an engine has for its whole life.
+type Env struct {
+	Mount  Mount
+	Logger hclog.Logger // never give it a secret
+}
+
+// Mount says where and how an engine is mounted.
+type Mount struct {
+	Path        string // "secret/"; an auth method's is below auth/: "auth/kubernetes/"
+	Type        string // "kv", "kubernetes"
+	Accessor    string // "kv_1a2b3c4d"
+	UUID        string
+	Options     map[string]string // as given when it was enabled or tuned: {"version": "2"}
+	DefaultTTL  time.Duration     // effective: the mount's own or the server's
+	MaxTTL      time.Duration     // effective
+	Description string
+}
+
+// Operation is what a request asks of a path; policies grant by it.
+type Operation string
+
+// The operations, in the words of Vault's capabilities.
+const (
+	Create Operation = "create"
+	Read   Operation = "read"
+	Update Operation = "update"
+	Delete Operation = "delete"
+	List   Operation = "list"
+	Patch  Operation = "patch"
+)
+
+// Handler serves one operation of one route. It may run more than once for one
+// request: its writes go to req.Storage and count only if the commit succeeds,
+// so it must have no other effect unless its Route says External.
+type Handler func(ctx context.Context, req *Request) (*Response, error)
+
+// Route is a set of paths that an engine serves.
+type Route struct {
+	// Path is relative to the mount: literal segments, "{name}" for exactly one
+	// segment, and as the last "{name...}" for the rest, at least one byte.
+	// A more literal route wins. A LIST asks with or without a trailing slash;
+	// the pattern has none, and for List handlers "{name...}" may be empty.
+	Path   string
+	Help   string  // one line: what the path is for
+	Fields []Field // the parameters, path ones included; others are warned of
+	Public bool    // served without a token, such as a login
+	Sudo   bool    // the caller's policy must grant sudo besides
+	// External: the handler acts outside storage and is never run twice.
+	External bool
+	// Exists tells create from update for Write, where policies differ; nil means update.
+	Exists func(ctx context.Context, req *Request) (bool, error)
+
+	Read, Write, Delete, List, Patch Handler // nil: 405 unsupported operation
+}
+
+// Request is one operation on one path of one mount.
+type Request struct {
+	Operation Operation
+	Path      string // relative to the mount, without a leading slash
+	Mount     Mount
+	Namespace string       // id of the namespace, "root" for now
+	Storage   storage.View // the mount's own slice of the transaction
+	Caller    Caller
+	Remote    netip.AddrPort
+	Header    http.Header // for the few engines that need one; never logged
+	Data      Data        // path parameters, then body and query, by the route's Fields
+	// Body is the request's JSON object as it came, or nil.
+	Body []byte
+}
+
+// Caller is who asks, as far as an engine may know.
+type Caller struct {
+	DisplayName string
+	EntityID    string
+	Metadata    map[string]string
+}
+
+// Response is what a handler answers; nil stands for 204 No Content.
+type Response struct {
+	// Data becomes the "data" object; a json.RawMessage is sent as it stands.
+	Data     any
+	Warnings []string
+	// Missing sends Data with 404, as KV v2 does for a deleted version.
+	Missing bool
+	// Lease asks that the answer be leased; Grant, that a token be issued.
+	Lease *Lease
+	Grant *Grant
+	// Raw replaces the whole JSON envelope.
+	Raw *Raw
+	// TopLevel repeats the fields of Data beside it, as many sys/ paths do.
+	TopLevel bool
+}
+
+// Raw is a body sent as it is.
+type Raw struct {
+	Status      int
+	ContentType string
+	Body        []byte
+}
+
+// Lease is the life of a returned secret. TTL 0 with Renewable false only
+// informs (lease_duration) and stores nothing.
+type Lease struct {
+	TTL       time.Duration
+	MaxTTL    time.Duration
+	Renewable bool
+	// Revoke is handed back to the engine's Revoker when the lease ends; empty
+	// for a lease that only informs.
+	Revoke []byte
+}
+
+// Grant is a login's outcome: the token to issue. The token package bounds the
+// times by the mount's and the server's.
+type Grant struct {
+	Policies        []string
+	NoDefaultPolicy bool
+	DisplayName     string            // the mount's name is put before it
+	Metadata        map[string]string // shown with the token and in audit
+	Alias           string            // the name of the caller in this method
+	TTL             time.Duration     // 0: the mount's default
+	MaxTTL          time.Duration     // 0: the mount's maximum
+	ExplicitMaxTTL  time.Duration     // 0: none
+	Period          time.Duration     // 0: not periodic
+	NumUses         int               // 0: no limit
+	BoundCIDRs      []string
+	Type            string // "", "default", "service" or "batch"
+	Role            string // for auth/token and audit
+}
+
+// Revoker is implemented by an engine whose leases have an effect outside.
+type Revoker interface {
+	Revoke(ctx context.Context, req *Request, revoke []byte) error
+}
