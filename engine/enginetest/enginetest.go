@@ -105,4 +105,3 @@ func JSON(tb testing.TB, resp *engine.Response) string {
 	}
 	return string(b)
 }
-
