@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// pending is the version of a write that has not been committed.
+const pending = ^uint64(0)
+
 // Tx collects what one request reads and writes, and leaves as one Batch: the
 // versions of everything it read become the batch's checks (optimistic
 // concurrency control; Kung and Robinson, 1981). It reads its own writes.
@@ -33,7 +36,7 @@ func (tx *Tx) Get(ctx context.Context, key string) (Entry, error) {
 		if w.Delete {
 			return Entry{}, nil
 		}
-		return Entry{Value: w.Value, Version: ^uint64(0)}, nil
+		return Entry{Value: w.Value, Version: pending}, nil
 	}
 	e, err := tx.store.Get(ctx, key)
 	if err != nil {

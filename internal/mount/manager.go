@@ -1,0 +1,183 @@
+package mount
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"strongroom/engine"
+	"strongroom/internal/storage"
+)
+
+// Type is one kind of engine that can be mounted.
+type Type struct {
+	Factory engine.Factory
+	Auth    bool // an auth method, mounted below auth/
+	System  bool // part of the server: sees the whole namespace's slice and is never enabled by hand
+}
+
+// Manager turns stored mount tables into routings. Safe for concurrent use.
+type Manager struct {
+	types  map[string]Type
+	ttl    Limits
+	logger hclog.Logger
+	cache  *storage.Cache[*Routing]
+
+	mu   sync.Mutex
+	live map[string]*Mounted // by UUID: engines outlive changes of other mounts
+}
+
+// Limits are the server's lease times, for mounts without their own.
+type Limits struct{ Default, Max time.Duration }
+
+// NewManager makes a manager of the engine types given by name.
+func NewManager(types map[string]Type, ttl Limits, logger hclog.Logger) *Manager {
+	return &Manager{types: types, ttl: ttl, logger: logger, cache: storage.NewCache[*Routing](64), live: map[string]*Mounted{}}
+}
+
+// Limits are the server's lease times.
+func (m *Manager) Limits() Limits { return m.ttl }
+
+// Type returns the engine type of that name.
+func (m *Manager) Type(name string) (Type, bool) {
+	t, ok := m.types[name]
+	return t, ok
+}
+
+// Types yields the names of all types.
+func (m *Manager) Types() map[string]Type { return maps.Clone(m.types) }
+
+// Mounted is a mount with the engine that serves it.
+type Mounted struct {
+	Entry  Entry
+	Mount  engine.Mount
+	Engine engine.Engine
+	Router *engine.Router
+	Prefix string // of its slice of storage
+}
+
+// Routing finds mounts. It is never changed.
+type Routing struct {
+	byPath map[string]*Mounted
+	byUUID map[string]*Mounted
+}
+
+// Routing returns the routing of namespace ns as tx sees it.
+func (m *Manager) Routing(ctx context.Context, tx *storage.Tx, ns string) (*Routing, error) {
+	key := tableKey(ns)
+	r, _, err := m.cache.Get(ctx, tx, key, key, func(b []byte) (*Routing, error) { return m.build(ns, b) })
+	if err == nil && r == nil {
+		err = fmt.Errorf("mount: namespace %s has no mount table", ns)
+	}
+	return r, err
+}
+
+func (m *Manager) build(ns string, b []byte) (*Routing, error) {
+	t, err := decodeTable(b)
+	if err != nil {
+		return nil, err
+	}
+	r := &Routing{byPath: map[string]*Mounted{}, byUUID: map[string]*Mounted{}}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range t.Entries {
+		mounted, err := m.engine(ns, e)
+		if err != nil {
+			return nil, fmt.Errorf("mount %s: %w", e.Path, err)
+		}
+		r.byPath[e.Path], r.byUUID[e.UUID] = mounted, mounted
+	}
+	maps.DeleteFunc(m.live, func(uuid string, _ *Mounted) bool { return r.byUUID[uuid] == nil })
+	return r, nil
+}
+
+// engine returns the live engine of e if nothing about the mount has changed.
+func (m *Manager) engine(ns string, e Entry) (*Mounted, error) {
+	want := m.describe(e)
+	if have, ok := m.live[e.UUID]; ok && same(have.Mount, want) {
+		kept := *have
+		kept.Entry = e
+		m.live[e.UUID] = &kept
+		return &kept, nil
+	}
+	t, ok := m.types[e.Type]
+	if !ok {
+		return nil, fmt.Errorf("this server has no engine of type %q", e.Type)
+	}
+	eng, err := t.Factory(engine.Env{Mount: want, Logger: m.logger.Named(e.Type)})
+	if err != nil {
+		return nil, err
+	}
+	router, err := engine.NewRouter(eng.Routes())
+	if err != nil {
+		return nil, err
+	}
+	prefix := DataPrefix(e.UUID)
+	if t.System {
+		prefix = "ns/" + ns + "/"
+	}
+	mounted := &Mounted{Entry: e, Mount: want, Engine: eng, Router: router, Prefix: prefix}
+	m.live[e.UUID] = mounted
+	return mounted, nil
+}
+
+func same(a, b engine.Mount) bool {
+	opts := maps.Equal(a.Options, b.Options)
+	a.Options, b.Options = nil, nil
+	return opts && a.Path == b.Path && a.Type == b.Type && a.Accessor == b.Accessor && a.UUID == b.UUID &&
+		a.DefaultTTL == b.DefaultTTL && a.MaxTTL == b.MaxTTL && a.Description == b.Description
+}
+
+func (m *Manager) describe(e Entry) engine.Mount {
+	d := engine.Mount{Path: e.Path, Type: e.Type, Accessor: e.Accessor, UUID: e.UUID, Options: e.Options,
+		Description: e.Description, DefaultTTL: seconds(e.Config.DefaultLeaseTTL), MaxTTL: seconds(e.Config.MaxLeaseTTL)}
+	if d.MaxTTL == 0 {
+		d.MaxTTL = m.ttl.Max
+	}
+	if d.DefaultTTL == 0 {
+		d.DefaultTTL = m.ttl.Default
+	}
+	d.DefaultTTL = min(d.DefaultTTL, d.MaxTTL)
+	return d
+}
+
+// Check makes an engine of e and drops it: whether this entry could be mounted.
+func (m *Manager) Check(e Entry) error {
+	t, ok := m.types[e.Type]
+	if !ok || t.System {
+		return engine.Invalidf("plugin not found in the catalog: %s", e.Type)
+	}
+	if _, err := t.Factory(engine.Env{Mount: m.describe(e), Logger: m.logger}); err != nil {
+		return engine.Invalidf("%v", err)
+	}
+	return nil
+}
+
+// Find returns the mount that path falls in and the rest of the path. The
+// path of a mount may be given without its trailing slash.
+func (r *Routing) Find(path string) (*Mounted, string, bool) {
+	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
+		prefix := path[:end]
+		if end < len(path) { // path[end] is a slash
+			prefix = path[:end+1]
+		}
+		if m, ok := r.byPath[prefix]; ok {
+			return m, path[len(prefix):], true
+		}
+	}
+	if m, ok := r.byPath[path+"/"]; ok {
+		return m, "", true
+	}
+	return nil, "", false
+}
+
+// Has says whether a mount with this UUID exists.
+func (r *Routing) Has(uuid string) bool { return r.byUUID[uuid] != nil }
+
+// All returns the mounts by path.
+func (r *Routing) All() map[string]*Mounted { return r.byPath }

@@ -1,0 +1,195 @@
+// Package mount owns the mount table of a namespace: what is mounted where, the
+// engines that serve it, and the way from a request's path to an engine's
+// route. It never authorizes and never runs a handler.
+package mount
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"strongroom/engine"
+	"strongroom/internal/storage"
+)
+
+// Table is the stored mount table of one namespace.
+type Table struct {
+	Entries []Entry `json:"entries"`
+}
+
+// Entry is one mount as stored.
+type Entry struct {
+	Path        string            `json:"path"` // with a trailing slash; auth methods begin with "auth/"
+	Type        string            `json:"type"`
+	Description string            `json:"description,omitempty"`
+	Accessor    string            `json:"accessor"`
+	UUID        string            `json:"uuid"`
+	Options     map[string]string `json:"options,omitempty"`
+	Local       bool              `json:"local,omitempty"`
+	SealWrap    bool              `json:"seal_wrap,omitempty"`
+	Config      Config            `json:"config"`
+}
+
+// Config is what tuning changes. Durations are in seconds; 0 means the
+// server's own.
+type Config struct {
+	DefaultLeaseTTL           int64    `json:"default_lease_ttl"`
+	MaxLeaseTTL               int64    `json:"max_lease_ttl"`
+	ForceNoCache              bool     `json:"force_no_cache"`
+	ListingVisibility         string   `json:"listing_visibility,omitempty"` // "", "hidden" or "unauth"
+	TokenType                 string   `json:"token_type,omitempty"`
+	AuditNonHMACRequestKeys   []string `json:"audit_non_hmac_request_keys,omitempty"`
+	AuditNonHMACResponseKeys  []string `json:"audit_non_hmac_response_keys,omitempty"`
+	PassthroughRequestHeaders []string `json:"passthrough_request_headers,omitempty"`
+	AllowedResponseHeaders    []string `json:"allowed_response_headers,omitempty"`
+}
+
+// Auth says whether the entry is an auth method.
+func (e Entry) Auth() bool { return strings.HasPrefix(e.Path, "auth/") }
+
+// Fixed says whether the entry belongs to the server itself and stays.
+func (e Entry) Fixed() bool { return e.Path == "sys/" || e.Path == "auth/token/" }
+
+// NewEntry makes an entry with an accessor and UUID of its own.
+func NewEntry(path, kind, description string, options map[string]string) Entry {
+	var b [4]byte
+	rand.Read(b[:])
+	return Entry{Path: path, Type: kind, Description: description, Options: options,
+		Accessor: kind + "_" + hex.EncodeToString(b[:]), UUID: uuid.NewString()}
+}
+
+// System is the table that a new namespace starts with.
+func System() Table {
+	return Table{Entries: []Entry{
+		NewEntry("auth/token/", "token", "token based credentials", nil),
+		NewEntry("sys/", "system", "system endpoints used for control, policy and debugging", nil),
+	}}
+}
+
+func tableKey(ns string) string { return "ns/" + ns + "/mounts" }
+
+// Save stores t as the table of namespace ns.
+func (t Table) Save(tx *storage.Tx, ns string) error { return storage.PutJSON(tx, tableKey(ns), t) }
+
+// Load reads the table of ns; the caller may change it.
+func Load(ctx context.Context, tx *storage.Tx, ns string) (Table, error) {
+	var t Table
+	_, err := storage.GetJSON(ctx, tx, tableKey(ns), &t)
+	return t, err
+}
+
+// Find returns the entry at exactly path.
+func (t *Table) Find(path string) (*Entry, bool) {
+	i := slices.IndexFunc(t.Entries, func(e Entry) bool { return e.Path == path })
+	if i < 0 {
+		return nil, false
+	}
+	return &t.Entries[i], true
+}
+
+// CleanPath brings the path of a mount to its stored form, or says why it
+// cannot be one.
+func CleanPath(path string) (string, error) {
+	clean := strings.Trim(path, "/") + "/"
+	if clean == "/" {
+		return "", engine.Invalidf("the mount path is empty: name one, such as secret/")
+	}
+	for seg := range strings.SplitSeq(strings.TrimSuffix(clean, "/"), "/") {
+		if seg == "" || seg == "." || seg == ".." || strings.ContainsAny(seg, "*+") || strings.ContainsFunc(seg, unprintable) {
+			return "", engine.Invalidf("invalid mount path %q: each segment must be printable text without '*' and '+'", path)
+		}
+	}
+	return clean, nil
+}
+
+func unprintable(r rune) bool { return r < ' ' || r == 0x7f || r == '\ufffd' }
+
+// Add puts e into the table, or says which mount is in its way.
+func (t *Table) Add(e Entry) error {
+	if !e.Auth() && (e.Path == "auth/" || strings.HasPrefix(e.Path, "sys/")) {
+		return engine.Invalidf("cannot mount at %q: the path is the server's own", e.Path)
+	}
+	for _, other := range t.Entries {
+		if strings.HasPrefix(e.Path, other.Path) || strings.HasPrefix(other.Path, e.Path) {
+			return engine.Invalidf("path is already in use at %s", other.Path)
+		}
+	}
+	t.Entries = append(t.Entries, e)
+	return nil
+}
+
+// Remove takes the entry at path out of the table and notes in tx that its data
+// is to be deleted; see Sweep.
+func (t *Table) Remove(tx *storage.Tx, ns, path string) error {
+	e, ok := t.Find(path)
+	if !ok {
+		return nil // Vault's disable succeeds on what is not there
+	}
+	if e.Fixed() {
+		return engine.Invalidf("cannot disable %s: it is part of the server", strings.TrimPrefix(path, "auth/"))
+	}
+	tx.Put(doomedPrefix+e.UUID, []byte(ns))
+	t.Entries = slices.DeleteFunc(t.Entries, func(x Entry) bool { return x.Path == path })
+	return nil
+}
+
+const (
+	doomedPrefix = "core/doomed/"
+	sweepBatch   = 500
+)
+
+// DataPrefix is where the mount with this UUID keeps its data.
+func DataPrefix(uuid string) string { return "mount/" + uuid + "/" }
+
+// Sweep deletes the data of disabled mounts in bounded batches and says how
+// many keys it deleted. The mounts themselves are gone since their disabling.
+func Sweep(ctx context.Context, store storage.Store) (int, error) {
+	deleted := 0
+	for doomed, err := range store.Keys(ctx, doomedPrefix, "") {
+		if err != nil {
+			return deleted, err
+		}
+		prefix := DataPrefix(strings.TrimPrefix(doomed, doomedPrefix))
+		for {
+			tx := storage.Begin(store)
+			n := 0
+			for k, err := range store.Keys(ctx, prefix, "") {
+				if err != nil {
+					return deleted, err
+				}
+				tx.Delete(k)
+				if n++; n == sweepBatch {
+					break
+				}
+			}
+			if n < sweepBatch {
+				tx.Delete(doomed)
+			}
+			if err := tx.Commit(ctx); err != nil {
+				return deleted, fmt.Errorf("mount: delete a disabled mount's data: %w", err)
+			}
+			deleted += n
+			if n < sweepBatch {
+				break
+			}
+		}
+	}
+	return deleted, nil
+}
+
+func decodeTable(b []byte) (Table, error) {
+	var t Table
+	if err := json.Unmarshal(b, &t); err != nil {
+		return t, fmt.Errorf("mount: decode the mount table: %w", err)
+	}
+	return t, nil
+}
+
+func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }

@@ -1,0 +1,157 @@
+// Package seal owns how the root key is protected while the server is down, and
+// the ceremony by which people bring it back. It never stores anything: what it
+// wraps is kept by node, and what the root key opens is barrier's affair.
+package seal
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"strongroom/internal/secret"
+)
+
+// Seal protects the root key. Wrap's result is public; only the holder of the
+// seal can Unwrap it.
+type Seal interface {
+	Wrap(ctx context.Context, rootKey []byte) ([]byte, error)
+	Unwrap(ctx context.Context, wrapped []byte) ([]byte, error)
+}
+
+// Config describes a seal; it is stored unencrypted, being what a sealed server
+// has to know.
+type Config struct {
+	Type      string `json:"type"`      // "shamir"
+	Shares    int    `json:"shares"`    // how many exist
+	Threshold int    `json:"threshold"` // how many are needed
+	Wrapped   []byte `json:"wrapped"`   // the root key, wrapped by the seal
+}
+
+// Validate says what is wrong with the numbers of shares.
+func (c Config) Validate() error {
+	switch {
+	case c.Shares < 1:
+		return errors.New("shares must be at least one")
+	case c.Shares > 255:
+		return errors.New("shares must be at most 255")
+	case c.Threshold < 1:
+		return errors.New("threshold must be at least one")
+	case c.Threshold > c.Shares:
+		return errors.New("threshold cannot be larger than shares")
+	case c.Shares > 1 && c.Threshold == 1:
+		return errors.New("threshold must be greater than one for multiple shares")
+	}
+	return nil
+}
+
+// Key is a seal held as one key: what Shamir's shares combine to.
+type Key secret.Bytes
+
+var wrapAAD = []byte("strongroom root key v1")
+
+// Wrap implements Seal.
+func (k Key) Wrap(_ context.Context, rootKey []byte) ([]byte, error) {
+	return secret.Seal(secret.Bytes(k), rootKey, wrapAAD)
+}
+
+// Unwrap implements Seal; a wrong key gives secret.ErrOpen.
+func (k Key) Unwrap(_ context.Context, wrapped []byte) ([]byte, error) {
+	if len(k) != secret.KeySize {
+		return nil, secret.ErrOpen
+	}
+	return secret.Open(secret.Bytes(k), wrapped, wrapAAD)
+}
+
+// Format writes a placeholder.
+func (k Key) Format(f fmt.State, v rune) { secret.Bytes(k).Format(f, v) }
+
+// JoinKey is what a node that holds the unseal key shares with the cluster it
+// wants to join (HKDF-SHA256, RFC 5869).
+func (k Key) JoinKey() secret.Bytes {
+	key, err := hkdf.Key(sha256.New, k, nil, "strongroom/join/v1", secret.KeySize)
+	if err != nil {
+		panic(err) // only for a length over 255 hashes
+	}
+	return key
+}
+
+// Deal makes a new seal key and its shares; with one share the share is the key.
+func Deal(c Config) (Key, [][]byte, error) {
+	if err := c.Validate(); err != nil {
+		return nil, nil, err
+	}
+	key := secret.NewKey()
+	if c.Shares == 1 {
+		return Key(key), [][]byte{append([]byte(nil), key...)}, nil
+	}
+	shares, err := Split(key, c.Shares, c.Threshold)
+	return Key(key), shares, err
+}
+
+// Ceremony collects shares until there are enough. It is safe for concurrent
+// use and lives in memory only.
+type Ceremony struct {
+	mu     sync.Mutex
+	nonce  string
+	shares [][]byte
+}
+
+// Progress is how many shares have been collected, and the nonce of this
+// collection ("" before the first).
+func (c *Ceremony) Progress() (n int, nonce string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.shares), c.nonce
+}
+
+// Reset forgets what was collected.
+func (c *Ceremony) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reset()
+}
+
+func (c *Ceremony) reset() {
+	for _, s := range c.shares {
+		clear(s)
+	}
+	c.shares, c.nonce = nil, ""
+}
+
+// Add takes one share. When threshold of them are there it returns the key they
+// combine to and forgets them; before that, nil. The same share again changes
+// nothing. It owns share afterwards.
+func (c *Ceremony) Add(share []byte, threshold int) (Key, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	want := secret.KeySize + 1
+	if threshold == 1 {
+		want = secret.KeySize
+	}
+	if len(share) != want {
+		return nil, fmt.Errorf("'key' must be a valid hex or base64 string of %d bytes; this one has %d: copy the whole unseal key", want, len(share))
+	}
+	for _, s := range c.shares {
+		if string(s) == string(share) {
+			return nil, nil
+		}
+	}
+	if c.nonce == "" {
+		c.nonce = uuid.NewString()
+	}
+	c.shares = append(c.shares, share)
+	if len(c.shares) < threshold {
+		return nil, nil
+	}
+	defer c.reset()
+	if threshold == 1 {
+		return Key(append([]byte(nil), share...)), nil
+	}
+	key, err := Combine(c.shares)
+	return Key(key), err
+}

@@ -1,0 +1,323 @@
+// Package token owns tokens: what a caller shows to be known. A token is a
+// lease with a caller: it stands in the due index, and its record says what it
+// may do. The token itself is never stored, only a keyed hash of it. It does
+// not judge policies.
+package token
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"strongroom/engine"
+	"strongroom/internal/lease"
+	"strongroom/internal/storage"
+)
+
+// LeaseKind is the kind of tokens in the due index.
+const LeaseKind = "token"
+
+// Prefix begins every service token, as in Vault since 1.10.
+const Prefix = "hvs."
+
+// Token is the stored record. Times are Unix seconds, durations seconds.
+type Token struct {
+	ID             string            `json:"id"` // keyed hash of the token
+	Accessor       string            `json:"accessor"`
+	Parent         string            `json:"parent,omitempty"` // ID; none: an orphan
+	Policies       []string          `json:"policies"`
+	Path           string            `json:"path"` // the request that made it
+	Mount          string            `json:"mount"`
+	DisplayName    string            `json:"display_name"`
+	Role           string            `json:"role,omitempty"`
+	Meta           map[string]string `json:"meta,omitempty"`
+	Created        int64             `json:"created"`
+	Renewed        int64             `json:"renewed,omitempty"`
+	Expires        int64             `json:"expires,omitempty"` // 0: never
+	TTL            int64             `json:"ttl,omitempty"`     // at creation
+	Max            int64             `json:"max,omitempty"`     // Created+Max bounds renewal
+	ExplicitMaxTTL int64             `json:"explicit_max_ttl,omitempty"`
+	Period         int64             `json:"period,omitempty"`
+	Uses           int               `json:"uses,omitempty"` // left; 0: no limit
+	Renewable      bool              `json:"renewable,omitempty"`
+	BoundCIDRs     []string          `json:"bound_cidrs,omitempty"`
+	MaxUses        int               `json:"max_uses,omitempty"` // Uses at creation
+	// HasChildren is set with the first child, in the same commit, so that
+	// ending a token without any costs nothing more.
+	HasChildren bool `json:"has_children,omitempty"`
+}
+
+// Root says whether the token may do everything.
+func (t *Token) Root() bool { return len(t.Policies) == 1 && t.Policies[0] == "root" }
+
+// Left is the token's remaining life, 0 if it never expires.
+func (t *Token) Left(now time.Time) time.Duration {
+	if t.Expires == 0 {
+		return 0
+	}
+	return max(0, time.Duration(t.Expires-now.Unix())*time.Second)
+}
+
+// Allows says whether a caller at addr may use the token.
+func (t *Token) Allows(addr netip.Addr) bool {
+	return len(t.BoundCIDRs) == 0 || slices.ContainsFunc(t.BoundCIDRs, func(c string) bool {
+		p, err := parseCIDR(c)
+		return err == nil && p.Contains(addr.Unmap())
+	})
+}
+
+func parseCIDR(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
+}
+
+// Store keeps the tokens of one namespace. Safe for concurrent use.
+type Store struct {
+	prefix string // "ns/root/token/"
+	key    []byte // of the hash
+	cache  *storage.Cache[*Token]
+}
+
+func prefixOf(ns string) string { return "ns/" + ns + "/token/" }
+
+// Initialize prepares namespace ns for tokens.
+func Initialize(tx *storage.Tx, ns string) {
+	key := make([]byte, sha256.Size)
+	rand.Read(key)
+	tx.Put(prefixOf(ns)+"key", key)
+}
+
+// Open returns the token store of namespace ns.
+func Open(ctx context.Context, store storage.Store, ns string) (*Store, error) {
+	e, err := store.Get(ctx, prefixOf(ns)+"key")
+	if err != nil {
+		return nil, fmt.Errorf("token: read the hash key: %w", err)
+	}
+	if len(e.Value) != sha256.Size {
+		return nil, fmt.Errorf("token: namespace %s has no hash key", ns)
+	}
+	return &Store{prefix: prefixOf(ns), key: e.Value, cache: storage.NewCache[*Token](50_000)}, nil
+}
+
+// hash is the ID of a token: HMAC-SHA256, so that not even a guessable token
+// of a development server can be found from a disk.
+func (s *Store) hash(raw string) string {
+	h := hmac.New(sha256.New, s.key)
+	h.Write([]byte(raw))
+	var sum [sha256.Size]byte
+	return base64.RawURLEncoding.EncodeToString(h.Sum(sum[:0]))
+}
+
+func (s *Store) recordKey(id string) string        { return s.prefix + "id/" + id }
+func (s *Store) accessorKey(acc string) string     { return s.prefix + "accessor/" + acc }
+func (s *Store) childKey(parent, id string) string { return s.prefix + "child/" + parent + "/" + id }
+func (s *Store) brokenKey(parent string) string    { return s.prefix + "broken/" + parent }
+
+const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// random makes n characters of base 62 (5.95 bits each).
+func random(n int) string {
+	out := make([]byte, 0, n)
+	var buf [64]byte
+	for len(out) < n {
+		rand.Read(buf[:])
+		for _, b := range buf {
+			if int(b) < 256/62*62 && len(out) < n { // rejection keeps it uniform
+				out = append(out, alphabet[int(b)%62])
+			}
+		}
+	}
+	return string(out)
+}
+
+func decode(b []byte) (*Token, error) {
+	t := new(Token)
+	if err := json.Unmarshal(b, t); err != nil {
+		return nil, fmt.Errorf("token: decode a record: %w", err)
+	}
+	return t, nil
+}
+
+// ByID returns the token record of id, or ErrInvalid. Revoking a parent ends
+// its children at once: a token whose ancestor is gone or over is invalid.
+func (s *Store) ByID(ctx context.Context, tx *storage.Tx, id string) (*Token, error) {
+	key := s.recordKey(id)
+	t, version, err := s.cache.Get(ctx, tx, key, key, decode)
+	if err != nil {
+		return nil, err
+	}
+	if version == 0 || t.over(time.Now()) {
+		return nil, ErrInvalid
+	}
+	if t.Parent != "" {
+		if _, err := s.ByID(ctx, tx, t.Parent); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (t *Token) over(now time.Time) bool { return t.Expires != 0 && now.Unix() >= t.Expires }
+
+// Lookup returns the token that raw is, or ErrInvalid.
+func (s *Store) Lookup(ctx context.Context, tx *storage.Tx, raw string) (*Token, error) {
+	if raw == "" || len(raw) > 4096 {
+		return nil, ErrInvalid
+	}
+	return s.ByID(ctx, tx, s.hash(raw))
+}
+
+// ByAccessor returns the token with that accessor, or ErrInvalid.
+func (s *Store) ByAccessor(ctx context.Context, tx *storage.Tx, accessor string) (*Token, error) {
+	e, err := tx.Get(ctx, s.accessorKey(accessor))
+	if err != nil {
+		return nil, err
+	}
+	if !e.Exists() {
+		return nil, ErrInvalid
+	}
+	return s.ByID(ctx, tx, string(e.Value))
+}
+
+// Accessors lists the accessors of all tokens.
+func (s *Store) Accessors(ctx context.Context, tx *storage.Tx) ([]string, error) {
+	return tx.View(s.prefix+"accessor/").List(ctx, "", "", 0)
+}
+
+// ErrInvalid: there is no such token, or it has ended. The text is what clients match.
+var ErrInvalid error = &engine.Error{Kind: engine.Denied, Text: "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"}
+
+// Use takes one of a use-limited token's uses; the last one ends it.
+func (s *Store) Use(tx *storage.Tx, t *Token) error {
+	switch t.Uses {
+	case 0:
+		return nil
+	case 1:
+		s.Revoke(tx, t)
+		return nil
+	}
+	next := *t
+	next.Uses--
+	return storage.PutJSON(tx, s.recordKey(t.ID), next)
+}
+
+// Revoke ends t, and with it everything made with it; see ByID and SweepBroken.
+func (s *Store) Revoke(tx *storage.Tx, t *Token) {
+	tx.Delete(s.recordKey(t.ID))
+	tx.Delete(s.accessorKey(t.Accessor))
+	if t.Expires != 0 {
+		tx.Delete(lease.DueKey(t.Expires, LeaseKind, t.ID))
+	}
+	if t.Parent != "" {
+		tx.Delete(s.childKey(t.Parent, t.ID))
+	}
+	if t.HasChildren {
+		tx.Put(s.brokenKey(t.ID), nil)
+	}
+}
+
+// RevokeOrphan ends t alone: its children live on without a parent. It refuses
+// with storage.ErrTooLarge when there are too many of them for one write.
+func (s *Store) RevokeOrphan(ctx context.Context, tx *storage.Tx, t *Token) error {
+	for child, err := range tx.Keys(ctx, s.childKey(t.ID, ""), "") {
+		if err != nil {
+			return err
+		}
+		c, err := s.ByID(ctx, tx, strings.TrimPrefix(child, s.childKey(t.ID, "")))
+		if err == ErrInvalid {
+			continue
+		} else if err != nil {
+			return err
+		}
+		next := *c
+		next.Parent = ""
+		if err := storage.PutJSON(tx, s.recordKey(c.ID), next); err != nil {
+			return err
+		}
+		tx.Delete(child)
+	}
+	s.Revoke(tx, t)
+	tx.Delete(s.brokenKey(t.ID))
+	return nil
+}
+
+// Expire is the lease.Expirer of tokens.
+func (s *Store) Expire(ctx context.Context, tx *storage.Tx, it lease.Item) error {
+	tx.Delete(lease.DueKey(it.At, it.Kind, it.ID))
+	key := s.recordKey(it.ID)
+	t, version, err := s.cache.Get(ctx, tx, key, key, decode)
+	if err != nil || version == 0 || t.Expires != it.At {
+		return err
+	}
+	s.Revoke(tx, t)
+	return nil
+}
+
+// SweepBroken deletes the children of ended tokens, a bounded batch a
+// transaction, generation by generation, and says how many it deleted.
+func (s *Store) SweepBroken(ctx context.Context, store storage.Store) (int, error) {
+	const batch = 200
+	deleted := 0
+	for broken, err := range store.Keys(ctx, s.brokenKey(""), "") {
+		if err != nil {
+			return deleted, err
+		}
+		prefix := s.childKey(strings.TrimPrefix(broken, s.brokenKey("")), "")
+		for {
+			tx := storage.Begin(store)
+			n := 0
+			for child, err := range store.Keys(ctx, prefix, "") {
+				if err != nil {
+					return deleted, err
+				}
+				key := s.recordKey(strings.TrimPrefix(child, prefix))
+				t, version, err := s.cache.Get(ctx, tx, key, key, decode)
+				if err != nil {
+					return deleted, err
+				}
+				if version != 0 {
+					s.Revoke(tx, t)
+				}
+				tx.Delete(child)
+				if n++; n == batch {
+					break
+				}
+			}
+			if n < batch {
+				tx.Delete(broken)
+			}
+			if err := tx.Commit(ctx); err != nil {
+				return deleted, fmt.Errorf("token: delete children: %w", err)
+			}
+			deleted += n
+			if n < batch {
+				break
+			}
+		}
+	}
+	return deleted, nil
+}
+
+// caller is the context key of the calling token.
+type caller struct{}
+
+// WithCaller puts the calling token into ctx, for the server's own handlers.
+func WithCaller(ctx context.Context, t *Token) context.Context {
+	return context.WithValue(ctx, caller{}, t)
+}
+
+// Caller is the calling token, or nil on a public route.
+func Caller(ctx context.Context) *Token {
+	t, _ := ctx.Value(caller{}).(*Token)
+	return t
+}
