@@ -1,0 +1,66 @@
+package policy
+
+// Default is the text of the policy "default" as it is first written. Every
+// token has that policy unless it was made without; operators may change it.
+const Default = `# What any token may do: know, renew and end itself, and use what is its own.
+
+# Its own token.
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}
+
+# What it is allowed to do, for itself and for the web UI.
+path "sys/capabilities-self" {
+  capabilities = ["update"]
+}
+path "sys/internal/ui/resultant-acl" {
+  capabilities = ["read"]
+}
+
+# Leases whose id it knows.
+path "sys/renew" {
+  capabilities = ["update"]
+}
+path "sys/leases/renew" {
+  capabilities = ["update"]
+}
+path "sys/leases/lookup" {
+  capabilities = ["update"]
+}
+
+# Its private storage, gone when the token ends.
+path "cubbyhole/*" {
+  capabilities = ["create", "read", "update", "delete", "list"]
+}
+
+# Wrapped responses.
+path "sys/wrapping/wrap" {
+  capabilities = ["update"]
+}
+path "sys/wrapping/lookup" {
+  capabilities = ["update"]
+}
+path "sys/wrapping/unwrap" {
+  capabilities = ["update"]
+}
+
+# Hashes and random bytes; they touch no stored data.
+path "sys/tools/hash" {
+  capabilities = ["update"]
+}
+path "sys/tools/hash/*" {
+  capabilities = ["update"]
+}
+path "sys/tools/random" {
+  capabilities = ["update"]
+}
+path "sys/tools/random/*" {
+  capabilities = ["update"]
+}
+`

@@ -1,0 +1,146 @@
+// Package policy owns what callers may do: it parses policies, compiles those
+// of one caller into an ACL, and decides. It is pure: it reads no storage,
+// knows no token and never logs. The rules are those of
+// https://developer.hashicorp.com/vault/docs/concepts/policies.
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Policy is a parsed policy. It is not changed after Parse.
+type Policy struct {
+	Name  string
+	Rules []Rule // one a path, in the order in which the paths first appear
+}
+
+// Rule is what a policy says of one path.
+type Rule struct {
+	// Path has no leading slash. A last "*" stands for any rest, a segment "+"
+	// for any one segment; a path without either is exact.
+	Path         string
+	Line         int // where it first appears in the text, from 1
+	Capabilities Capability
+	// Allowed and Denied give the values that parameters may and may not have;
+	// no values stand for every value, the name "*" for every other parameter.
+	// Names are in lower case. A value is nil, bool, string, json.Number, or a
+	// slice or map of these.
+	Allowed, Denied map[string][]any
+	// Required are the parameters, in lower case, that a request must have.
+	Required []string
+	// MinWrappingTTL and MaxWrappingTTL bound the TTL of a wrapped response;
+	// 0 is no bound. The ACL hands them on; the gateway enforces them.
+	MinWrappingTTL, MaxWrappingTTL time.Duration
+}
+
+// Capability is a set of capabilities.
+type Capability uint16
+
+// The capabilities. Subscribe and Recover are accepted and reported, though no
+// operation asks for them yet.
+const (
+	Create Capability = 1 << iota
+	Read
+	Update
+	Delete
+	List
+	Patch
+	Sudo
+	Deny // takes away all others
+	Subscribe
+	Recover
+)
+
+// capabilityNames is in the order of the names, which is the order in which
+// sys/capabilities answers them.
+var capabilityNames = [...]struct {
+	name string
+	bit  Capability
+}{
+	{"create", Create}, {"delete", Delete}, {"deny", Deny}, {"list", List}, {"patch", Patch},
+	{"read", Read}, {"recover", Recover}, {"subscribe", Subscribe}, {"sudo", Sudo}, {"update", Update},
+}
+
+// legacyPolicies are the values of `policy = "…"`, which capabilities replaced.
+var legacyPolicies = map[string]Capability{
+	"deny":  Deny,
+	"read":  Read | List,
+	"write": Create | Read | Update | Delete | List,
+	"sudo":  Create | Read | Update | Delete | List | Sudo,
+}
+
+func capabilityOf(name string) (Capability, bool) {
+	for _, c := range capabilityNames {
+		if c.name == name {
+			return c.bit, true
+		}
+	}
+	return 0, false
+}
+
+// Names returns the names of the set, sorted; only "deny" for a set that is
+// empty or has Deny.
+func (c Capability) Names() []string {
+	if c == 0 || c&Deny != 0 {
+		return []string{"deny"}
+	}
+	var out []string
+	for _, n := range capabilityNames {
+		if c&n.bit != 0 {
+			out = append(out, n.name)
+		}
+	}
+	return out
+}
+
+// String is the names, separated by commas.
+func (c Capability) String() string { return strings.Join(c.Names(), ",") }
+
+// merge adds what another stanza says of the same path: capabilities unite,
+// every parameter constraint stays in force, the lower wrapping TTL wins.
+func (r *Rule) merge(o Rule) {
+	r.Capabilities |= o.Capabilities
+	r.Allowed = mergeValues(r.Allowed, o.Allowed)
+	r.Denied = mergeValues(r.Denied, o.Denied)
+	r.Required = slices.Clone(r.Required)
+	for _, name := range o.Required {
+		if !slices.Contains(r.Required, name) {
+			r.Required = append(r.Required, name)
+		}
+	}
+	r.MinWrappingTTL = lower(r.MinWrappingTTL, o.MinWrappingTTL)
+	r.MaxWrappingTTL = lower(r.MaxWrappingTTL, o.MaxWrappingTTL)
+}
+
+// lower is the smaller of the two that is set.
+func lower(a, b time.Duration) time.Duration {
+	if a == 0 || (b != 0 && b < a) {
+		return b
+	}
+	return a
+}
+
+// mergeValues unites two constraints in a new map; "every value" absorbs a list.
+func mergeValues(a, b map[string][]any) map[string][]any {
+	if len(a)+len(b) == 0 {
+		return nil
+	}
+	out := make(map[string][]any, len(a)+len(b))
+	for name, values := range a {
+		out[name] = values
+	}
+	for name, values := range b {
+		have, ok := out[name]
+		switch {
+		case !ok:
+			out[name] = values
+		case len(have) == 0 || len(values) == 0:
+			out[name] = nil
+		default:
+			out[name] = append(slices.Clone(have), values...)
+		}
+	}
+	return out
+}
