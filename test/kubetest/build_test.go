@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestBuildOnceHappensOnce(t *testing.T) {
@@ -105,4 +107,22 @@ func TestReportBuildKeepsOnlyTheProblems(t *testing.T) {
 	if problems != want {
 		t.Errorf("problems are %q, want %q", problems, want)
 	}
+}
+
+func TestReportBuildSaysThatItIsStillAtIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output, compiler := io.Pipe()
+		go func() {
+			_, _ = io.WriteString(compiler, "go: downloading k8s.io/api v0.37.2\nk8s.io/api/core/v1\nk8s.io/api/apps/v1\n")
+			time.Sleep(2*reportEvery + time.Second)
+			compiler.Close()
+		}()
+		var said strings.Builder
+		reportBuild(output, &said, "building")
+		want := "building; 5 s so far, 1 modules downloaded, 2 packages compiled\n" +
+			"building; 10 s so far, 1 modules downloaded, 2 packages compiled\n"
+		if said.String() != want {
+			t.Errorf("it said %q, want %q", said.String(), want)
+		}
+	})
 }

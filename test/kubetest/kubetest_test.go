@@ -101,7 +101,24 @@ func TestControlPlane(t *testing.T) {
 		kubectl(t, cp, `{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "owned", "ownerReferences":
 			[{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "`+uid+`"}]}}`, "create", "-n=owners", "-f=-")
 		kubectl(t, cp, "", "delete", "configmap", "owner", "-n=owners")
-		waitGone(t, cp, "/api/v1/namespaces/owners/secrets/owned")
+		waitGone(t, cp, "/api/v1/namespaces/owners/secrets/owned", 15*time.Second)
+	})
+
+	t.Run("custom resources own too once the controllers know them", func(t *testing.T) {
+		namespace(t, cp, "custom")
+		kubectl(t, cp, `{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "things.example.com"},
+			"spec": {"group": "example.com", "scope": "Namespaced", "names": {"kind": "Thing", "plural": "things"}, "versions":
+			[{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}]}}`, "create", "-f=-")
+		kubectl(t, cp, "", "wait", "crd/things.example.com", "--for=condition=Established", "--timeout=30s")
+		if err := cp.RestartControllers(); err != nil {
+			t.Fatal(err)
+		}
+		uid := kubectl(t, cp, `{"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "owner"}}`,
+			"create", "-n=custom", "-f=-", "-o=jsonpath={.metadata.uid}")
+		kubectl(t, cp, `{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "owned", "ownerReferences":
+			[{"apiVersion": "example.com/v1", "kind": "Thing", "name": "owner", "uid": "`+uid+`"}]}}`, "create", "-n=custom", "-f=-")
+		kubectl(t, cp, "", "delete", "thing", "owner", "-n=custom")
+		waitGone(t, cp, "/api/v1/namespaces/custom/secrets/owned", 15*time.Second)
 	})
 
 	t.Run("a namespace goes with its content", func(t *testing.T) {
@@ -235,15 +252,15 @@ func decode(t *testing.T, text string, into any) {
 	}
 }
 
-func waitGone(t *testing.T, cp *ControlPlane, path string) {
+func waitGone(t *testing.T, cp *ControlPlane, path string, limit time.Duration) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(pollEvery) {
+	for deadline := time.Now().Add(limit); ; time.Sleep(pollEvery) {
 		status, err := cp.get(t.Context(), path)
 		if status == http.StatusNotFound {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s is still there after 30 s: status %d, %v", path, status, err)
+			t.Fatalf("%s is still there after %v: status %d, %v", path, limit, status, err)
 		}
 	}
 }
