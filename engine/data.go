@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,37 +55,37 @@ func Decode(fields []Field, body []byte, query map[string][]string, path map[str
 		if err := json.Unmarshal(body, &raw); err != nil {
 			return d, nil, Invalidf("failed to parse JSON input: %v", jsonError(err))
 		}
-		for name, v := range raw {
-			f, ok := field(fields, name)
-			if !ok {
+		for _, f := range fields {
+			v, ok := raw[f.Name]
+			if !ok || string(v) == "null" {
+				continue
+			}
+			if err := d.set(f, v); err != nil {
+				return d, nil, err
+			}
+		}
+		for name := range raw {
+			if _, ok := field(fields, name); !ok {
 				unknown = append(unknown, name)
-				continue
 			}
-			if string(v) == "null" {
-				continue
-			}
-			val, err := convert(f.Type, v)
-			if err != nil {
-				return d, nil, Invalidf("Field validation failed: error converting input for field %q: %v", name, err)
-			}
-			d.values[name] = val
 		}
 	}
-	for name, vs := range query {
-		if f, ok := field(fields, name); ok && len(vs) > 0 {
-			text, _ := json.Marshal(strings.Join(vs, ","))
-			val, err := convert(f.Type, text)
-			if err != nil {
-				return d, nil, Invalidf("Field validation failed: error converting input for field %q: %v", name, err)
+	for _, f := range fields {
+		if vs := query[f.Name]; len(vs) > 0 {
+			if err := d.set(f, quote(strings.Join(vs, ","))); err != nil {
+				return d, nil, err
 			}
-			d.values[name] = val
 		}
 	}
 	for name, v := range path {
-		if f, ok := field(fields, name); ok && f.Type == Name {
-			v = strings.ToLower(v)
-		}
 		d.values[name] = v
+		f, _ := field(fields, name)
+		if f.Type == String || f.Type == Object || f.Type == Any {
+			continue // as it stands in the path
+		}
+		if err := d.set(f, quote(v)); err != nil {
+			return d, nil, err
+		}
 	}
 	for _, f := range fields {
 		if _, ok := d.values[f.Name]; f.Required && !ok {
@@ -93,6 +94,22 @@ func Decode(fields []Field, body []byte, query map[string][]string, path map[str
 	}
 	slices.Sort(unknown)
 	return d, unknown, nil
+}
+
+// set converts raw to the field's type.
+func (d Data) set(f Field, raw json.RawMessage) error {
+	v, err := convert(f.Type, raw)
+	if err != nil {
+		return Invalidf("Field validation failed: error converting input for field %q: %v", f.Name, err)
+	}
+	d.values[f.Name] = v
+	return nil
+}
+
+// quote makes a JSON string of text.
+func quote(text string) json.RawMessage {
+	b, _ := json.Marshal(text) // a string always encodes
+	return b
 }
 
 // jsonError drops what the JSON package quotes of its input: it may be secret.
@@ -177,7 +194,7 @@ func convert(t Type, raw json.RawMessage) (any, error) {
 	case Int:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			if f, ferr := strconv.ParseFloat(text, 64); ferr == nil && f == float64(int64(f)) {
+			if f, ferr := strconv.ParseFloat(text, 64); ferr == nil && f >= -1<<63 && f < 1<<63 && f == math.Trunc(f) {
 				return int64(f), nil
 			}
 			return nil, fmt.Errorf("a whole number is needed")
@@ -216,6 +233,9 @@ func toList(raw json.RawMessage) ([]string, error) {
 			return nil, err
 		}
 		for _, it := range items {
+			if string(it) == "null" {
+				continue
+			}
 			s, err := scalar(it)
 			if err != nil {
 				return nil, err
@@ -246,6 +266,9 @@ func toMap(raw json.RawMessage) (map[string]string, error) {
 			return nil, err
 		}
 		for k, v := range items {
+			if string(v) == "null" {
+				continue // not given, as at the top
+			}
 			s, err := scalar(v)
 			if err != nil {
 				return nil, fmt.Errorf("%q: %w", k, err)

@@ -71,8 +71,12 @@ type Route struct {
 	Fields []Field // the parameters, path ones included; others are warned of
 	Public bool    // served without a token, such as a login
 	Sudo   bool    // the caller's policy must grant sudo besides
+	Self   bool    // any live token may ask; the handler judges what it may see
 	// External: the handler acts outside storage and is never run twice.
 	External bool
+	// FreeForm: the names in the body are the caller's own, so those that Fields
+	// does not name are no cause for a warning.
+	FreeForm bool
 	// Exists tells create from update for Write, where policies differ; nil means update.
 	Exists func(ctx context.Context, req *Request) (bool, error)
 

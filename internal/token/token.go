@@ -307,17 +307,3 @@ func (s *Store) SweepBroken(ctx context.Context, store storage.Store) (int, erro
 	}
 	return deleted, nil
 }
-
-// caller is the context key of the calling token.
-type caller struct{}
-
-// WithCaller puts the calling token into ctx, for the server's own handlers.
-func WithCaller(ctx context.Context, t *Token) context.Context {
-	return context.WithValue(ctx, caller{}, t)
-}
-
-// Caller is the calling token, or nil on a public route.
-func Caller(ctx context.Context) *Token {
-	t, _ := ctx.Value(caller{}).(*Token)
-	return t
-}

@@ -1,0 +1,47 @@
+// Package call owns what the server's own handlers (sys/ and auth/token/) may
+// know of the request they serve beyond what engines may: the transaction, the
+// calling token, its rules and the routing. The gateway makes it; nothing here
+// acts.
+package call
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"strongroom/internal/mount"
+	"strongroom/internal/policy"
+	"strongroom/internal/storage"
+	"strongroom/internal/token"
+)
+
+// Call is one request inside the gateway.
+type Call struct {
+	Tx        *storage.Tx
+	Namespace string
+	Mount     *mount.Mounted // that serves the request
+	Routing   *mount.Routing
+	Token     *token.Token // nil on a public route
+	RawToken  string       // as the client sent it; never to be logged
+	ACL       *policy.ACL  // nil on a public route
+	Remote    netip.AddrPort
+	// Auth is set by a handler that made or renewed a token.
+	Auth *Auth
+}
+
+// Auth is the "auth" object of a response. LeaseDuration 0 is a token that
+// never expires.
+type Auth struct {
+	ClientToken   string
+	Token         *token.Token
+	LeaseDuration time.Duration
+}
+
+type key struct{}
+
+// With puts c into ctx.
+func With(ctx context.Context, c *Call) context.Context { return context.WithValue(ctx, key{}, c) }
+
+// From returns the call that ctx belongs to; the gateway sets it for every
+// system mount.
+func From(ctx context.Context) *Call { return ctx.Value(key{}).(*Call) }

@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+
+	"strongroom/engine"
+	"strongroom/internal/call"
+	"strongroom/internal/mount"
+	"strongroom/internal/storage"
+	"strongroom/internal/token"
+)
+
+// admit finds who asks for what and whether they may. Nothing but reads happens.
+func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
+	tx := storage.Begin(g.store)
+	routing, err := g.mounts.Routing(ctx, tx, Namespace)
+	if err != nil {
+		return nil, err
+	}
+	m, rest, found := routing.Find(req.Path)
+	var route *engine.Route
+	var params map[string]string
+	if found {
+		route, params, _ = m.Router.Match(req.Operation, rest)
+	}
+	v := &visit{Call: call.Call{Tx: tx, Namespace: Namespace, Mount: m, Routing: routing, RawToken: req.Token, Remote: req.Remote}, req: req, route: route}
+	if route == nil || !route.Public {
+		if v.Token, err = g.authenticate(ctx, tx, routing, req); err != nil {
+			return nil, err
+		}
+		if v.ACL, err = g.acls.For(ctx, tx, v.Token.Policies); err != nil {
+			return nil, err
+		}
+	}
+	v.engReq = &engine.Request{Operation: req.Operation, Path: rest, Namespace: Namespace, Remote: req.Remote, Header: req.Header, Body: req.Body}
+	if found {
+		v.engReq.Mount, v.engReq.Storage = m.Mount, tx.View(m.Prefix)
+	}
+	if v.Token != nil {
+		v.engReq.Caller = engine.Caller{DisplayName: v.Token.DisplayName, Metadata: v.Token.Meta}
+	}
+	if err := v.decode(params); err != nil {
+		// The parameters decide no more than Exists: an outsider learns nothing.
+		if derr := v.authorize(); derr != nil {
+			return nil, derr
+		}
+		return nil, err
+	}
+	if err := v.settle(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.authorize(); err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, engine.Errorf(engine.NotFound, "no handler for route %q. route entry not found.", req.Path)
+	}
+	if route == nil {
+		return nil, engine.Errorf(engine.NotFound, "unsupported path: %s has no %q", m.Entry.Path, rest)
+	}
+	if v.handler = route.Handler(v.engReq.Operation); v.handler == nil {
+		return nil, engine.ErrUnsupported
+	}
+	return v, nil
+}
+
+// authenticate returns the token of the request if it is alive, comes from
+// where it may, and its auth method is still enabled.
+func (g *Gateway) authenticate(ctx context.Context, tx *storage.Tx, routing *mount.Routing, req *Request) (*token.Token, error) {
+	if req.Token == "" {
+		return nil, engine.ErrDenied
+	}
+	t, err := g.tokens.Lookup(ctx, tx, req.Token)
+	if err != nil {
+		return nil, err
+	}
+	if !routing.Has(t.Mount) {
+		return nil, token.ErrInvalid
+	}
+	if !t.Allows(req.Remote.Addr()) {
+		return nil, engine.ErrDenied
+	}
+	return t, nil
+}
+
+// decode reads the parameters by the route's fields.
+func (v *visit) decode(params map[string]string) error {
+	if v.route == nil {
+		return nil
+	}
+	var err error
+	v.engReq.Data, v.ignored, err = engine.Decode(v.route.Fields, v.req.Body, v.req.Query, params)
+	return err
+}
+
+// settle tells Create from Update.
+func (v *visit) settle(ctx context.Context) error {
+	if v.route == nil || v.route.Exists == nil || v.engReq.Operation != engine.Update {
+		return nil
+	}
+	exists, err := v.route.Exists(ctx, v.engReq)
+	if err != nil {
+		return err
+	}
+	if !exists {
+		v.engReq.Operation = engine.Create
+	}
+	return nil
+}
+
+// authorize asks the caller's rules, where the route does not leave it to its handler.
+func (v *visit) authorize() error {
+	if v.route != nil && (v.route.Public || v.route.Self) {
+		return nil
+	}
+	d := v.ACL.Decide(v.engReq.Operation, v.req.Path, v.parameters)
+	if !d.Allowed || (v.route != nil && v.route.Sudo && !d.Sudo) {
+		return engine.ErrDenied
+	}
+	if d.MinWrappingTTL > 0 {
+		return engine.Errorf(engine.Denied, "permission denied: the policy demands a wrapped response, which this release cannot give")
+	}
+	return nil
+}
+
+// parameters are what a policy's parameter rules look at.
+func (v *visit) parameters() map[string]json.RawMessage {
+	var out map[string]json.RawMessage
+	if json.Unmarshal(v.req.Body, &out) != nil {
+		return nil
+	}
+	return out
+}

@@ -1,0 +1,199 @@
+// Package gateway owns the path of one request, from a token and a path to a
+// committed answer: admit, perform, commit. It runs only in a Session, and
+// knows nothing of HTTP.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"strongroom/engine"
+	"strongroom/internal/acl"
+	"strongroom/internal/call"
+	"strongroom/internal/mount"
+	"strongroom/internal/storage"
+	"strongroom/internal/token"
+)
+
+// Namespace is the only one for now.
+const Namespace = "root"
+
+// Gateway serves requests. Safe for concurrent use.
+type Gateway struct {
+	store  storage.Store
+	mounts *mount.Manager
+	tokens *token.Store
+	acls   *acl.Store
+	logger hclog.Logger
+}
+
+// New makes a gateway over an open barrier.
+func New(store storage.Store, mounts *mount.Manager, tokens *token.Store, acls *acl.Store, logger hclog.Logger) *Gateway {
+	return &Gateway{store, mounts, tokens, acls, logger}
+}
+
+// Request is what a client asks.
+type Request struct {
+	ID        string
+	Operation engine.Operation // Update for what may turn out a Create
+	Path      string           // below /v1/
+	Token     string
+	Body      []byte
+	Query     map[string][]string
+	Header    http.Header
+	Remote    netip.AddrPort
+}
+
+// Response is the whole answer. Without Data, Auth or warnings it is empty.
+type Response struct {
+	engine.Response
+	Empty     bool
+	Auth      *call.Auth
+	MountType string
+}
+
+// attempts bounds how often a request runs again because others wrote first.
+const attempts = 64
+
+// Serve answers req. Whatever it writes is durable when it returns without an
+// error. After storage.ErrNotLeader nothing has happened and another node may be asked.
+func (g *Gateway) Serve(ctx context.Context, req *Request) (*Response, error) {
+	for range attempts {
+		resp, err := g.once(ctx, req)
+		if !errors.Is(err, storage.ErrConflict) {
+			return resp, err
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return nil, engine.Errorf(engine.Unavailable, "too many clients write the same data; nothing was written: try again")
+}
+
+// visit is one attempt at a request.
+type visit struct {
+	call.Call
+	req     *Request
+	route   *engine.Route
+	handler engine.Handler
+	engReq  *engine.Request
+	ignored []string // parameters that no field names
+}
+
+func (g *Gateway) once(ctx context.Context, req *Request) (*Response, error) {
+	v, err := g.admit(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if v.route.External {
+		return g.external(ctx, v)
+	}
+	if err := g.spend(v.Tx, v.Token); err != nil {
+		return nil, err
+	}
+	resp, err := g.perform(ctx, v)
+	if err != nil {
+		return nil, g.spendAlone(ctx, v, err)
+	}
+	return resp, v.Tx.Commit(ctx)
+}
+
+// spend counts a use of a use-limited token in tx.
+func (g *Gateway) spend(tx *storage.Tx, t *token.Token) error {
+	if t == nil {
+		return nil
+	}
+	return g.tokens.Use(tx, t)
+}
+
+// spendAlone counts the use of a token whose request failed with cause, without
+// anything that the handler wrote, and returns cause.
+func (g *Gateway) spendAlone(ctx context.Context, v *visit, cause error) error {
+	if v.Token == nil || v.Token.Uses == 0 || errors.Is(cause, storage.ErrConflict) {
+		return cause
+	}
+	tx := storage.Begin(g.store)
+	t, err := g.tokens.ByID(ctx, tx, v.Token.ID)
+	if err == nil {
+		err = g.spend(tx, t)
+	}
+	if err == nil {
+		err = tx.Commit(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return cause
+}
+
+// external runs a handler whose effects are outside storage: the use of the
+// token is committed first, and the handler is never run twice.
+func (g *Gateway) external(ctx context.Context, v *visit) (*Response, error) {
+	if err := g.spend(v.Tx, v.Token); err != nil {
+		return nil, err
+	}
+	if err := v.Tx.Commit(ctx); err != nil {
+		return nil, err
+	}
+	v.Tx = storage.Begin(g.store)
+	v.engReq.Storage = v.Tx.View(v.Mount.Prefix)
+	resp, err := g.perform(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.Tx.Commit(ctx); err != nil {
+		return nil, engine.Errorf(engine.Internal, "the request took effect but could not be recorded: %v", err)
+	}
+	return resp, nil
+}
+
+// perform runs the handler and turns what it grants into a token.
+func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
+	if v.Mount.Prefix != mount.DataPrefix(v.Mount.Entry.UUID) { // a system mount
+		ctx = call.With(ctx, &v.Call)
+	}
+	resp, err := v.handler(ctx, v.engReq)
+	if err != nil {
+		return nil, err
+	}
+	out := &Response{Empty: resp == nil, Auth: v.Auth, MountType: v.Mount.Entry.Type}
+	if resp != nil {
+		out.Response = *resp
+	}
+	if out.Lease != nil && len(out.Lease.Revoke) > 0 {
+		return nil, engine.Errorf(engine.Internal, "this release cannot keep leases of secrets")
+	}
+	if out.Grant != nil {
+		if err := g.grant(ctx, v, out); err != nil {
+			return nil, err
+		}
+	}
+	if len(v.ignored) > 0 {
+		out.Warnings = append(out.Warnings, "Endpoint ignored these unrecognized parameters: ["+strings.Join(v.ignored, " ")+"]")
+		out.Empty = false
+	}
+	return out, nil
+}
+
+// grant issues the token of a login.
+func (g *Gateway) grant(ctx context.Context, v *visit, out *Response) error {
+	spec := token.Spec{Grant: *out.Grant, Path: v.req.Path, Mount: v.Mount.Mount}
+	name := strings.ReplaceAll(strings.Trim(strings.TrimPrefix(v.Mount.Entry.Path, "auth/"), "/"), "/", "-")
+	if spec.DisplayName = name; out.Grant.DisplayName != "" {
+		spec.DisplayName = name + "-" + out.Grant.DisplayName
+	}
+	t, raw, warnings, err := g.tokens.Issue(ctx, v.Tx, spec)
+	if err != nil {
+		return err
+	}
+	out.Auth = &call.Auth{ClientToken: raw, Token: t, LeaseDuration: t.Left(time.Now())}
+	out.Warnings = append(out.Warnings, warnings...)
+	out.Empty = false
+	return nil
+}

@@ -1,0 +1,72 @@
+package sys
+
+import (
+	"context"
+	"encoding/base64"
+	"strings"
+	"unicode/utf8"
+
+	"strongroom/engine"
+	"strongroom/internal/call"
+)
+
+// policyRoutes serve sys/policy and sys/policies/acl
+// (https://developer.hashicorp.com/vault/api-docs/system/policies).
+func (d *Deps) policyRoutes() []engine.Route {
+	fields := []engine.Field{
+		{Name: "name", Type: engine.Name, Help: "Name of the policy."},
+		{Name: "policy", Help: "The rules, in HCL or JSON, or either in base64."},
+		{Name: "rules", Help: "The same, by its old name."},
+	}
+	return []engine.Route{
+		{Path: "policy", Help: "List the policies.", Read: d.listPolicies, List: d.listPolicies},
+		{Path: "policy/{name}", Help: "Read, write or delete a policy.", Fields: fields,
+			Read: d.readPolicy("rules"), Write: d.writePolicy, Delete: d.deletePolicy},
+		{Path: "policies/acl", Help: "List the policies.", Read: d.listPolicies, List: d.listPolicies},
+		{Path: "policies/acl/{name}", Help: "Read, write or delete a policy.", Fields: fields,
+			Read: d.readPolicy("policy"), Write: d.writePolicy, Delete: d.deletePolicy},
+	}
+}
+
+func (d *Deps) listPolicies(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
+	names, err := d.ACLs.Names(ctx, call.From(ctx).Tx)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Response{TopLevel: true, Data: map[string]any{"keys": names, "policies": names}}, nil
+}
+
+func (d *Deps) readPolicy(field string) engine.Handler {
+	return func(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+		name := req.Data.String("name")
+		text, ok, err := d.ACLs.Text(ctx, call.From(ctx).Tx, name)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, engine.ErrNotFound
+		}
+		return &engine.Response{TopLevel: true, Data: map[string]any{"name": name, field: text}}, nil
+	}
+}
+
+func (d *Deps) writePolicy(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	text := req.Data.String("policy")
+	if text == "" {
+		text = req.Data.String("rules")
+	}
+	return nil, d.ACLs.Put(call.From(ctx).Tx, req.Data.String("name"), unbase64(text))
+}
+
+// unbase64 decodes text that is base64 of text; rules in plain are not.
+func unbase64(text string) string {
+	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil || len(b) == 0 || !utf8.Valid(b) {
+		return text
+	}
+	return string(b)
+}
+
+func (d *Deps) deletePolicy(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	return nil, d.ACLs.Delete(call.From(ctx).Tx, req.Data.String("name"))
+}

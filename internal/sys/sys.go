@@ -1,0 +1,66 @@
+// Package sys owns the server's own API below sys/ and auth/token/, as far as it
+// needs an open server; what a sealed or uninitialised one answers is node's. It
+// is written as two engines, so that its routes are authorized, listed and
+// helped as every other.
+package sys
+
+import (
+	"context"
+
+	"strongroom/engine"
+	"strongroom/internal/acl"
+	"strongroom/internal/mount"
+	"strongroom/internal/token"
+)
+
+// Deps is what the system engines work on, one Session long.
+type Deps struct {
+	Mounts *mount.Manager
+	Tokens *token.Store
+	ACLs   *acl.Store
+	Node   Node
+}
+
+// Node is what sys asks of the node it runs on.
+type Node interface {
+	// Seal seals this node after the current request.
+	Seal(ctx context.Context) error
+	// StepDown gives leadership to another node.
+	StepDown(ctx context.Context) error
+	// Servers are the members of the cluster.
+	Servers() ([]Server, error)
+	// KeyTerm is the active encryption key's number and when it was made (RFC 3339).
+	KeyTerm() (term uint32, installed string)
+}
+
+// Server is a member of the cluster, as sys/storage/raft/configuration shows it.
+type Server struct {
+	NodeID          string `json:"node_id"`
+	Address         string `json:"address"`
+	Leader          bool   `json:"leader"`
+	ProtocolVersion string `json:"protocol_version"`
+	Voter           bool   `json:"voter"`
+}
+
+// Types are the engine types "system" and "token".
+func (d *Deps) Types() map[string]mount.Type {
+	return map[string]mount.Type{
+		"system": {System: true, Factory: func(engine.Env) (engine.Engine, error) { return routes(d.system()), nil }},
+		"token":  {System: true, Auth: true, Factory: func(engine.Env) (engine.Engine, error) { return routes(d.token()), nil }},
+	}
+}
+
+// routes is an engine that is only a list of routes.
+type routes []engine.Route
+
+// Routes implements engine.Engine.
+func (r routes) Routes() []engine.Route { return r }
+
+func (d *Deps) system() []engine.Route {
+	var all []engine.Route
+	all = append(all, d.mountRoutes()...)
+	all = append(all, d.policyRoutes()...)
+	all = append(all, d.capabilityRoutes()...)
+	all = append(all, d.uiRoutes()...)
+	return append(all, d.operateRoutes()...)
+}
