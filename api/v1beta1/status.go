@@ -16,6 +16,7 @@ const (
 	ReasonServerUnreachable      = "ServerUnreachable"      // no answer, or one that is not the server's
 	ReasonTemplateError          = "TemplateError"          // a key of target.template does not render
 	ReasonTargetConflict         = "TargetConflict"         // the target Secret belongs to someone else
+	ReasonTargetRefused          = "TargetRefused"          // the API server does not take the Secret as templated
 	ReasonInvalidSpec            = "InvalidSpec"            // the resource itself is wrong
 	ReasonServiceAccountNotFound = "ServiceAccountNotFound" // no such service account in the namespace
 	ReasonNamespaceNotAllowed    = "NamespaceNotAllowed"    // a VaultAuth is not offered to this namespace
@@ -39,5 +40,11 @@ type Status struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// Common gives the part of the status that all kinds share.
-func (s *Status) Common() *Status { return s }
+// CommonStatus gives the part of the status that all kinds share.
+func (c *VaultConnection) CommonStatus() *Status { return &c.Status.Status }
+
+// CommonStatus gives the part of the status that all kinds share.
+func (a *VaultAuth) CommonStatus() *Status { return &a.Status.Status }
+
+// CommonStatus gives the part of the status that all kinds share.
+func (s *VaultSecret) CommonStatus() *Status { return &s.Status.Status }

@@ -5,7 +5,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // VaultConnectionSpec says where a server is and how to trust it.
 type VaultConnectionSpec struct {
 	// Address of the server: http://HOST:PORT or https://HOST:PORT.
-	// +kubebuilder:validation:Pattern=`^https?://[^/\s?#]+/?$`
+	// +kubebuilder:validation:Pattern=`^https?://[^\s?#@]+$`
 	// +kubebuilder:validation:MaxLength=512
 	Address string `json:"address"`
 	// SkipTLSVerify accepts any certificate. Use it for tests only; it has no effect on http addresses.

@@ -35,7 +35,7 @@ type VaultSecretSpec struct {
 // VaultSecretServer is a server and a login, inline.
 type VaultSecretServer struct {
 	// Address of the server: http://HOST:PORT or https://HOST:PORT.
-	// +kubebuilder:validation:Pattern=`^https?://[^/\s?#]+/?$`
+	// +kubebuilder:validation:Pattern=`^https?://[^\s?#@]+$`
 	// +kubebuilder:validation:MaxLength=512
 	Address string `json:"address"`
 	// SkipTLSVerify accepts any certificate. Use it for tests only; it has no effect on http addresses.

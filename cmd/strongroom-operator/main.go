@@ -1,0 +1,170 @@
+// Command strongroom-operator carries secrets from a Strongroom or Vault server into Kubernetes Secrets, and keeps
+// them true. See its --help.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"strongroom/operator"
+	"strongroom/operator/vaultclient"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "strongroom-operator:", err)
+		os.Exit(1)
+	}
+}
+
+// settings are the flags.
+type settings struct {
+	operator.Options
+	kubeconfig string
+	logLevel   string
+	logFormat  string
+	version    bool
+}
+
+func parse(args []string, stderr io.Writer) (*settings, error) {
+	s := &settings{}
+	instead := make(map[string]string)
+	flags := flag.NewFlagSet("strongroom-operator", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&s.kubeconfig, "kubeconfig", "", "`file` that says which cluster to serve (default $KUBECONFIG, or the cluster it runs in)")
+	flags.StringVar(&s.MetricsAddress, "metrics-bind-address", ":8080", "`address` of Prometheus metrics; 0 turns them off")
+	flags.StringVar(&s.HealthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 turns them off")
+	flags.BoolVar(&s.LeaderElection, "leader-elect", false, "let one of several replicas work at a time")
+	flags.StringVar(&s.LeaseNamespace, "leader-election-namespace", "", "`namespace` of the Lease (default the pod's own)")
+	flags.IntVar(&s.Concurrency, "concurrency", 0, "resources of each kind to work on at a `time` (default 8)")
+	flags.StringVar(&s.logLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")
+	flags.StringVar(&s.logFormat, "log-format", "json", "`format` of logs: json or text")
+	flags.BoolVar(&s.version, "version", false, "print the version and exit")
+	flags.Func("watch-namespaces", "`namespaces` to serve, separated by commas; may be repeated (default all)", func(value string) error {
+		for name := range strings.SplitSeq(value, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				s.Namespaces = append(s.Namespaces, name)
+			}
+		}
+		return nil
+	})
+	flags.Func("resolve", "`HOST:PORT=ADDRESS:PORT`: connect to the latter where a resource names the former, as curl's --connect-to "+
+		"does; TLS still checks the former. For clusters whose names do not resolve here; may be repeated", func(value string) error {
+		return addResolve(instead, value)
+	})
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))
+	}
+	s.Dial = vaultclient.Redirect(instead)
+	return s, nil
+}
+
+func addResolve(instead map[string]string, value string) error {
+	from, to, ok := strings.Cut(value, "=")
+	if !ok {
+		return errors.New("write HOST:PORT=ADDRESS:PORT, such as vault.vault:8200=127.0.0.1:8200")
+	}
+	for _, address := range []string{from, to} {
+		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+			return fmt.Errorf("%q is not of the form HOST:PORT", address)
+		}
+	}
+	instead[from] = to
+	return nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	settings, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	if settings.version {
+		_, err := fmt.Fprintln(stdout, "strongroom-operator", version())
+		return err
+	}
+	logger, err := newLogger(stderr, settings.logLevel, settings.logFormat)
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger)
+	settings.Logger = logger
+	if err := dropVaultEnvironment(); err != nil {
+		return err
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = settings.kubeconfig
+	cluster, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return fmt.Errorf("find the cluster: %w; give --kubeconfig", err)
+	}
+	mgr, err := operator.New(ctx, cluster, settings.Options)
+	if err != nil {
+		return err
+	}
+	logger.Info("starting", "version", version(), "cluster", cluster.Host, "namespaces", settings.Namespaces)
+	return mgr.Start(ctx)
+}
+
+// dropVaultEnvironment removes the variables that a Vault client takes a token, a proxy or certificates from. A
+// resource names its server itself, so nothing of the operator's own may go there.
+func dropVaultEnvironment() error {
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "VAULT_") {
+			continue
+		}
+		if err := os.Unsetenv(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newLogger(w io.Writer, level, format string) (logr.Logger, error) {
+	options := &slog.HandlerOptions{}
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
+		return logr.Logger{}, fmt.Errorf("--log-level %q is not debug, info, warn or error", level)
+	}
+	options.Level = least
+	switch format {
+	case "json":
+		return logr.FromSlogHandler(slog.NewJSONHandler(w, options)), nil
+	case "text":
+		return logr.FromSlogHandler(slog.NewTextHandler(w, options)), nil
+	}
+	return logr.Logger{}, fmt.Errorf("--log-format %q is not json or text", format)
+}
+
+// version is what the build says of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,150 @@
+// Package operator wires Strongroom's Kubernetes operator: the manager, its cache, the pool of logins and a
+// controller for each kind. It decides nothing about any kind itself.
+package operator
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"strongroom/api/v1beta1"
+	"strongroom/operator/condition"
+	"strongroom/operator/pace"
+	"strongroom/operator/source"
+	"strongroom/operator/vaultauth"
+	"strongroom/operator/vaultclient"
+	"strongroom/operator/vaultconnection"
+	"strongroom/operator/vaultsecret"
+)
+
+//go:generate go tool -modfile=../tools/go.mod controller-gen rbac:roleName=strongroom-operator paths=./... output:rbac:dir=../config/rbac
+
+const (
+	defaultConcurrency = 8
+	leaseName          = "strongroom-operator"
+	clientQPS          = 200
+	clientBurst        = 400
+)
+
+// Options are what an operator is started with. The zero value watches all namespaces, without leader election,
+// metrics or health checks.
+type Options struct {
+	MetricsAddress string               // HOST:PORT; empty: none
+	HealthAddress  string               // HOST:PORT of /healthz and /readyz; empty: none
+	LeaderElection bool                 // among replicas, by a Lease
+	LeaseNamespace string               // of that Lease; empty: the pod's own
+	Namespaces     []string             // to watch; none: all
+	Concurrency    int                  // reconciliations at a time of each kind; 0: 8
+	Dial           vaultclient.DialFunc // to servers; nil: as they are named
+	Logger         logr.Logger
+}
+
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update
+
+// New makes an operator for the cluster of config; its Start runs it until the context ends.
+func New(ctx context.Context, cluster *rest.Config, options Options) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1beta1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("make the scheme: %w", err)
+		}
+	}
+	cluster = rest.CopyConfig(cluster)
+	cluster.QPS, cluster.Burst = clientQPS, clientBurst
+	mgr, err := ctrl.NewManager(cluster, managerOptions(scheme, options))
+	if err != nil {
+		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	for name, add := range map[string]func(string, healthz.Checker) error{"alive": mgr.AddHealthzCheck, "ready": mgr.AddReadyzCheck} {
+		if err := add(name, healthz.Ping); err != nil {
+			return nil, fmt.Errorf("add the health check: %w", err)
+		}
+	}
+	if err := register(ctx, mgr, options); err != nil {
+		return nil, err
+	}
+	return mgr, nil
+}
+
+func managerOptions(scheme *runtime.Scheme, options Options) manager.Options {
+	namespaces := make(map[string]cache.Config, len(options.Namespaces))
+	for _, namespace := range options.Namespaces {
+		namespaces[namespace] = cache.Config{}
+	}
+	anyName := true
+	managed := labels.SelectorFromSet(labels.Set{vaultsecret.ManagedByLabel: vaultsecret.ManagedBy})
+	return manager.Options{
+		Scheme:  scheme,
+		Logger:  options.Logger,
+		Metrics: server.Options{BindAddress: orOff(options.MetricsAddress)},
+		Cache: cache.Options{
+			DefaultNamespaces: namespaces,
+			DefaultTransform:  cache.TransformStripManagedFields(),
+			// Of all Secrets of the cluster, only the operator's own are held in memory.
+			ByObject: map[client.Object]cache.ByObject{&corev1.Secret{}: {Label: managed}},
+		},
+		// Two operators in one process (as in tests) are no mistake.
+		Controller:                    config.Controller{SkipNameValidation: &anyName},
+		HealthProbeBindAddress:        orOff(options.HealthAddress),
+		LeaderElection:                options.LeaderElection,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       options.LeaseNamespace,
+		LeaderElectionReleaseOnCancel: true,
+	}
+}
+
+func orOff(address string) string {
+	if address == "" {
+		return "0"
+	}
+	return address
+}
+
+func register(ctx context.Context, mgr manager.Manager, options Options) error {
+	concurrency := options.Concurrency
+	if concurrency <= 0 {
+		concurrency = defaultConcurrency
+	}
+	dial := options.Dial
+	if dial == nil {
+		dial = vaultclient.Redirect(nil)
+	}
+	kube, live := mgr.GetClient(), mgr.GetAPIReader()
+	pool := vaultclient.NewPool(vaultclient.ServiceAccountTokens(kube), dial)
+	reporter := condition.Reporter{Client: kube, Events: mgr.GetEventRecorder("strongroom-operator")}
+	connections := vaultconnection.Resolver{Cache: kube, Live: live}
+	auths := vaultauth.Resolver{Connections: connections}
+
+	connection := &vaultconnection.Reconciler{Resolver: connections, Reporter: reporter, Pool: pool, Pace: pace.New()}
+	auth := &vaultauth.Reconciler{Resolver: auths, Reporter: reporter, Pool: pool, Pace: pace.New()}
+	secret := &vaultsecret.Reconciler{
+		Targets: vaultsecret.Targets{Client: kube, Live: live},
+		Auths:   auths, Source: source.NewReader(pool), Reporter: reporter, Pace: pace.New(),
+	}
+	if err := mgr.Add(pool); err != nil {
+		return fmt.Errorf("add the pool of logins: %w", err)
+	}
+	if err := connection.Register(mgr, concurrency); err != nil {
+		return fmt.Errorf("register VaultConnection: %w", err)
+	}
+	if err := auth.Register(mgr, concurrency); err != nil {
+		return fmt.Errorf("register VaultAuth: %w", err)
+	}
+	if err := secret.Register(ctx, mgr, concurrency); err != nil {
+		return fmt.Errorf("register VaultSecret: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+// Package template renders the keys of a Secret from Go templates over a source's data. Templates come from people
+// who may edit a namespace but not the operator, so a template can reach its data and nothing else: no file, network
+// or environment; and its time, memory and output are bounded. It never puts a value of the source into an error.
+package template
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	texttemplate "text/template"
+	"text/template/parse"
+	"time"
+)
+
+const (
+	maxOutput = 1 << 20         // bytes of all rendered keys: what a Secret may hold
+	maxSource = 256 << 10       // bytes of all templates
+	maxTurns  = 10_000          // turns of all loops
+	maxTime   = 2 * time.Second // of one Render, looked at every turn
+	tickName  = "__turn"        // the call that every loop body starts with
+)
+
+// Error says which template fails, and why.
+type Error struct {
+	Key  string // of the Secret
+	Line int    // in the template, from 1
+	Text string
+}
+
+// Error names the key and the line.
+func (e *Error) Error() string {
+	return fmt.Sprintf("template of key %q, line %d: %s", e.Key, e.Line, e.Text)
+}
+
+// Render executes each template over secrets, which it sees as {{ .KEY }} and {{ .Secrets.KEY }}, and returns the
+// results under the same keys. A key that the source lacks is an error. Every error is an *Error.
+func Render(templates map[string]string, secrets map[string]any) (map[string][]byte, error) {
+	budget := &budget{deadline: time.Now().Add(maxTime)}
+	data := make(map[string]any, len(secrets)+1)
+	for key, value := range secrets {
+		if value == nil {
+			value = "" // text/template would print <no value>
+		}
+		data[key] = value
+	}
+	data["Secrets"] = maps.Clone(data)
+
+	rendered := make(map[string][]byte, len(templates))
+	source := 0
+	for _, key := range slices.Sorted(maps.Keys(templates)) {
+		if source += len(templates[key]); source > maxSource {
+			return nil, &Error{Key: key, Line: 1, Text: fmt.Sprintf("the templates are longer than %d KiB", maxSource>>10)}
+		}
+		out, err := render(key, templates[key], data, budget)
+		if err != nil {
+			return nil, explain(key, err, secrets)
+		}
+		rendered[key] = out
+	}
+	return rendered, nil
+}
+
+func render(key, text string, data map[string]any, budget *budget) ([]byte, error) {
+	parsed, err := texttemplate.New(key).Option("missingkey=error").Funcs(functions(budget)).Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(parsed.Templates()) > 1 {
+		return nil, errors.New("define and block are not supported")
+	}
+	if parsed.Tree == nil { // nothing in it
+		return []byte{}, nil
+	}
+	if err := guard(parsed.Root); err != nil {
+		return nil, err
+	}
+	out := &output{budget: budget, bytes: []byte{}}
+	if err := parsed.Execute(out, data); err != nil {
+		return nil, err
+	}
+	return out.bytes, nil
+}
+
+// guard makes every loop count its turns, and refuses calls of other templates, which could recurse.
+func guard(list *parse.ListNode) error {
+	if list == nil {
+		return nil
+	}
+	for _, node := range list.Nodes {
+		var branches []*parse.ListNode
+		switch n := node.(type) {
+		case *parse.TemplateNode:
+			return errors.New("template calls are not supported")
+		case *parse.RangeNode:
+			branches = []*parse.ListNode{n.List, n.ElseList}
+			defer func() { n.List.Nodes = append([]parse.Node{turnNode()}, n.List.Nodes...) }()
+		case *parse.IfNode:
+			branches = []*parse.ListNode{n.List, n.ElseList}
+		case *parse.WithNode:
+			branches = []*parse.ListNode{n.List, n.ElseList}
+		}
+		for _, branch := range branches {
+			if err := guard(branch); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func turnNode() parse.Node {
+	trees, err := parse.Parse("turn", "{{"+tickName+"}}", "", "", map[string]any{tickName: func() {}})
+	if err != nil {
+		panic(err) // the text is a constant
+	}
+	return trees["turn"].Root.Nodes[0]
+}
+
+// budget is what one Render may use.
+type budget struct {
+	deadline time.Time
+	turns    int
+	written  int
+}
+
+func (b *budget) turn() (string, error) {
+	if b.turns++; b.turns > maxTurns {
+		return "", fmt.Errorf("loops take more than %d turns", maxTurns)
+	}
+	if time.Now().After(b.deadline) {
+		return "", fmt.Errorf("takes longer than %s", maxTime)
+	}
+	return "", nil
+}
+
+// output collects what a template writes, up to the budget.
+type output struct {
+	budget *budget
+	bytes  []byte
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	if o.budget.written += len(p); o.budget.written > maxOutput {
+		return 0, errTooLong
+	}
+	o.bytes = append(o.bytes, p...)
+	return len(p), nil
+}
+
+var errTooLong = fmt.Errorf("the result is longer than %d KiB, the limit of a Secret", maxOutput>>10)
+
+var (
+	position = regexp.MustCompile(`^template: [^:]*:(\d+)(?::\d+)?: `)
+	context  = regexp.MustCompile(`^executing "[^"]*" at <(.*?)>: `)
+	missing  = regexp.MustCompile(`map has no entry for key "(.*)"`)
+	// text/template quotes the value in these.
+	quoted = regexp.MustCompile(`(range can't iterate over|if/with can't use) (?s:.*)`)
+)
+
+// explain turns text/template's error into ours, without any value of the source.
+func explain(key string, err error, secrets map[string]any) *Error {
+	problem := &Error{Key: key, Line: 1}
+	text := err.Error()
+	if match := position.FindStringSubmatch(text); match != nil {
+		problem.Line, _ = strconv.Atoi(match[1])
+		text = text[len(match[0]):]
+	}
+	where := ""
+	if match := context.FindStringSubmatch(text); match != nil {
+		where, text = match[1], text[len(match[0]):]
+	}
+	switch {
+	case errors.Is(err, errTooLong):
+		problem.Text = errTooLong.Error()
+		return problem
+	case missing.MatchString(text):
+		name := missing.FindStringSubmatch(text)[1]
+		names := slices.Sorted(maps.Keys(secrets))
+		problem.Text = fmt.Sprintf("the source has no key %q; it has %s", name, list(names))
+		return problem
+	}
+	text = quoted.ReplaceAllString(text, "$1 this value")
+	for _, value := range leaves(secrets) {
+		text = strings.ReplaceAll(text, value, "[redacted]")
+	}
+	if where != "" {
+		text = where + ": " + text
+	}
+	problem.Text = text
+	return problem
+}
+
+// list names at most ten keys.
+func list(names []string) string {
+	switch {
+	case len(names) == 0:
+		return "none"
+	case len(names) > 10:
+		return strings.Join(names[:10], ", ") + fmt.Sprintf(" and %d more", len(names)-10)
+	}
+	return strings.Join(names, ", ")
+}
+
+// leaves lists the texts in value that are long enough to be worth hiding.
+func leaves(value any) []string {
+	var found []string
+	switch v := value.(type) {
+	case map[string]any:
+		for _, element := range v {
+			found = append(found, leaves(element)...)
+		}
+	case []any:
+		for _, element := range v {
+			found = append(found, leaves(element)...)
+		}
+	default:
+		if text := textOf(v); len(text) >= 4 {
+			found = append(found, text)
+		}
+	}
+	return found
+}

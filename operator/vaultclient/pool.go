@@ -1,0 +1,284 @@
+// Package vaultclient owns the operator's connections and logins: one shared transport per server, and one login per
+// server, role and service account, which all resources that use it share. Tokens live in memory only. The package
+// knows nothing of the resources; it never retries more than one login, as its callers come again.
+package vaultclient
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"sync"
+	"time"
+
+	vault "github.com/hashicorp/vault/api"
+	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+const (
+	idleSession   = 15 * time.Minute // unused for so long: logged out
+	idleTransport = time.Hour
+	sweepEvery    = time.Minute
+	logoutTimeout = 2 * time.Second
+	// reloginAfter is the age at which a login that is denied is made anew once, because the role may have new
+	// policies or the token may be revoked. It bounds the logins that denied resources cause.
+	reloginAfter = 10 * time.Second
+)
+
+// Login says as whom to talk to a server.
+type Login struct {
+	Server
+	Namespace              string               // of the server (X-Vault-Namespace)
+	Mount                  string               // of the auth method, such as kubernetes
+	Role                   string               // of the auth method
+	ServiceAccount         types.NamespacedName // whose token is presented
+	Audiences              []string             // of that token; none: the API server's own
+	TokenExpirationSeconds int64                // of that token; 0: the least there is, 600
+	Params                 map[string]string    // sent with the login, beside role and jwt
+	ExtraHeaders           map[string]string    // in addition to the server's
+}
+
+type loginKey [sha256.Size]byte
+
+func (l Login) key() loginKey {
+	encoded, err := json.Marshal(l) // maps are encoded in order
+	if err != nil {
+		panic(err) // strings, numbers and maps of strings only
+	}
+	return sha256.Sum256(encoded)
+}
+
+// TokenSource issues a token of login.ServiceAccount. It reports a missing one as a Problem.
+type TokenSource func(ctx context.Context, login Login) (string, error)
+
+// Pool keeps connections and logins. Start it, so that it logs out what nobody uses.
+type Pool struct {
+	tokens TokenSource
+	dial   DialFunc
+
+	flights    singleflight.Group
+	mu         sync.Mutex
+	closed     bool
+	transports map[transportKey]*transport
+	sessions   map[loginKey]*session
+	logins     int
+}
+
+// NewPool returns an empty pool that connects with dial.
+func NewPool(tokens TokenSource, dial DialFunc) *Pool {
+	return &Pool{
+		tokens: tokens, dial: dial,
+		transports: make(map[transportKey]*transport),
+		sessions:   make(map[loginKey]*session),
+	}
+}
+
+// session is one login. The pool's mutex guards all but client.
+type session struct {
+	client    *vault.Client
+	born      time.Time
+	renewed   time.Time     // or born
+	ttl       time.Duration // since renewed
+	full      time.Duration // the first ttl
+	renewable bool
+	used      time.Time
+	users     int
+	retired   bool // no longer in the pool: logged out when its last user leaves
+}
+
+// Do runs work with a client that is logged in. If the server denies what work asks and the login is not fresh, it
+// logs in anew and runs work once more; work reports the denial with a *Refused in its error's chain.
+func (p *Pool) Do(ctx context.Context, login Login, work func(context.Context, *Client) error) error {
+	for attempt := 0; ; attempt++ {
+		s, err := p.acquire(ctx, login)
+		if err != nil {
+			return err
+		}
+		err = work(ctx, &Client{vault: s.client, login: login})
+		var refused *Refused
+		again := attempt == 0 && errors.As(err, &refused) && refused.Status == http.StatusForbidden &&
+			(refused.badToken() || time.Since(s.born) >= reloginAfter)
+		p.release(login.key(), s, again)
+		if !again {
+			return err
+		}
+	}
+}
+
+// Check makes sure that the login works.
+func (p *Pool) Check(ctx context.Context, login Login) error {
+	return p.Do(ctx, login, func(context.Context, *Client) error { return nil })
+}
+
+// Logins counts the logins since the start.
+func (p *Pool) Logins() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.logins
+}
+
+// acquire returns the session of login, in use; the caller releases it.
+func (p *Pool) acquire(ctx context.Context, login Login) (*session, error) {
+	key := login.key()
+	for {
+		if s, err := p.current(key); s != nil || err != nil {
+			return s, err
+		}
+		flight := p.flights.DoChan(string(key[:]), func() (any, error) {
+			// Not the first caller's context: the others must not fail when it gives up.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*login.timeout())
+			defer cancel()
+			return nil, p.refresh(ctx, key, login)
+		})
+		select {
+		case result := <-flight:
+			if result.Err != nil {
+				return nil, result.Err
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// current returns the session under key if it needs no refresh.
+func (p *Pool) current(key loginKey) (*session, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, context.Canceled
+	}
+	s := p.sessions[key]
+	if s == nil || time.Since(s.renewed) >= s.ttl*2/3 {
+		return nil, nil
+	}
+	s.users++
+	s.used = time.Now()
+	return s, nil
+}
+
+// refresh renews the session under key, or logs in.
+func (p *Pool) refresh(ctx context.Context, key loginKey, login Login) error {
+	p.mu.Lock()
+	old := p.sessions[key]
+	p.mu.Unlock()
+	if old != nil && p.renew(ctx, old) {
+		return nil
+	}
+	fresh, err := p.login(ctx, login)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.logins++
+	replaced := p.sessions[key]
+	p.sessions[key] = fresh
+	p.mu.Unlock()
+	if replaced != nil {
+		p.retire(replaced)
+	}
+	return nil
+}
+
+// renew extends the session's token, and tells whether that gave it at least half its first time.
+func (p *Pool) renew(ctx context.Context, s *session) bool {
+	p.mu.Lock()
+	try := s.renewable && time.Since(s.renewed) < s.ttl
+	p.mu.Unlock()
+	if !try {
+		return false
+	}
+	secret, err := s.client.Auth().Token().RenewSelfWithContext(ctx, 0)
+	if err != nil || secret == nil || secret.Auth == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.renewed = time.Now()
+	s.ttl = time.Duration(secret.Auth.LeaseDuration) * time.Second
+	return s.ttl >= s.full/2
+}
+
+// release ends the use of a session; denied takes it out of the pool.
+func (p *Pool) release(key loginKey, s *session, denied bool) {
+	p.mu.Lock()
+	s.users--
+	if denied && p.sessions[key] == s {
+		delete(p.sessions, key)
+		s.retired = true
+	}
+	out := s.retired && s.users == 0
+	p.mu.Unlock()
+	if out {
+		logout(s)
+	}
+}
+
+// retire marks a session that has left the pool, and logs it out if nobody uses it.
+func (p *Pool) retire(s *session) {
+	p.mu.Lock()
+	s.retired = true
+	out := s.users == 0
+	p.mu.Unlock()
+	if out {
+		logout(s)
+	}
+}
+
+// logout revokes the session's token. If that fails, the token ends with its time.
+func logout(s *session) {
+	ctx, cancel := context.WithTimeout(context.Background(), logoutTimeout)
+	defer cancel()
+	_ = s.client.Auth().Token().RevokeSelfWithContext(ctx, "")
+}
+
+// Start logs out idle sessions and closes idle connections until ctx ends; then it logs out all and refuses further
+// use. It satisfies the manager's Runnable.
+func (p *Pool) Start(ctx context.Context) error {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			p.sweep(idleSession, idleTransport)
+		case <-ctx.Done():
+			p.mu.Lock()
+			p.closed = true
+			p.mu.Unlock()
+			p.sweep(0, 0)
+			return nil
+		}
+	}
+}
+
+func (p *Pool) sweep(sessionAge, transportAge time.Duration) {
+	p.mu.Lock()
+	var idle []*session
+	maps.DeleteFunc(p.sessions, func(_ loginKey, s *session) bool {
+		old := s.users == 0 && time.Since(s.used) >= sessionAge
+		if old {
+			idle = append(idle, s)
+		}
+		return old
+	})
+	p.mu.Unlock()
+
+	var all sync.WaitGroup
+	for _, s := range idle {
+		all.Go(func() { p.retire(s) })
+	}
+	all.Wait()
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.transports, func(_ transportKey, t *transport) bool {
+		old := time.Since(t.used) >= transportAge
+		if old {
+			t.http.CloseIdleConnections()
+		}
+		return old
+	})
+}

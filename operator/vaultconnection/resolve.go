@@ -1,0 +1,75 @@
+package vaultconnection
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"strongroom/api/v1beta1"
+	"strongroom/operator/condition"
+	"strongroom/operator/vaultclient"
+)
+
+const (
+	caKey      = "ca.crt"
+	minTimeout = 100 * time.Millisecond
+	maxTimeout = time.Minute
+)
+
+// Resolver turns VaultConnections into Servers.
+type Resolver struct {
+	Cache client.Reader // of VaultConnections
+	Live  client.Reader // of Secrets with CA certificates, which are not cached
+}
+
+// Get finds a VaultConnection. Errors are Problems: ConnectionNotFound.
+func (r Resolver) Get(ctx context.Context, name types.NamespacedName) (*v1beta1.VaultConnection, error) {
+	connection := &v1beta1.VaultConnection{}
+	err := r.Cache.Get(ctx, name, connection)
+	if apierrors.IsNotFound(err) {
+		return nil, condition.Problemf(v1beta1.ReasonConnectionNotFound,
+			"there is no VaultConnection %s in namespace %s: create it, or name another", name.Name, name.Namespace)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get VaultConnection %s: %w", name, err)
+	}
+	return connection, nil
+}
+
+// Server gives what connection says. Errors are Problems: InvalidSpec.
+func (r Resolver) Server(ctx context.Context, connection *v1beta1.VaultConnection) (vaultclient.Server, error) {
+	spec := connection.Spec
+	server := vaultclient.Server{
+		Address: strings.TrimSuffix(spec.Address, "/"), SkipTLSVerify: spec.SkipTLSVerify,
+		TLSServerName: spec.TLSServerName, Headers: spec.Headers,
+	}
+	if spec.Timeout != "" {
+		timeout, err := time.ParseDuration(spec.Timeout)
+		if err != nil || timeout < minTimeout || timeout > maxTimeout {
+			return server, condition.Problemf(v1beta1.ReasonInvalidSpec,
+				"timeout %q of VaultConnection %s is not a duration from %s to %s", spec.Timeout, connection.Name, minTimeout, maxTimeout)
+		}
+		server.Timeout = timeout
+	}
+	if spec.CACertSecretRef != "" {
+		secret := &corev1.Secret{}
+		name := types.NamespacedName{Namespace: connection.Namespace, Name: spec.CACertSecretRef}
+		err := r.Live.Get(ctx, name, secret)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return server, fmt.Errorf("get the CA certificate: %w", err)
+		}
+		server.CACert = string(secret.Data[caKey])
+		if server.CACert == "" {
+			return server, condition.Problemf(v1beta1.ReasonInvalidSpec,
+				"VaultConnection %s trusts the CA in key %s of Secret %s, which does not exist in namespace %s",
+				connection.Name, caKey, spec.CACertSecretRef, connection.Namespace)
+		}
+	}
+	return server, nil
+}
