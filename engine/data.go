@@ -79,9 +79,11 @@ func Decode(fields []Field, body []byte, query map[string][]string, path map[str
 	}
 	for name, v := range path {
 		d.values[name] = v
-		f, _ := field(fields, name)
-		if f.Type == String || f.Type == Object || f.Type == Any {
-			continue // as it stands in the path
+	}
+	for _, f := range fields {
+		v, ok := path[f.Name]
+		if !ok || f.Type == String || f.Type == Object || f.Type == Any {
+			continue // text, as it stands in the path
 		}
 		if err := d.set(f, quote(v)); err != nil {
 			return d, nil, err

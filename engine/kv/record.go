@@ -86,7 +86,7 @@ func (r *record) version(n uint64) (version, bool) {
 // set changes version n, which must be kept.
 func (r *record) set(n uint64, v version) {
 	i := int(n-r.first()) * entrySize
-	v.append(r.history[:i:i+entrySize])
+	v.append(r.history[: i : i+entrySize])
 }
 
 // add makes data the current version, deleted at deletion (0: never), and
