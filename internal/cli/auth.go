@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/vault/api"
+)
+
+func authGroup() *command {
+	return &command{
+		name: "auth", synopsis: "Interact with auth methods",
+		help: "Auth methods are the ways to prove who one is and get a token, each under a path of its own.",
+		sub: []*command{
+			authDisableCommand(), authEnableCommand(), authListCommand(), authTuneCommand(),
+		},
+	}
+}
+
+// authMountPath takes the path of an auth method with or without auth/ before it.
+func authMountPath(path string) string {
+	return mountPath(strings.TrimPrefix(cleanPath(path), "auth/"))
+}
+
+func authEnableCommand() *command {
+	return &command{
+		name: "enable", synopsis: "Enable a new auth method",
+		usage: "[options] TYPE", min: 1, max: 1, output: plain,
+		help: `
+Enables an auth method at a path below auth/, its type unless -path says otherwise.
+
+    $ {cmd} kubernetes`,
+		setup: func(f *flag.FlagSet) action {
+			var m mountFlags
+			m.declareEnable(f, "auth method")
+			m.declareTokenType(f)
+			return request(func(ctx context.Context, c *call, client *api.Client) error {
+				kind := c.args[0]
+				path := authMountPath(m.path)
+				if path == "/" {
+					if path = mountPath(kind); kind == "plugin" {
+						path = mountPath(m.pluginName)
+					}
+				}
+				if err := client.Sys().EnableAuthWithOptionsWithContext(ctx, cleanPath(path), m.input(kind)); err != nil {
+					return apiError("Error enabling "+kind+" auth", err)
+				}
+				what := kind + " auth method"
+				if kind == "plugin" {
+					what = m.pluginName + " plugin"
+				}
+				c.printf("Success! Enabled %s at: %s", what, path)
+				return nil
+			}).action()
+		},
+	}
+}
+
+func (m *mountFlags) declareTokenType(f *flag.FlagSet) {
+	f.StringVar(&m.tokenType, "token-type", "", "Type of the tokens it makes: default-service, default-batch, service or batch.")
+}
+
+func authDisableCommand() *command {
+	return &command{
+		name: "disable", synopsis: "Disable an auth method",
+		usage: "[options] PATH", min: 1, max: 1, output: plain,
+		help: "Disables the auth method at a path and revokes every token it made.",
+		setup: noFlags(func(ctx context.Context, c *call, client *api.Client) error {
+			path := authMountPath(c.args[0])
+			if err := client.Sys().DisableAuthWithContext(ctx, cleanPath(path)); err != nil {
+				return apiError(fmt.Sprintf("Error disabling auth method at %s", path), err)
+			}
+			c.printf("Success! Disabled the auth method (if it existed) at: %s", path)
+			return nil
+		}),
+	}
+}
+
+func authListCommand() *command {
+	return &command{
+		name: "list", synopsis: "List enabled auth methods",
+		usage: "[options]", output: formatted,
+		help: "Lists the auth methods and where they are. A TTL of \"system\" is the server's default.",
+		setup: func(f *flag.FlagSet) action {
+			var detailed bool
+			f.BoolVar(&detailed, "detailed", false, "Print more about each, such as its TTLs and options.")
+			return request(func(ctx context.Context, c *call, client *api.Client) error {
+				methods, err := client.Sys().ListAuthWithContext(ctx)
+				if err != nil {
+					return apiError("Error listing enabled authentications", err)
+				}
+				heads, cells := row("Path", "Type", "Accessor", "Description", "Version"), authRow
+				if detailed {
+					heads, cells = row("Path", "Plugin", "Accessor", "Default TTL", "Max TTL", "Token Type", "Replication",
+						"Seal Wrap", "External Entropy Access", "Options", "Description", "UUID", "Version",
+						"Running Version", "Running SHA256", "Deprecation Status"), authDetails
+				}
+				return c.printMounts(methods, heads, cells)
+			}).action()
+		},
+	}
+}
+
+func authRow(path string, m *api.MountOutput) string {
+	return row(path, m.Type, m.Accessor, m.Description, m.PluginVersion)
+}
+
+func authDetails(path string, m *api.MountOutput) string {
+	return row(path, m.Type, m.Accessor, mountTTL("", m.Config.DefaultLeaseTTL), mountTTL("", m.Config.MaxLeaseTTL),
+		m.Config.TokenType, replication(m), m.SealWrap, m.ExternalEntropyAccess, mountOptions(m), m.Description, m.UUID,
+		m.PluginVersion, m.RunningVersion, m.RunningSha256, m.DeprecationStatus)
+}
+
+func authTuneCommand() *command {
+	return &command{
+		name: "tune", synopsis: "Tune an auth method configuration",
+		usage: "[options] PATH", min: 1, max: 1, output: plain,
+		help: `
+Changes the settings of the auth method at a path. What is not named stays as it is.
+
+    $ {cmd} -default-lease-ttl=72h kubernetes/`,
+		setup: func(f *flag.FlagSet) action {
+			var m mountFlags
+			m.declareTune(f, "auth method")
+			m.declareTokenType(f)
+			return request(func(ctx context.Context, c *call, client *api.Client) error {
+				path := authMountPath(c.args[0])
+				if err := client.Sys().TuneMountAllowNilWithContext(ctx, "auth/"+cleanPath(path), m.changes(c)); err != nil {
+					return apiError("Error tuning auth method "+path, err)
+				}
+				c.printf("Success! Tuned the auth method at: %s", path)
+				return nil
+			}).action()
+		},
+	}
+}
