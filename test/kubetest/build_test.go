@@ -119,8 +119,8 @@ func TestReportBuildSaysThatItIsStillAtIt(t *testing.T) {
 		}()
 		var said strings.Builder
 		reportBuild(output, &said, "building")
-		want := "building; 5 s so far, 1 modules downloaded, 2 packages compiled\n" +
-			"building; 10 s so far, 1 modules downloaded, 2 packages compiled\n"
+		want := "building: 10 s so far, 1 modules downloaded, 2 packages compiled\n" +
+			"building: 20 s so far, 1 modules downloaded, 2 packages compiled\n"
 		if said.String() != want {
 			t.Errorf("it said %q, want %q", said.String(), want)
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 // reportEvery is how often a long build says that it is still at it.
-const reportEvery = 5 * time.Second
+const reportEvery = 10 * time.Second
 
 // reportBuild reads what `go build -v` prints until it ends, and tells progress
 // about it every few seconds. It returns what is neither the name of a compiled
@@ -40,7 +40,7 @@ func reportBuild(output io.Reader, progress io.Writer, what string) (problems st
 				fmt.Fprintln(&kept, line)
 			}
 		case <-tick.C:
-			fmt.Fprintf(progress, "%s; %.0f s so far, %d modules downloaded, %d packages compiled\n",
+			fmt.Fprintf(progress, "%s: %.0f s so far, %d modules downloaded, %d packages compiled\n",
 				what, time.Since(began).Seconds(), downloaded, compiled)
 		}
 	}
