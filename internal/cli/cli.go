@@ -34,9 +34,9 @@ type IO struct {
 	Stdout, Stderr io.Writer
 	// LookupEnv reads the environment, as os.LookupEnv does.
 	LookupEnv func(name string) (string, bool)
-	// ReadPassword reads one line from the terminal without echo. Nil means that stdin is no terminal:
-	// commands then read secrets from stdin instead of asking.
-	ReadPassword func() ([]byte, error)
+	// ReadPassword reads one line from the terminal without echo, and gives up when ctx ends. Nil means that
+	// stdin is no terminal: commands then read secrets from stdin instead of asking.
+	ReadPassword func(ctx context.Context) ([]byte, error)
 	// OutIsTerminal and ErrIsTerminal allow a closing newline after -field, and colours.
 	OutIsTerminal, ErrIsTerminal bool
 }
@@ -52,9 +52,34 @@ func ProcessIO() IO {
 		ErrIsTerminal: term.IsTerminal(int(os.Stderr.Fd())),
 	}
 	if fd := int(os.Stdin.Fd()); term.IsTerminal(fd) {
-		sys.ReadPassword = func() ([]byte, error) { return term.ReadPassword(fd) }
+		sys.ReadPassword = func(ctx context.Context) ([]byte, error) { return readPassword(ctx, fd) }
 	}
 	return sys
+}
+
+// readPassword turns the echo on again when ctx ends, which an interrupted read would not: a shell without
+// echo is a poor thing to come back to.
+func readPassword(ctx context.Context, fd int) ([]byte, error) {
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	type line struct {
+		text []byte
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() { // ends with the line, or with the process, which an ended ctx is about to end
+		text, err := term.ReadPassword(fd)
+		read <- line{text, err}
+	}()
+	select {
+	case l := <-read:
+		return l.text, l.err
+	case <-ctx.Done():
+		_ = term.Restore(fd, before)
+		return nil, ctx.Err()
+	}
 }
 
 func (sys IO) env(name string) string {
@@ -85,7 +110,8 @@ func (b Build) String() string {
 
 // Run carries out one command line and returns the exit code: 0 done, 1 wrong usage or a local fault,
 // 2 an answer from the server that is an error, 127 no such command. args are os.Args, args[0] included:
-// its base name is what help texts call the program. ctx ends requests under way.
+// its base name is what help texts call the program. ctx ends requests and questions under way; it should end
+// on an interrupt, so that a prompt without echo leaves the terminal as it found it.
 func Run(ctx context.Context, args []string, sys IO, build Build, server ServerCommand) int {
 	program, rest := "vault", []string(nil)
 	if len(args) > 0 {

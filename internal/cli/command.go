@@ -207,9 +207,9 @@ func lateFlags(flags *flag.FlagSet, args []string) []string {
 func (c *command) commandHelp(path string, own, standard *flag.FlagSet) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Usage: %s %s\n\n%s\n", path, c.usage, indent(expand(c.help, path)))
+	helpFlags(&b, "Command Options", own, func(string) bool { return true })
 	helpFlags(&b, "HTTP Options", standard, func(name string) bool { return name != "format" && name != "field" })
 	helpFlags(&b, "Output Options", standard, func(name string) bool { return name == "format" || name == "field" })
-	helpFlags(&b, "Command Options", own, func(string) bool { return true })
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
@@ -223,8 +223,11 @@ func helpFlags(b *strings.Builder, title string, flags *flag.FlagSet, include fu
 			title = ""
 		}
 		kind, usage := flag.UnquoteUsage(f)
+		if _, ok := f.Value.(*ttl); ok {
+			kind = "duration"
+		}
 		if kind != "" {
-			kind = "=<" + kind + ">"
+			kind = "=<" + strings.ToLower(kind) + ">"
 		}
 		fmt.Fprintf(b, "\n  -%s%s\n", f.Name, kind)
 		for line := range strings.Lines(wrap(usage, 72)) {

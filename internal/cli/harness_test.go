@@ -138,7 +138,7 @@ func (term *terminal) run(args ...string) result {
 		ErrIsTerminal: term.errIsTTY,
 	}
 	if term.password != nil {
-		sys.ReadPassword = func() ([]byte, error) {
+		sys.ReadPassword = func(context.Context) ([]byte, error) {
 			if *term.password == "^C" {
 				return nil, errors.New("interrupted")
 			}

@@ -86,7 +86,7 @@ func (l *login) authenticate(ctx context.Context, c *call, client *api.Client) (
 
 // withToken looks the token up with itself, which proves that it is valid.
 func (l *login) withToken(ctx context.Context, c *call, client *api.Client) (*api.Secret, error) {
-	token, err := l.givenToken(c)
+	token, err := l.givenToken(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (l *login) withToken(ctx context.Context, c *call, client *api.Client) (*ap
 	return tokenAsAuth(secret, token)
 }
 
-func (l *login) givenToken(c *call) (string, error) {
+func (l *login) givenToken(ctx context.Context, c *call) (string, error) {
 	switch {
 	case len(c.args) > 1:
 		return "", usagef("Too many arguments (expected 0-1, got %d)", len(c.args))
@@ -110,7 +110,7 @@ func (l *login) givenToken(c *call) (string, error) {
 		token, _ := data["token"].(string)
 		return strings.TrimSpace(token), nil
 	}
-	return c.secretArg(0, "Token")
+	return c.secretArg(ctx, 0, "Token")
 }
 
 // tokenAsAuth puts a lookup's answer in the form in which methods return a new token.
@@ -163,15 +163,15 @@ func (l *login) withMethod(ctx context.Context, c *call, client *api.Client) (*a
 	switch l.method {
 	case "userpass", "ldap", "okta", "radius":
 		username, _ := data["username"].(string)
-		if username == "" {
-			username = c.env("USER")
+		if username == "" && l.method == "ldap" {
+			username = c.env("USER") // a directory usually knows people by their login name
 		}
 		if username == "" {
 			return nil, usagef("'username' must be specified: add username=NAME")
 		}
 		delete(data, "username")
 		if _, given := data["password"]; !given {
-			if data["password"], err = c.secretInput("Password"); err != nil {
+			if data["password"], err = c.secretInput(ctx, "Password"); err != nil {
 				return nil, err
 			}
 		}

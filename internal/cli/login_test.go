@@ -75,6 +75,8 @@ func TestLogin(t *testing.T) {
 			answers: map[string]answer{"PUT auth/userpass/login/ada": ok(methodLogin)}, sent: `PUT auth/userpass/login/ada {"password":"pa ss"}`, kept: "hvs.new"},
 		{name: "userpass with a password", args: []string{"-method=userpass", "username=ada", "password=p"}, stdout: stored + methodTable,
 			answers: map[string]answer{"PUT auth/userpass/login/ada": ok(methodLogin)}, sent: `PUT auth/userpass/login/ada {"password":"p"}`, kept: "hvs.new"},
+		{name: "ldap takes the login name", args: []string{"-method=ldap", "password=p"}, stdout: stored + methodTable,
+			answers: map[string]answer{"PUT auth/ldap/login/grace": ok(methodLogin)}, sent: `PUT auth/ldap/login/grace {"password":"p"}`, kept: "hvs.new"},
 		{name: "userpass without a name", args: []string{"-method=userpass", "password=p"}, code: 1, stderr: "'username' must be specified: add username=NAME\n"},
 		{name: "wrong token", args: []string{"wrong"}, answers: map[string]answer{"GET auth/token/lookup-self": {403, `{"errors":["permission denied"]}`}},
 			code: 2, sent: "GET auth/token/lookup-self",
@@ -94,6 +96,7 @@ func TestLogin(t *testing.T) {
 			server := serve(t, answers)
 			term := newTerminal(t, server)
 			delete(term.env, "VAULT_TOKEN")
+			term.env["USER"] = "grace"
 			term.stdin, term.password = tc.stdin, tc.password
 			got := term.run(append([]string{"login"}, tc.args...)...)
 			if want := strings.ReplaceAll(tc.stderr, "{url}", server.url); got.code != tc.code || got.stderr != want {

@@ -29,7 +29,7 @@ command asks for one without showing it, which keeps it out of the shell's histo
 				}
 				opts := &api.UnsealOpts{Reset: reset, Migrate: migrate}
 				if !reset {
-					if opts.Key, err = c.secretArg(0, "Unseal Key"); err != nil {
+					if opts.Key, err = c.secretArg(ctx, 0, "Unseal Key"); err != nil {
 						return err
 					}
 				}
@@ -44,12 +44,12 @@ command asks for one without showing it, which keeps it out of the shell's histo
 }
 
 // secretArg is argument n, or, when it is missing or "-", what is typed or piped.
-func (c *call) secretArg(n int, what string) (string, error) {
+func (c *call) secretArg(ctx context.Context, n int, what string) (string, error) {
 	if len(c.args) > n {
 		if c.args[n] == "-" {
 			return c.pipedSecret(what)
 		}
 		return strings.TrimSpace(c.args[n]), nil
 	}
-	return c.secretInput(what)
+	return c.secretInput(ctx, what)
 }

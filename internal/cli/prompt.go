@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -11,7 +12,7 @@ const maxTyped = 1 << 20
 
 // secretInput gets one secret that was not given as an argument: typed without echo on a terminal, or
 // read from stdin. what names it ("Token", "Unseal Key").
-func (c *call) secretInput(what string) (string, error) {
+func (c *call) secretInput(ctx context.Context, what string) (string, error) {
 	if c.ReadPassword == nil {
 		return c.pipedSecret(what)
 	}
@@ -19,7 +20,7 @@ func (c *call) secretInput(what string) (string, error) {
 		return "", usagef("%s is missing, and -non-interactive forbids asking for it: give it as an argument, or pipe it in", what)
 	}
 	fmt.Fprintf(c.Stderr, "%s (will be hidden): ", what)
-	typed, err := c.ReadPassword()
+	typed, err := c.ReadPassword(ctx)
 	fmt.Fprintln(c.Stderr)
 	if err != nil {
 		return "", usagef("Error reading the %s: %w", strings.ToLower(what), err)

@@ -32,7 +32,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"kv", "-h"}, 0, "enable-versioning", ""},
 		{[]string{"kv", "bogus"}, 1, "", "Unknown command: vault kv bogus\n"},
 		{[]string{"kv", "put", "-h"}, 0, "Usage: vault kv put [options] KEY [DATA]\n", ""},
-		{[]string{"kv", "metadata", "patch", "-help"}, 0, "-remove-custom-metadata=<Key>", ""},
+		{[]string{"kv", "metadata", "patch", "-help"}, 0, "-remove-custom-metadata=<key>", ""},
 		{[]string{"version"}, 0, "Strongroom v1.2.3 (abc123), built 2026-01-02T03:04:05Z\n", ""},
 		{[]string{"-version"}, 0, "Strongroom v1.2.3", ""},
 		{[]string{"--version"}, 0, "Strongroom v1.2.3", ""},

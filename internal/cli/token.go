@@ -103,7 +103,7 @@ func tokenLookupCommand() *command {
 			var accessor bool
 			f.BoolVar(&accessor, "accessor", false, "Take the argument as an accessor.")
 			return request(func(ctx context.Context, c *call, client *api.Client) error {
-				token, err := c.tokenArg(accessor)
+				token, err := c.tokenArg(ctx, accessor)
 				if err != nil {
 					return err
 				}
@@ -127,14 +127,14 @@ func tokenLookupCommand() *command {
 }
 
 // tokenArg is the optional argument of the token commands; "-" reads it from stdin.
-func (c *call) tokenArg(accessor bool) (string, error) {
+func (c *call) tokenArg(ctx context.Context, accessor bool) (string, error) {
 	if len(c.args) == 0 {
 		if accessor {
 			return "", usagef("Not enough arguments with -accessor (expected 1, got 0)")
 		}
 		return "", nil
 	}
-	return c.secretArg(0, "Token")
+	return c.secretArg(ctx, 0, "Token")
 }
 
 func tokenRenewCommand() *command {
@@ -149,7 +149,7 @@ func tokenRenewCommand() *command {
 			f.Var(&increment, "increment", "How much longer to ask for. The server may grant less. The short form is -i.")
 			f.Var(&increment, "i", "")
 			return request(func(ctx context.Context, c *call, client *api.Client) error {
-				token, err := c.tokenArg(accessor)
+				token, err := c.tokenArg(ctx, accessor)
 				if err != nil {
 					return err
 				}
@@ -207,7 +207,7 @@ func runTokenRevoke(ctx context.Context, c *call, client *api.Client, accessor, 
 	case mode != "" && mode != "orphan" && mode != "path":
 		return usagef("Invalid mode: %s (valid: orphan, path)", mode)
 	}
-	token, err := c.tokenArg(accessor)
+	token, err := c.tokenArg(ctx, accessor)
 	if err != nil {
 		return err
 	}
