@@ -293,34 +293,34 @@ func toMap(raw json.RawMessage) (map[string]string, error) {
 	return out, nil
 }
 
-// ParseDuration reads seconds ("90", "1.5") or a Go duration with days besides
-// ("24h", "1h30m", "30d"). Empty is 0; it refuses a negative one.
+// ParseDuration reads seconds ("90", "1.5") or a Go duration that may begin with
+// days ("24h", "1h30m", "30d", "1d12h"). Empty is 0; it refuses a negative one.
 // https://developer.hashicorp.com/vault/docs/concepts/duration-format
 func ParseDuration(text string) (time.Duration, error) {
 	text = strings.TrimSpace(text)
 	if text == "" {
 		return 0, nil
 	}
-	d, err := time.ParseDuration(text)
+	d, err := time.ParseDuration(goDuration(text))
 	if err != nil {
-		unit := "s"
-		number := text
-		if days, ok := strings.CutSuffix(text, "d"); ok {
-			unit, number = "h", days
-		}
-		n, perr := strconv.ParseFloat(number, 64)
-		if perr != nil {
-			return 0, fmt.Errorf("a duration such as 90, 30s, 24h or 7d is needed")
-		}
-		if unit == "h" {
-			n *= 24
-		}
-		if d, err = time.ParseDuration(strconv.FormatFloat(n, 'f', -1, 64) + unit); err != nil {
-			return 0, fmt.Errorf("the duration is out of range")
-		}
+		return 0, fmt.Errorf("a duration such as 90, 30s, 24h or 7d is needed, of at most 292 years")
 	}
 	if d < 0 {
 		return 0, fmt.Errorf("a duration cannot be negative")
 	}
 	return d, nil
+}
+
+// goDuration turns days at the beginning into hours and gives a number alone its
+// seconds, as time.ParseDuration wants them; other text stays as it is.
+func goDuration(text string) string {
+	number, unit, each, rest := text, "s", 1.0, ""
+	if days, more, ok := strings.Cut(text, "d"); ok {
+		number, unit, each, rest = days, "h", 24, more
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil {
+		return text
+	}
+	return strconv.FormatFloat(n*each, 'f', -1, 64) + unit + rest
 }

@@ -34,6 +34,7 @@ func TestV2(t *testing.T) {
 			{"PUT data/a", `{"data":"x"}`, `error 1: Field validation failed: error converting input for field "data": an object is needed`, 0},
 			{"PUT data/a", `{"data":{},"options":{"cas":"x"}}`, "error 1: error parsing check-and-set parameter: options.cas must be a whole number", 0},
 			{"PUT data/a", `{"data":{},"options":{"cas":1.5}}`, "error 1: error parsing check-and-set parameter: options.cas must be a whole number", 0},
+			{"PUT data/a", "{\"data\":{\"a\":\"\xff\"}}", "error 1: the data must be valid UTF-8; encode binary values, for example with base64", 0},
 			{"PUT data/a/", `{"data":{}}`, "error 1: cannot write to a path ending in '/'", 0},
 			{"PUT data/a//b", `{"data":{}}`, "error 1: the path must not have empty segments", 0},
 			{"PUT data//b", `{"data":{}}`, "error 1: the path must not have empty segments", 0},
@@ -144,7 +145,7 @@ func TestV2(t *testing.T) {
 			{"PUT metadata/a", `{"delete_version_after":"2500000h"}`, "204", 0},
 			{"PUT data/a", `{"data":{"v":6}}`, meta(6, 63, "2262-04-11T23:47:16.854775807Z", false, "null"), sec},
 			{"PUT metadata/a", `{"delete_version_after":"-1s"}`, `error 1: Field validation failed: error converting input for field "delete_version_after": a duration cannot be negative`, 0},
-			{"PUT config", `{"delete_version_after":"soon"}`, "error 1: delete_version_after: a duration such as 90, 30s, 24h or 7d is needed", 0},
+			{"PUT config", `{"delete_version_after":"soon"}`, "error 1: delete_version_after: a duration such as 90, 30s, 24h or 7d is needed, of at most 292 years", 0},
 		},
 		"config": {
 			{"GET config", "", `{"cas_required":false,"delete_version_after":"0s","max_versions":0}`, 0},
