@@ -1,0 +1,257 @@
+package kubernetes
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"iter"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"strongroom/engine"
+	"strongroom/engine/enginetest"
+	"strongroom/internal/storage"
+)
+
+// mapStore is a storage.Store of one map.
+type mapStore struct {
+	mu   sync.Mutex
+	m    map[string]storage.Entry
+	last uint64
+}
+
+func (s *mapStore) Get(_ context.Context, key string) (storage.Entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.m[key], nil
+}
+
+func (s *mapStore) Version(ctx context.Context, key string) (uint64, error) {
+	e, err := s.Get(ctx, key)
+	return e.Version, err
+}
+
+func (s *mapStore) Keys(_ context.Context, prefix, after string) iter.Seq2[string, error] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keys []string
+	for k := range s.m {
+		if strings.HasPrefix(k, prefix) && k > after {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return func(yield func(string, error) bool) {
+		for _, k := range keys {
+			if !yield(k, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *mapStore) Apply(_ context.Context, b storage.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range b.Checks {
+		if s.m[c.Key].Version != c.Version {
+			return storage.ErrConflict
+		}
+	}
+	s.last++
+	for _, w := range b.Writes {
+		if w.Delete {
+			delete(s.m, w.Key)
+		} else {
+			s.m[w.Key] = storage.Entry{Value: slices.Clone(w.Value), Version: s.last}
+		}
+	}
+	return nil
+}
+
+// fixture is a mounted method whose pod has no files but those a test writes.
+type fixture struct {
+	*enginetest.Mounted
+	method *Method
+	dir    string
+	env    map[string]string
+}
+
+func mountMethod(t testing.TB) *fixture {
+	f := &fixture{dir: t.TempDir(), env: map[string]string{}}
+	pod := Pod{
+		TokenFile: filepath.Join(f.dir, "token"), CAFile: filepath.Join(f.dir, "ca.crt"),
+		Getenv: func(name string) string { return f.env[name] },
+	}
+	factory := func(env engine.Env) (engine.Engine, error) {
+		f.method = New(env, pod)
+		return f.method, nil
+	}
+	f.Mounted = enginetest.New(t, &mapStore{m: map[string]storage.Entry{}}, "auth/kubernetes/", factory, nil)
+	return f
+}
+
+type object = map[string]any
+
+// must sends an operation that has to succeed.
+func (f *fixture) must(t testing.TB, op engine.Operation, path string, body any) *engine.Response {
+	t.Helper()
+	resp, err := f.Do(op, path, body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", op, path, err)
+	}
+	return resp
+}
+
+func pemOf(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+// signer makes service account tokens.
+type signer struct {
+	key    *ecdsa.PrivateKey
+	signer jose.Signer
+}
+
+func newSigner(t testing.TB) *signer {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &signer{key, s}
+}
+
+func (s *signer) publicPEM(t testing.TB) string {
+	der, err := x509.MarshalPKIXPublicKey(&s.key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pemOf("PUBLIC KEY", der)
+}
+
+func (s *signer) sign(t testing.TB, claims any) string {
+	t.Helper()
+	text, err := jwt.Signed(s.signer).Claims(claims).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// token is one as TokenRequest makes it, for an hour.
+func (s *signer) token(t testing.TB, namespace, name string, more object) string {
+	claims := object{
+		"iss": "https://kubernetes.default.svc", "sub": "system:serviceaccount:" + namespace + ":" + name,
+		"aud": []string{"https://kubernetes.default.svc"}, "exp": time.Now().Add(time.Hour).Unix(),
+		"kubernetes.io": object{"namespace": namespace, "serviceaccount": object{"name": name, "uid": "uid-" + name}},
+	}
+	for k, v := range more {
+		claims[k] = v
+	}
+	return s.sign(t, claims)
+}
+
+// apiServer answers TokenReviews as a test tells it to.
+type apiServer struct {
+	*httptest.Server
+	mu      sync.Mutex
+	asked   int
+	bearer  string     // of the last question
+	spec    reviewSpec // of the last question
+	answer  func(w http.ResponseWriter, spec reviewSpec)
+	strange string // what it was asked for beside TokenReviews
+}
+
+func newAPIServer(t testing.TB) *apiServer {
+	a := &apiServer{answer: yes("longhorn-system", "default")}
+	a.Server = httptest.NewUnstartedServer(a)
+	a.Config.ErrorLog = quiet()
+	a.StartTLS()
+	t.Cleanup(a.Close)
+	return a
+}
+
+func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var review tokenReview
+	body, _ := io.ReadAll(r.Body)
+	err := json.Unmarshal(body, &review)
+	a.mu.Lock()
+	a.asked++
+	a.bearer = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	a.spec = review.Spec
+	if r.Method != http.MethodPost || r.URL.Path != reviewPath || err != nil || review.Kind != "TokenReview" || review.APIVersion != "authentication.k8s.io/v1" {
+		a.strange = r.Method + " " + r.URL.Path
+	}
+	answer := a.answer
+	a.mu.Unlock()
+	answer(w, review.Spec)
+}
+
+func (a *apiServer) ca() string { return pemOf("CERTIFICATE", a.Certificate().Raw) }
+
+func send(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// yes knows the token as that of a service account, for the audience asked.
+func yes(namespace, name string) func(http.ResponseWriter, reviewSpec) {
+	return func(w http.ResponseWriter, spec reviewSpec) {
+		send(w, http.StatusCreated, object{"kind": "TokenReview", "status": object{
+			"authenticated": true, "audiences": spec.Audiences,
+			"user": object{"username": "system:serviceaccount:" + namespace + ":" + name, "uid": "real-uid", "groups": []string{"system:serviceaccounts"}},
+		}})
+	}
+}
+
+func status(s object) func(http.ResponseWriter, reviewSpec) {
+	return func(w http.ResponseWriter, _ reviewSpec) { send(w, http.StatusCreated, object{"status": s}) }
+}
+
+// expiredServer is a TLS server whose certificate and authority have expired.
+func expiredServer(t testing.TB) (*httptest.Server, string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "expired"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	srv.Config.ErrorLog = quiet()
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv, pemOf("CERTIFICATE", der)
+}
+
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -1,0 +1,81 @@
+// Package kubernetes owns the auth method with which pods log in: a service
+// account's token is shown to the cluster's TokenReview API, and what that
+// answers is compared with a role. It keeps no answer: every login asks anew, so
+// a deleted service account is refused at once. It never decides by what a
+// token says of itself, except to refuse it early.
+//
+// https://developer.hashicorp.com/vault/api-docs/auth/kubernetes
+package kubernetes
+
+import (
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"strongroom/engine"
+	"strongroom/internal/storage"
+)
+
+// Pod says where the method finds what Kubernetes gives to the pod that the
+// server runs in. The files are read again at every use: Kubernetes renews them.
+type Pod struct {
+	TokenFile string                   // the pod's own service account token
+	CAFile    string                   // the authority of the API server's certificate, PEM
+	Getenv    func(name string) string // os.Getenv
+}
+
+// InPod is where Kubernetes puts them.
+func InPod() Pod {
+	const dir = "/var/run/secrets/kubernetes.io/serviceaccount/"
+	return Pod{TokenFile: dir + "token", CAFile: dir + "ca.crt", Getenv: os.Getenv}
+}
+
+// Method is one mounted Kubernetes auth method.
+type Method struct {
+	pod     Pod
+	mount   engine.Mount
+	timeout time.Duration // of one TokenReview
+
+	configs *storage.Cache[*config]
+	roles   *storage.Cache[*role]
+	reviews singleflight.Group // of reviews under way
+
+	mu     sync.Mutex
+	client *client // for the configuration in use
+}
+
+// Factory makes the method for a mount, with what the server's own pod has.
+func Factory(env engine.Env) (engine.Engine, error) { return New(env, InPod()), nil }
+
+// New makes the method for a mount with the pod's files elsewhere.
+func New(env engine.Env, pod Pod) *Method {
+	return &Method{
+		pod: pod, mount: env.Mount, timeout: reviewTimeout,
+		configs: storage.NewCache[*config](1), roles: storage.NewCache[*role](1024),
+	}
+}
+
+// Routes implements engine.Engine.
+func (m *Method) Routes() []engine.Route {
+	return []engine.Route{
+		{
+			Path: "config", Help: "How to reach the Kubernetes API server that reviews tokens.",
+			Fields: configFields, Read: m.readConfig, Write: m.writeConfig,
+		},
+		{Path: "role", Help: "List the roles.", List: m.listRoles},
+		{
+			Path: "role/{name}", Help: "Which service accounts may log in, and what token they get.",
+			Fields: roleFields, Exists: m.roleExists, Read: m.readRole, Write: m.writeRole, Delete: m.deleteRole,
+		},
+		{
+			Path: "login", Help: "Log in with a service account's token.", Public: true,
+			Fields: []engine.Field{
+				{Name: "role", Type: engine.Name, Help: "Name of the role to log in as."},
+				{Name: "jwt", Help: "The service account's token."},
+			},
+			Write: m.login,
+		},
+	}
+}

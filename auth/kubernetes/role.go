@@ -1,0 +1,177 @@
+package kubernetes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ryanuber/go-glob"
+
+	"strongroom/engine"
+	"strongroom/internal/storage"
+)
+
+const (
+	roleFolder  = "role/"
+	aliasByUID  = "serviceaccount_uid"
+	aliasByName = "serviceaccount_name"
+)
+
+// role says which service accounts may log in, as it is stored.
+type role struct {
+	Names       []string    `json:"bound_service_account_names"`      // patterns; "*" stands for any text
+	Namespaces  []string    `json:"bound_service_account_namespaces"` // the same
+	Audience    string      `json:"audience"`                         // "": the API server's own
+	AliasSource string      `json:"alias_name_source"`
+	Token       tokenParams `json:"token"`
+}
+
+var roleFields = append([]engine.Field{
+	{Name: "name", Type: engine.Name, Help: "Name of the role."},
+	{Name: "bound_service_account_names", Type: engine.StringList, Help: "Service accounts that may log in; * stands for any text."},
+	{Name: "bound_service_account_namespaces", Type: engine.StringList, Help: "Namespaces whose service accounts may log in; * stands for any text."},
+	{Name: "bound_service_account_namespace_selector", Help: "Label selector of namespaces; not supported yet."},
+	{Name: "audience", Help: "Audience that the token must have been made for."},
+	{Name: "alias_name_source", Help: "What names the caller's identity: serviceaccount_uid (default) or serviceaccount_name."},
+}, tokenFields...)
+
+func decodeRole(b []byte) (*role, error) {
+	r := &role{}
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("kubernetes: decode role: %w", err)
+	}
+	return r, nil
+}
+
+// loadRole returns a role that must not be changed; nil if there is none.
+func (m *Method) loadRole(ctx context.Context, req *engine.Request, name string) (*role, error) {
+	r, _, err := m.roles.Get(ctx, req.Storage, roleFolder+name, name, decodeRole)
+	return r, err
+}
+
+func (m *Method) roleExists(ctx context.Context, req *engine.Request) (bool, error) {
+	v, err := req.Storage.Version(ctx, roleFolder+req.Data.String("name"))
+	return v != 0, err
+}
+
+func (m *Method) listRoles(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	names, err := req.Storage.List(ctx, roleFolder, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		return nil, engine.ErrNotFound
+	}
+	return &engine.Response{Data: map[string]any{"keys": names}}, nil
+}
+
+func (m *Method) readRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	r, err := m.loadRole(ctx, req, req.Data.String("name"))
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, engine.ErrNotFound
+	}
+	data := map[string]any{
+		"bound_service_account_names":              r.Names,
+		"bound_service_account_namespaces":         r.Namespaces,
+		"bound_service_account_namespace_selector": "",
+		"alias_name_source":                        r.AliasSource,
+	}
+	if r.Audience != "" {
+		data["audience"] = r.Audience
+	}
+	r.Token.show(data)
+	return &engine.Response{Data: data}, nil
+}
+
+func (m *Method) deleteRole(_ context.Context, req *engine.Request) (*engine.Response, error) {
+	req.Storage.Delete(roleFolder + req.Data.String("name"))
+	return nil, nil
+}
+
+// writeRole makes a role, or changes what the caller gives of one.
+func (m *Method) writeRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	name := req.Data.String("name")
+	r := &role{AliasSource: aliasByUID}
+	if _, err := storage.GetJSON(ctx, req.Storage, roleFolder+name, r); err != nil {
+		return nil, err
+	}
+	if err := r.update(req.Data); err != nil {
+		return nil, err
+	}
+	if err := storage.PutJSON(req.Storage, roleFolder+name, r); err != nil {
+		return nil, err
+	}
+	var warnings []string
+	if r.Audience == "" {
+		warnings = append(warnings, fmt.Sprintf("Role %q has no audience, so a token made for the API server itself can log in. "+
+			"Where the callers can ask for tokens with an audience, set it on the role.", name))
+	}
+	if limit := int64(m.mount.MaxTTL / time.Second); limit > 0 && max(r.Token.TTL, r.Token.MaxTTL) > limit {
+		warnings = append(warnings, fmt.Sprintf("The role's TTLs exceed the mount's maximum of %v; tokens live no longer than that.", m.mount.MaxTTL))
+	}
+	if warnings != nil {
+		return &engine.Response{Warnings: warnings}, nil
+	}
+	return nil, nil
+}
+
+func (r *role) update(d engine.Data) error {
+	if d.String("bound_service_account_namespace_selector") != "" {
+		return engine.Invalidf("bound_service_account_namespace_selector is not supported yet; list the namespaces in bound_service_account_namespaces")
+	}
+	if d.Has("bound_service_account_names") {
+		r.Names = d.Strings("bound_service_account_names")
+	}
+	if d.Has("bound_service_account_namespaces") {
+		r.Namespaces = d.Strings("bound_service_account_namespaces")
+	}
+	if d.Has("audience") {
+		r.Audience = d.String("audience")
+	}
+	if d.Has("alias_name_source") {
+		r.AliasSource = d.String("alias_name_source")
+	}
+	switch {
+	case len(r.Names) == 0:
+		return engine.Invalidf("%q can not be empty; name the service accounts that may log in", "bound_service_account_names")
+	case len(r.Namespaces) == 0:
+		return engine.Invalidf("%q can not be empty; name the namespaces of these service accounts", "bound_service_account_namespaces")
+	case len(r.Names) > 1 && slices.Contains(r.Names, "*"):
+		return engine.Invalidf("bound_service_account_names: can not mix %q with values", "*")
+	case len(r.Namespaces) > 1 && slices.Contains(r.Namespaces, "*"):
+		return engine.Invalidf("bound_service_account_namespaces: can not mix %q with values", "*")
+	case r.AliasSource != aliasByUID && r.AliasSource != aliasByName:
+		return engine.Invalidf("invalid alias_name_source %q; it must be %s or %s", r.AliasSource, aliasByUID, aliasByName)
+	}
+	return r.Token.update(d)
+}
+
+// account is a service account.
+type account struct{ Namespace, Name, UID string }
+
+// admits compares a service account with the role's bindings.
+func (r *role) admits(a account) error {
+	matches := func(patterns []string, text string) bool {
+		return text != "" && slices.ContainsFunc(patterns, func(p string) bool { return glob.Glob(p, text) })
+	}
+	if !matches(r.Names, a.Name) {
+		return engine.Errorf(engine.Denied, "service account name not authorized")
+	}
+	if !matches(r.Namespaces, a.Namespace) {
+		return engine.Errorf(engine.Denied, "namespace not authorized")
+	}
+	return nil
+}
+
+// alias is the name of the caller's identity in this method.
+func (r *role) alias(a account) string {
+	if r.AliasSource == aliasByName {
+		return a.Namespace + "/" + a.Name
+	}
+	return a.UID
+}
