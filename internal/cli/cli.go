@@ -8,12 +8,14 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/hashicorp/vault/api"
 	"golang.org/x/term"
@@ -205,8 +207,22 @@ func report(sys IO, err error) int {
 			return code
 		}
 	}
-	sys.complain(ansiRed, err.Error())
+	sys.complain(ansiRed, err.Error()+hint(err))
 	return code
+}
+
+// hint says what to do about the errors that everybody meets on the first day.
+func hint(err error) string {
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &authority):
+		return "\n\nThe server's certificate is not signed by an authority this machine knows: name its CA with -ca-cert or VAULT_CACERT."
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return "\n\nThe server speaks plain HTTP: give its address as http://, with -address or VAULT_ADDR."
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "\n\nNothing listens there: start the server, or give its address with -address or VAULT_ADDR."
+	}
+	return ""
 }
 
 func describe(sys IO, text func() (string, error)) int {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"flag"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -185,5 +186,21 @@ func TestUnreachableServer(t *testing.T) {
 		if got.code != tc.code || !strings.HasPrefix(got.stderr, tc.want) {
 			t.Errorf("%q: %+v, want code %d, %q", tc.args, got, tc.code, tc.want)
 		}
+	}
+}
+
+func TestHints(t *testing.T) {
+	t.Setenv("VAULT_MAX_RETRIES", "0")
+	server := serve(t, nil)
+	term := newTerminal(t, server)
+	got := term.run("read", "-address="+strings.Replace(server.url, "http:", "https:", 1), "x")
+	if got.code != 2 || !strings.HasSuffix(got.stderr, "\n\nThe server speaks plain HTTP: give its address as http://, with -address or VAULT_ADDR.\n") {
+		t.Errorf("HTTPS to an HTTP server: %+v", got)
+	}
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	got = term.run("status", "-address="+gone.URL)
+	if got.code != 1 || !strings.HasSuffix(got.stderr, "\n\nNothing listens there: start the server, or give its address with -address or VAULT_ADDR.\n") {
+		t.Errorf("no server: %+v", got)
 	}
 }

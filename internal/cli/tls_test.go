@@ -49,6 +49,9 @@ func TestTLS(t *testing.T) {
 			if tc.ok && (got.code != 0 || got.stdout != "b") {
 				t.Errorf("%+v", got)
 			}
+			if tc.name == "unknown authority" && !strings.HasSuffix(got.stderr, "name its CA with -ca-cert or VAULT_CACERT.\n") {
+				t.Errorf("no hint in %q", got.stderr)
+			}
 			if !tc.ok && (got.code != 2 || !strings.Contains(got.stderr, "x509: ")) {
 				t.Errorf("%+v, want a refusal", got)
 			}
