@@ -53,6 +53,26 @@ func TestV2Times(t *testing.T) {
 	})
 }
 
+// TestV2ClockSetBack: no time of a secret goes back with the clock.
+func TestV2ClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, s := mountV2(t)
+		future := int64(946684800+3600) * 1e9
+		r := record{created: future, updated: future, current: 1, history: version{created: future}.append(nil), data: []byte("{}")}
+		s.m["mount/test/s/a"] = storage.Entry{Value: r.encode(), Version: 1}
+		do(m, "PUT metadata/a", `{"max_versions":1}`)
+		if got := do(m, "GET metadata/a", ""); !strings.Contains(got, `"updated_time":"`+clock(3600)+`"`) {
+			t.Error(got)
+		}
+		if got := do(m, "PUT data/a", `{"data":{}}`); !strings.Contains(got, `"created_time":"2000-01-01T01:00:00.000000001Z"`) {
+			t.Error(got)
+		}
+		if s.writes != 1 { // nothing is moved out, nor deleted in vain
+			t.Errorf("a write that keeps one version made %d writes", s.writes)
+		}
+	})
+}
+
 // TestV2Vanishing: a version destroyed between a read's two Gets is a conflict,
 // which runs the read again; a version that is lost is an error.
 func TestV2Vanishing(t *testing.T) {

@@ -122,7 +122,7 @@ func checkAndSet(req *engine.Request, c config, r *record) error {
 	if err != nil {
 		return engine.Invalidf("error parsing check-and-set parameter: options.cas must be a whole number")
 	}
-	if cas < 0 || uint64(cas) != r.current {
+	if cas != int64(r.current) {
 		return engine.Invalidf("check-and-set parameter did not match the current version")
 	}
 	return nil

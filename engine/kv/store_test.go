@@ -16,6 +16,8 @@ type mapStore struct {
 	m    map[string]storage.Entry
 	last uint64
 	gets int
+	// writes is how many the last batch made.
+	writes int
 }
 
 func newStore() *mapStore { return &mapStore{m: map[string]storage.Entry{}} }
@@ -65,6 +67,7 @@ func (s *mapStore) Apply(_ context.Context, b storage.Batch) error {
 		}
 	}
 	s.last++
+	s.writes = len(b.Writes)
 	for _, w := range b.Writes {
 		if w.Delete {
 			delete(s.m, w.Key)

@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+// TestV2 is long because it is one table: each of its lists reads as a transcript
+// of the API, call by call.
 func TestV2(t *testing.T) {
 	const sec = time.Second
 	notFound := "error 3: not found"
