@@ -45,8 +45,9 @@ type Barrier struct {
 
 // ring is an opened keyring. It is never changed.
 type ring struct {
-	active uint32
-	aeads  map[uint32]cipher.AEAD
+	active    uint32
+	installed time.Time // when the active key was made
+	aeads     map[uint32]cipher.AEAD
 }
 
 // keyring is the stored form.
@@ -114,6 +115,9 @@ func (b *Barrier) open(k keyring) error {
 			return err
 		}
 		r.aeads[t.Term] = a
+		if t.Term == k.Active {
+			r.installed = t.Installed
+		}
 	}
 	if r.aeads[r.active] == nil {
 		return fmt.Errorf("%w: keyring without its active key", ErrCorrupt)
@@ -130,6 +134,16 @@ func (k keyring) zero() {
 
 // Seal forgets the keyring.
 func (b *Barrier) Seal() { b.ring.Store(nil) }
+
+// KeyTerm is the number of the active encryption key and when it was made
+// (RFC 3339); zero while sealed.
+func (b *Barrier) KeyTerm() (uint32, string) {
+	r := b.ring.Load()
+	if r == nil {
+		return 0, ""
+	}
+	return r.active, r.installed.Format(time.RFC3339Nano)
+}
 
 // Sealed says whether the barrier is sealed.
 func (b *Barrier) Sealed() bool { return b.ring.Load() == nil }

@@ -99,7 +99,7 @@ func (v *visit) settle(ctx context.Context) error {
 	if v.route == nil || v.route.Exists == nil || v.engReq.Operation != engine.Update {
 		return nil
 	}
-	exists, err := v.route.Exists(ctx, v.engReq)
+	exists, err := v.route.Exists(v.inside(ctx), v.engReq)
 	if err != nil {
 		return err
 	}

@@ -153,12 +153,17 @@ func (g *Gateway) external(ctx context.Context, v *visit) (*Response, error) {
 	return resp, nil
 }
 
+// inside is the context of the mount's handlers: the server's own see the call.
+func (v *visit) inside(ctx context.Context) context.Context {
+	if v.Mount.Prefix == mount.DataPrefix(v.Mount.Entry.UUID) {
+		return ctx
+	}
+	return call.With(ctx, &v.Call)
+}
+
 // perform runs the handler and turns what it grants into a token.
 func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
-	if v.Mount.Prefix != mount.DataPrefix(v.Mount.Entry.UUID) { // a system mount
-		ctx = call.With(ctx, &v.Call)
-	}
-	resp, err := v.handler(ctx, v.engReq)
+	resp, err := v.handler(v.inside(ctx), v.engReq)
 	if err != nil {
 		return nil, err
 	}

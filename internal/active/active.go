@@ -1,0 +1,104 @@
+// Package active owns the Session: everything that exists only while a node is
+// unsealed and leads. It is built whole when both become true and dropped whole
+// when either ends, so no lock guards a state that may be gone.
+package active
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"strongroom/internal/acl"
+	"strongroom/internal/gateway"
+	"strongroom/internal/lease"
+	"strongroom/internal/mount"
+	"strongroom/internal/secret"
+	"strongroom/internal/storage"
+	"strongroom/internal/sys"
+	"strongroom/internal/token"
+)
+
+// Config is what a Session is built from.
+type Config struct {
+	Store  storage.Store // the open barrier
+	Types  map[string]mount.Type
+	Limits mount.Limits
+	Node   sys.Node
+	Logger hclog.Logger
+}
+
+// Session serves requests until it is closed.
+type Session struct {
+	*gateway.Gateway
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+// Open builds a Session. It loads nothing whose size grows with the data.
+func Open(ctx context.Context, c Config) (*Session, error) {
+	tokens, err := token.Open(ctx, c.Store, gateway.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	acls := acl.Open(gateway.Namespace)
+	deps := &sys.Deps{Tokens: tokens, ACLs: acls, Node: c.Node}
+	types := deps.Types()
+	for name, t := range c.Types {
+		types[name] = t
+	}
+	deps.Mounts = mount.NewManager(types, c.Limits, c.Logger)
+	if _, err := deps.Mounts.Routing(ctx, storage.Begin(c.Store), gateway.Namespace); err != nil {
+		return nil, err
+	}
+	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger)}
+	background, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.done.Go(func() {
+		lease.Run(background, c.Logger.Named("sweep"), map[string]lease.Job{
+			"end what is due": func(ctx context.Context) (int, error) {
+				return lease.Sweep(ctx, c.Store, map[string]lease.Expirer{token.LeaseKind: tokens.Expire})
+			},
+			"end what ended tokens made":   func(ctx context.Context) (int, error) { return tokens.SweepBroken(ctx, c.Store) },
+			"delete disabled mounts' data": func(ctx context.Context) (int, error) { return mount.Sweep(ctx, c.Store) },
+		})
+	})
+	return s, nil
+}
+
+// Close stops the Session's background work and waits for it. Requests that
+// are being served end by themselves: their commits fail.
+func (s *Session) Close() {
+	s.stop()
+	s.done.Wait()
+}
+
+// Initialize fills an empty, open store with what every server begins with and
+// returns the initial root token; raw is that token if it is not empty.
+func Initialize(ctx context.Context, store storage.Store, raw string) (secret.Bytes, error) {
+	const ns = gateway.Namespace
+	tx := storage.Begin(store)
+	table := mount.System()
+	if err := table.Save(tx, ns); err != nil {
+		return nil, err
+	}
+	token.Initialize(tx, ns)
+	acl.Initialize(tx, ns)
+	if err := tx.Commit(ctx); err != nil {
+		return nil, fmt.Errorf("active: initialize: %w", err)
+	}
+	tokens, err := token.Open(ctx, store, ns)
+	if err != nil {
+		return nil, err
+	}
+	e, _ := table.Find("auth/token/")
+	tx = storage.Begin(store)
+	spec := token.Spec{Path: "auth/token/root", NeverExpires: true, Raw: raw}
+	spec.Policies, spec.DisplayName, spec.Mount.UUID = []string{"root"}, "root", e.UUID
+	_, root, _, err := tokens.Issue(ctx, tx, spec)
+	if err != nil {
+		return nil, err
+	}
+	return secret.Bytes(root), tx.Commit(ctx)
+}

@@ -1,0 +1,197 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"strconv"
+	"time"
+
+	"strongroom/engine"
+	"strongroom/internal/barrier"
+	"strongroom/internal/call"
+	"strongroom/internal/gateway"
+	"strongroom/internal/storage"
+)
+
+// status is the one map from what went wrong to HTTP.
+var status = map[engine.Kind]int{
+	engine.Internal: http.StatusInternalServerError, engine.Invalid: http.StatusBadRequest, engine.Denied: http.StatusForbidden,
+	engine.NotFound: http.StatusNotFound, engine.Unsupported: http.StatusMethodNotAllowed, engine.Unavailable: http.StatusServiceUnavailable,
+	engine.Upstream: http.StatusBadGateway, engine.TooLarge: http.StatusRequestEntityTooLarge, engine.Precondition: http.StatusPreconditionFailed,
+}
+
+// respondError answers err as Vault does: {"errors": [text]}. What is not meant
+// for the client is logged and named by the request's id.
+func (h *Handler) respondError(w http.ResponseWriter, id string, err error) {
+	code, text := http.StatusInternalServerError, ""
+	var e *engine.Error
+	switch {
+	case errors.As(err, &e) && (e.Kind != engine.Internal || e.Text != ""):
+		code, text = status[e.Kind], e.Text
+		if e.Err != nil {
+			h.logger.Warn("request failed", "request_id", id, "error", e.Err)
+		}
+	case errors.Is(err, barrier.ErrSealed):
+		code, text = http.StatusServiceUnavailable, sealedText
+	case errors.Is(err, storage.ErrTooLarge):
+		code, text = http.StatusRequestEntityTooLarge, "the request would write more than this server takes at once; nothing was written"
+	case errors.Is(err, storage.ErrUnknownOutcome):
+		text = "leadership or storage was lost during the write; it may or may not have been made: read before you write again"
+		h.logger.Error("a write has an unknown outcome", "request_id", id, "error", err)
+	case errors.Is(err, storage.ErrClosed):
+		code, text = http.StatusServiceUnavailable, "this server is shutting down; nothing was written"
+	default:
+		h.logger.Error("request failed", "request_id", id, "error", err)
+		text = "internal error: the server's log says more under request " + id
+	}
+	writeErrors(w, code, text)
+}
+
+func writeErrors(w http.ResponseWriter, code int, texts ...string) {
+	if len(texts) == 0 || texts[0] == "" {
+		texts = []string{}
+	}
+	writeJSON(w, code, map[string]any{"errors": texts})
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil { // only our own types come here
+		http.Error(w, `{"errors":["internal error"]}`, http.StatusInternalServerError)
+		return
+	}
+	writeBody(w, code, append(b, '\n'))
+}
+
+func writeBody(w http.ResponseWriter, code int, b []byte) {
+	hd := w.Header()
+	hd.Set("Content-Type", "application/json")
+	hd.Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(code)
+	w.Write(b) // a client that has gone is no error of ours
+}
+
+// respond writes a gateway's response in Vault's envelope.
+func (h *Handler) respond(w http.ResponseWriter, id string, resp *gateway.Response) {
+	switch {
+	case resp.Raw != nil:
+		w.Header().Set("Content-Type", resp.Raw.ContentType)
+		w.WriteHeader(resp.Raw.Status)
+		w.Write(resp.Raw.Body)
+		return
+	case resp.Empty && resp.Auth == nil:
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	b, err := envelope(id, resp)
+	if err != nil {
+		h.respondError(w, id, err)
+		return
+	}
+	code := http.StatusOK
+	if resp.Missing {
+		code = http.StatusNotFound
+	}
+	writeBody(w, code, b)
+}
+
+// envelope assembles the answer around the data's bytes: a secret is not
+// decoded and encoded again on its way.
+func envelope(id string, resp *gateway.Response) ([]byte, error) {
+	data, err := raw(resp.Data)
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := raw(nilIfEmpty(resp.Warnings))
+	if err != nil {
+		return nil, err
+	}
+	auth, err := raw(authObject(resp.Auth))
+	if err != nil {
+		return nil, err
+	}
+	var lease engine.Lease
+	if resp.Lease != nil {
+		lease = *resp.Lease
+	}
+	b := make([]byte, 0, len(data)+len(warnings)+len(auth)+256)
+	b = append(b, `{"request_id":"`...)
+	b = append(b, id...)
+	b = append(b, `","lease_id":"","renewable":`...)
+	b = strconv.AppendBool(b, lease.Renewable)
+	b = append(b, `,"lease_duration":`...)
+	b = strconv.AppendInt(b, int64(lease.TTL/time.Second), 10)
+	b = append(b, `,"data":`...)
+	b = append(b, data...)
+	b = append(b, `,"wrap_info":null,"warnings":`...)
+	b = append(b, warnings...)
+	b = append(b, `,"auth":`...)
+	b = append(b, auth...)
+	b = append(b, `,"mount_type":`...)
+	b = strconv.AppendQuote(b, resp.MountType)
+	if resp.TopLevel && len(data) > 2 && data[0] == '{' {
+		if b, err = appendTopLevel(b, resp.Data); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, '}', '\n'), nil
+}
+
+// appendTopLevel repeats the data's fields beside "data".
+func appendTopLevel(b []byte, data any) ([]byte, error) {
+	fields, ok := data.(map[string]any)
+	if !ok {
+		return b, nil
+	}
+	fields = maps.Clone(fields)
+	for _, taken := range []string{"request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth", "mount_type"} {
+		delete(fields, taken)
+	}
+	if len(fields) == 0 {
+		return b, nil
+	}
+	top, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	b = append(b, ',')
+	return append(b, top[1:len(top)-1]...), nil
+}
+
+func raw(v any) (json.RawMessage, error) {
+	switch v := v.(type) {
+	case nil:
+		return json.RawMessage("null"), nil
+	case json.RawMessage:
+		return v, nil
+	}
+	return json.Marshal(v)
+}
+
+func nilIfEmpty(s []string) any {
+	if len(s) == 0 {
+		return nil
+	}
+	return s
+}
+
+func authObject(a *call.Auth) any {
+	if a == nil {
+		return nil
+	}
+	t := a.Token
+	return map[string]any{
+		"client_token": a.ClientToken, "accessor": t.Accessor, "policies": t.Policies, "token_policies": t.Policies,
+		"metadata": metadata(t.Meta), "lease_duration": int64(a.LeaseDuration / time.Second), "renewable": t.Renewable && t.Expires != 0,
+		"entity_id": "", "token_type": "service", "orphan": t.Parent == "", "mfa_requirement": nil, "num_uses": t.Uses,
+	}
+}
+
+func metadata(m map[string]string) any {
+	if len(m) == 0 {
+		return nil
+	}
+	return m
+}

@@ -1,0 +1,157 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"time"
+
+	"strongroom/engine"
+	"strongroom/internal/node"
+)
+
+const (
+	// notActiveHeader marks an answer that means: nothing happened, ask another node.
+	notActiveHeader = "X-Strongroom-Not-Active"
+	// remoteHeader carries the client's address between nodes.
+	remoteHeader = "X-Strongroom-Remote"
+	// patience is how long a standby waits for a leader before it gives up:
+	// longer than a failover takes.
+	patience  = 10 * time.Second
+	retryWait = 50 * time.Millisecond
+)
+
+// withBody gives the request its body again, for the handlers that read it.
+func (x *exchange) withBody() *http.Request {
+	x.r.Body = io.NopCloser(bytes.NewReader(x.body))
+	return x.r
+}
+
+// forward has the leader serve x. It tries again, for as long as a failover may
+// take, what surely had no effect: requests that were never sent, that a node
+// which does not lead refused, and reads.
+func (h *Handler) forward(x *exchange) {
+	deadline := time.Now().Add(patience)
+	for {
+		leader, ok := h.node.Leader()
+		if ok && !leader.Self {
+			if x.r.Header.Get("X-Vault-No-Request-Forwarding") != "" && leader.APIAddr != "" {
+				http.Redirect(x.w, x.r, leader.APIAddr+x.r.URL.RequestURI(), http.StatusTemporaryRedirect)
+				return
+			}
+			resp, sent, err := h.send(x, leader)
+			if err == nil && resp.Header.Get(notActiveHeader) == "" {
+				copyResponse(x.w, resp)
+				return
+			}
+			if err == nil {
+				resp.Body.Close()
+			} else if sent && !isRead(x.r.Method) {
+				h.logger.Warn("the leader was lost while it served a forwarded request", "request_id", x.id, "leader", leader.NodeID, "error", err)
+				writeErrors(x.w, http.StatusBadGateway, "the leader was lost while it served the request; it may or may not have taken effect: read before you write again")
+				return
+			}
+		}
+		if s := h.node.Session(); s != nil { // this node leads by now
+			h.dispatch(x)
+			return
+		}
+		select {
+		case <-x.r.Context().Done():
+		case <-time.After(retryWait):
+		}
+		if time.Now().After(deadline) || x.r.Context().Err() != nil {
+			x.w.Header().Set("Retry-After", "1")
+			writeErrors(x.w, http.StatusServiceUnavailable, "local node not active but active cluster node not found: nothing was done; try again, and see that a majority of the nodes is up and one of them unsealed")
+			return
+		}
+	}
+}
+
+func isRead(method string) bool {
+	return slices.Contains([]engine.Operation{engine.Read, engine.List}, operations[method])
+}
+
+// send puts the request to the leader once; sent says whether it may have arrived.
+func (h *Handler) send(x *exchange, leader node.LeaderInfo) (resp *http.Response, sent bool, err error) {
+	ctx := httptrace.WithClientTrace(x.r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { sent = true }})
+	out, err := http.NewRequestWithContext(ctx, x.r.Method, "https://"+leader.ClusterAddr+x.r.URL.RequestURI(), bytes.NewReader(x.body))
+	if err != nil {
+		return nil, false, err
+	}
+	for _, name := range []string{"X-Vault-Token", "Authorization", "Content-Type", "X-Vault-Request", "X-Vault-Namespace", "User-Agent"} {
+		if v := x.r.Header.Values(name); v != nil {
+			out.Header[name] = v
+		}
+	}
+	out.Header.Set(remoteHeader, x.r.RemoteAddr)
+	resp, err = h.node.Peer(leader.ClusterAddr).RoundTrip(out)
+	return resp, sent, err
+}
+
+func copyResponse(w http.ResponseWriter, resp *http.Response) {
+	defer resp.Body.Close()
+	for name, v := range resp.Header {
+		w.Header()[name] = v
+	}
+	w.WriteHeader(resp.StatusCode)
+	io.Copy(w, resp.Body)
+}
+
+// sealStandby seals this standby if the leader says that the caller may: Vault
+// seals only the active node by its API; here every node can be.
+func (h *Handler) sealStandby(x *exchange) {
+	ask := *x
+	ask.path = "sys/capabilities-self"
+	ask.body = []byte(`{"paths":["sys/seal"]}`)
+	ask.r = x.r.Clone(x.r.Context())
+	ask.r.Method, ask.r.URL.Path, ask.r.URL.RawQuery, ask.r.URL.RawPath = http.MethodPost, "/v1/"+ask.path, "", ""
+	answer := &recorder{header: http.Header{}}
+	ask.w = answer
+	h.forward(&ask)
+	var got struct {
+		Capabilities []string `json:"capabilities"`
+	}
+	if answer.code != http.StatusOK || json.Unmarshal(answer.body.Bytes(), &got) != nil {
+		answer.replay(x.w)
+		return
+	}
+	if !slices.Contains(got.Capabilities, "root") && !(slices.Contains(got.Capabilities, "update") && slices.Contains(got.Capabilities, "sudo")) {
+		h.respondError(x.w, x.id, engine.ErrDenied)
+		return
+	}
+	if err := h.node.Seal(x.r.Context()); err != nil {
+		h.respondError(x.w, x.id, err)
+		return
+	}
+	x.w.WriteHeader(http.StatusNoContent)
+}
+
+// recorder keeps an answer to be looked at.
+type recorder struct {
+	header http.Header
+	code   int
+	body   bytes.Buffer
+}
+
+func (r *recorder) Header() http.Header { return r.header }
+func (r *recorder) WriteHeader(code int) {
+	if r.code == 0 {
+		r.code = code
+	}
+}
+func (r *recorder) Write(b []byte) (int, error) {
+	r.WriteHeader(http.StatusOK)
+	return r.body.Write(b)
+}
+
+func (r *recorder) replay(w http.ResponseWriter) {
+	for name, v := range r.header {
+		w.Header()[name] = v
+	}
+	w.WriteHeader(r.code)
+	w.Write(r.body.Bytes())
+}

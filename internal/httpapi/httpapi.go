@@ -1,0 +1,226 @@
+// Package httpapi owns the HTTP form of the API: it decodes a request, has it
+// served by this node's Session or by the leader, and encodes the answer. It is
+// the only place that knows HTTP status codes.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/go-hclog"
+
+	"strongroom/engine"
+	"strongroom/internal/gateway"
+	"strongroom/internal/node"
+	"strongroom/internal/storage"
+)
+
+const (
+	sealedText        = "Vault is sealed"
+	uninitializedText = "Vault is not initialized: run \"vault operator init\" on one node of the cluster"
+)
+
+// Config bounds what one request may cost.
+type Config struct {
+	MaxBody     int64         // bytes
+	MaxDuration time.Duration // of serving one request
+	UI          bool          // redirect / to /ui/
+}
+
+// Handler serves the API of one node. Safe for concurrent use.
+type Handler struct {
+	node   *node.Node
+	config Config
+	logger hclog.Logger
+	local  map[string]http.HandlerFunc // paths answered in every state of the node
+}
+
+// New makes the handler of n.
+func New(n *node.Node, config Config, logger hclog.Logger) *Handler {
+	h := &Handler{node: n, config: config, logger: logger}
+	h.local = map[string]http.HandlerFunc{
+		"sys/seal-status": h.sealStatus, "sys/health": h.health, "sys/leader": h.leader,
+		"sys/init": h.init, "sys/unseal": h.unseal,
+	}
+	return h
+}
+
+// ServeHTTP serves a client.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, false) }
+
+// Forwarded serves what other nodes forward: it never forwards again.
+func (h *Handler) Forwarded() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, true) })
+}
+
+// exchange is one HTTP request with its body read.
+type exchange struct {
+	w         http.ResponseWriter
+	r         *http.Request
+	id        string
+	path      string // below /v1/
+	body      []byte
+	forwarded bool
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) {
+	w.Header().Set("Cache-Control", "no-store")
+	path, ok := strings.CutPrefix(r.URL.Path, "/v1/")
+	if !ok {
+		h.outside(w, r)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), h.config.MaxDuration)
+	defer cancel()
+	x := &exchange{w: w, r: r.WithContext(ctx), id: uuid.NewString(), path: path, forwarded: forwarded}
+	if err := x.check(); err != nil {
+		h.respondError(w, x.id, err)
+		return
+	}
+	var err error
+	if x.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, h.config.MaxBody)); err != nil {
+		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+			err = engine.Errorf(engine.TooLarge, "the request body is over the limit of %d bytes (max_request_size)", tooLarge.Limit)
+		} else {
+			err = engine.Invalidf("the request body could not be read")
+		}
+		h.respondError(w, x.id, err)
+		return
+	}
+	if local := h.local[path]; local != nil && !forwarded {
+		local(w, x.withBody())
+		return
+	}
+	h.dispatch(x)
+}
+
+// outside answers what is not the API.
+func (h *Handler) outside(w http.ResponseWriter, r *http.Request) {
+	if h.config.UI && r.Method == http.MethodGet && (r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/ui")) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		io.WriteString(w, "Strongroom is running. Its web UI is not in this release: use the CLI, or the HTTP API below /v1/.\n")
+		return
+	}
+	writeErrors(w, http.StatusNotFound, "not found: the API is below /v1/")
+}
+
+// dispatch serves x here if this node leads, and otherwise asks the leader.
+func (h *Handler) dispatch(x *exchange) {
+	if s := h.node.Session(); s != nil {
+		err := h.perform(x, s)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, storage.ErrNotLeader) {
+			h.respondError(x.w, x.id, err)
+			return
+		}
+		// Leadership went away before anything was written.
+	}
+	st := h.node.State()
+	switch {
+	case !st.Initialized:
+		writeErrors(x.w, http.StatusServiceUnavailable, uninitializedText)
+	case st.Sealed:
+		writeErrors(x.w, http.StatusServiceUnavailable, sealedText)
+	case x.forwarded:
+		x.w.Header().Set(notActiveHeader, "1")
+		writeErrors(x.w, http.StatusServiceUnavailable, "this node is not the active one")
+	case x.path == "sys/seal" && isWrite(x.r.Method):
+		h.sealStandby(x)
+	default:
+		h.forward(x)
+	}
+}
+
+// perform serves x with session s; it writes an answer unless it returns an error.
+func (h *Handler) perform(x *exchange, s node.Session) error {
+	if strings.HasPrefix(x.path, "sys/storage/raft/bootstrap/") {
+		return h.bootstrap(x)
+	}
+	req, err := x.request()
+	if err != nil {
+		return err
+	}
+	resp, err := s.Serve(x.r.Context(), req)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, storage.ErrUnknownOutcome) {
+			return engine.Errorf(engine.Unavailable, "the request took longer than max_request_duration; nothing was written")
+		}
+		return err
+	}
+	h.respond(x.w, x.id, resp)
+	return nil
+}
+
+// operations by method; a GET with ?list=true lists.
+var operations = map[string]engine.Operation{
+	http.MethodGet: engine.Read, http.MethodHead: engine.Read, "LIST": engine.List, http.MethodPost: engine.Update,
+	http.MethodPut: engine.Update, http.MethodDelete: engine.Delete, http.MethodPatch: engine.Patch,
+}
+
+func isWrite(method string) bool { return operations[method] == engine.Update }
+
+func (x *exchange) request() (*gateway.Request, error) {
+	op, ok := operations[x.r.Method]
+	if !ok {
+		return nil, engine.Errorf(engine.Unsupported, "method %s is not used by this API", x.r.Method)
+	}
+	query := x.r.URL.Query()
+	if list := query.Get("list"); op == engine.Read && (list == "true" || list == "1") {
+		op = engine.List
+	}
+	if op == engine.Patch && len(x.body) > 0 {
+		if ct := x.r.Header.Get("Content-Type"); !strings.HasPrefix(ct, "application/merge-patch+json") {
+			return nil, engine.Invalidf("PATCH takes Content-Type application/merge-patch+json")
+		}
+	}
+	return &gateway.Request{ID: x.id, Operation: op, Path: x.path, Token: clientToken(x.r), Body: x.body, Query: query, Header: x.r.Header, Remote: x.remote()}, nil
+}
+
+// clientToken is the token of X-Vault-Token or of Authorization: Bearer.
+func clientToken(r *http.Request) string {
+	if t := r.Header.Get("X-Vault-Token"); t != "" {
+		return t
+	}
+	scheme, t, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(t)
+	}
+	return ""
+}
+
+// remote is the client's address; between nodes the forwarding one says it.
+func (x *exchange) remote() netip.AddrPort {
+	addr := x.r.RemoteAddr
+	if x.forwarded {
+		addr = x.r.Header.Get(remoteHeader)
+	}
+	ap, _ := netip.ParseAddrPort(addr)
+	return ap
+}
+
+// check refuses what this server does not do before anything else happens.
+func (x *exchange) check() error {
+	switch ns := strings.Trim(x.r.Header.Get("X-Vault-Namespace"), "/"); {
+	case ns != "" && ns != "root":
+		return engine.Invalidf("namespaces are not in this release: leave X-Vault-Namespace (VAULT_NAMESPACE) empty")
+	case x.r.Header.Get("X-Vault-Wrap-TTL") != "":
+		return engine.Invalidf("response wrapping is not in this release: leave X-Vault-Wrap-TTL (-wrap-ttl) out")
+	case x.path == "" || len(x.path) > 4096 || !utf8.ValidString(x.path) || strings.ContainsFunc(x.path, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return engine.Invalidf("the path must be printable UTF-8 of 1 to 4096 bytes")
+	}
+	for seg := range strings.SplitSeq(strings.TrimSuffix(x.path, "/"), "/") {
+		if seg == "" || seg == "." || seg == ".." {
+			return engine.Invalidf("the path holds an empty, \".\" or \"..\" segment")
+		}
+	}
+	return nil
+}

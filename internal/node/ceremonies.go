@@ -1,0 +1,330 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+
+	"strongroom/engine"
+	"strongroom/internal/active"
+	"strongroom/internal/barrier"
+	"strongroom/internal/cluster"
+	"strongroom/internal/seal"
+	"strongroom/internal/secret"
+	"strongroom/internal/storage"
+)
+
+// InitResult is shown once and kept nowhere.
+type InitResult struct {
+	Shares    [][]byte
+	RootToken secret.Bytes
+}
+
+// Init makes a new cluster of this one node and leaves it sealed.
+func (n *Node) Init(ctx context.Context, shares, threshold int) (*InitResult, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := seal.Config{Type: "shamir", Shares: shares, Threshold: threshold}
+	if err := c.Validate(); err != nil {
+		return nil, engine.Invalidf("%v", err)
+	}
+	if n.member.Load() != nil {
+		return nil, engine.Invalidf("Vault is already initialized")
+	}
+	if n.pending.Load() != nil || n.lookForCluster(ctx) {
+		return nil, engine.Invalidf("Vault is already initialized: a node named in retry_join is; unseal this one to join it")
+	}
+	f, err := n.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res, err := n.fill(ctx, f, c)
+	if err != nil {
+		n.abandon(f)
+		return nil, fmt.Errorf("node: initialization failed and was undone: %w", err)
+	}
+	n.logger.Info("initialized", "shares", shares, "threshold", threshold)
+	return res, nil
+}
+
+// found bootstraps Raft on this node, under an identity that is not saved yet.
+func (n *Node) found(ctx context.Context) (*founding, error) {
+	if n.config.Dir != "" {
+		if _, err := os.Stat(n.raftDir()); err == nil {
+			return nil, engine.Errorf(engine.Internal, "the folder %s holds data of an initialization that did not end: move it away and try again", n.raftDir())
+		}
+	}
+	ca, err := cluster.NewCA()
+	if err != nil {
+		return nil, err
+	}
+	identity, err := ca.Issue(n.config.NodeID)
+	if err != nil {
+		return nil, err
+	}
+	m, err := n.open(identity)
+	if err != nil {
+		return nil, err
+	}
+	f := &founding{member: m, ca: ca, identity: identity}
+	if err := m.store.Bootstrap(n.raftAddr()); err != nil {
+		n.abandon(f)
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	for {
+		select {
+		case term := <-m.store.Leadership():
+			if term != 0 {
+				m.term.Store(term)
+				return f, nil
+			}
+		case <-ctx.Done():
+			n.abandon(f)
+			return nil, engine.Errorf(engine.Unavailable, "this node could not become the leader of a new cluster: see its log for why Raft does not start")
+		}
+	}
+}
+
+type founding struct {
+	*member
+	ca       *cluster.CA
+	identity *cluster.Identity
+}
+
+// abandon removes what a failed initialization has made.
+func (n *Node) abandon(f *founding) {
+	f.close()
+	if n.config.Dir != "" {
+		os.RemoveAll(n.raftDir())
+	}
+}
+
+// fill writes the first data. The seal comes last, and the identity, which makes
+// the node a member for good, after it is on disk.
+func (n *Node) fill(ctx context.Context, f *founding, c seal.Config) (*InitResult, error) {
+	key, shares, err := seal.Deal(c)
+	if err != nil {
+		return nil, err
+	}
+	rootKey := secret.NewKey()
+	defer rootKey.Zero()
+	defer secret.Bytes(key).Zero()
+	if c.Wrapped, err = key.Wrap(ctx, rootKey); err != nil {
+		return nil, err
+	}
+	keyring, err := f.barrier.Initialize(rootKey)
+	if err != nil {
+		return nil, err
+	}
+	defer f.barrier.Seal()
+	root, err := active.Initialize(ctx, f.barrier, n.config.RootToken)
+	if err != nil {
+		return nil, err
+	}
+	caKey, err := f.ca.MarshalPEM()
+	if err != nil {
+		return nil, err
+	}
+	inside := storage.Begin(f.barrier)
+	inside.Put(caPath, caKey)
+	if err := inside.Commit(ctx); err != nil {
+		return nil, err
+	}
+	name := clusterName{Name: n.config.ClusterName, ID: uuid.NewString()}
+	if name.Name == "" {
+		var b [4]byte
+		rand.Read(b[:])
+		name.Name = "vault-cluster-" + hex.EncodeToString(b[:])
+	}
+	outside := storage.Begin(f.store)
+	outside.Put(barrier.KeyringPath, keyring)
+	if err := errors.Join(storage.PutJSON(outside, sealPath, c), storage.PutJSON(outside, namePath, name)); err != nil {
+		return nil, err
+	}
+	if err := outside.Commit(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.saveIdentity(f.identity); err != nil {
+		return nil, err
+	}
+	n.member.Store(f.member)
+	n.poke()
+	return &InitResult{Shares: shares, RootToken: root}, nil
+}
+
+// ResetUnseal forgets the shares given so far.
+func (n *Node) ResetUnseal() { n.ceremony.Reset() }
+
+// Unseal takes one share; with enough of them it opens the barrier, after
+// joining the cluster first if this node is not in it yet, and waits a little
+// for an active node, so that the next command of whoever unseals is served.
+func (n *Node) Unseal(ctx context.Context, share []byte) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m := n.member.Load()
+	if m == nil && n.pending.Load() == nil && !n.lookForCluster(ctx) {
+		return engine.Invalidf("Vault is not initialized: run \"vault operator init\" on one node; with others, name it in this node's retry_join")
+	}
+	if m != nil && !m.barrier.Sealed() {
+		return nil
+	}
+	c, err := n.unsealConfig(ctx, m)
+	if err != nil {
+		return err
+	}
+	key, err := n.ceremony.Add(share, c.Threshold)
+	if err != nil {
+		return engine.Invalidf("%v", err)
+	}
+	if key == nil {
+		return nil
+	}
+	defer secret.Bytes(key).Zero()
+	if m == nil {
+		if m, err = n.join(ctx, key); err != nil {
+			return err
+		}
+		if c, err = n.unsealConfig(ctx, m); err != nil {
+			return err
+		}
+	}
+	if err := n.unwrap(ctx, m, c, key); err != nil {
+		return err
+	}
+	n.awaitActive(ctx, m)
+	return nil
+}
+
+// unsealConfig is the seal of the cluster: this node's copy, for which it waits
+// if it has just come up and is still catching up, or the invitation's.
+func (n *Node) unsealConfig(ctx context.Context, m *member) (seal.Config, error) {
+	if m == nil {
+		return n.pending.Load().Seal, nil
+	}
+	var c seal.Config
+	err := poll(ctx, 30*time.Second, func() (bool, error) {
+		var ok bool
+		var err error
+		c, ok, err = n.sealConfig(m)
+		if err == nil && ok {
+			_, err = m.store.Get(ctx, barrier.KeyringPath)
+		}
+		return ok, err
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return c, engine.Errorf(engine.Unavailable, "this node has not received the cluster's data yet: see that a majority of the nodes runs and can reach its cluster port, then unseal again")
+	}
+	return c, err
+}
+
+// poll asks every 20 ms, for at most limit, until ready says so or fails.
+func poll(ctx context.Context, limit time.Duration, ready func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok, err := ready(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.DeadlineExceeded
+		case <-tick.C:
+		}
+	}
+}
+
+func (n *Node) unwrap(ctx context.Context, m *member, c seal.Config, key seal.Key) error {
+	root, err := key.Unwrap(ctx, c.Wrapped)
+	if errors.Is(err, secret.ErrOpen) {
+		return engine.Invalidf("unseal failed: the keys do not open this cluster's seal, so at least one of them is wrong; all %d were discarded: enter them again", c.Threshold)
+	}
+	if err != nil {
+		return err
+	}
+	defer clear(root)
+	if err := m.barrier.Unseal(ctx, root); err != nil {
+		return err
+	}
+	n.keys.Store(&heldKeys{join: key.JoinKey()})
+	n.logger.Info("unsealed", "node_id", n.config.NodeID)
+	n.poke()
+	return nil
+}
+
+// awaitActive waits until some node serves: this one, or another that leads and
+// is unsealed. A cluster that cannot elect one is no reason to fail the unseal.
+func (n *Node) awaitActive(ctx context.Context, m *member) {
+	poll(ctx, 5*time.Second, func() (bool, error) {
+		if n.session.Load() != nil {
+			return true, nil
+		}
+		l, ok := n.Leader()
+		if !ok || l.Self {
+			return false, nil
+		}
+		st, err := n.askState(ctx, l.ClusterAddr)
+		return err == nil && st.Active, nil
+	})
+}
+
+// Seal forgets all keys and stops serving; Raft goes on, on ciphertext.
+func (n *Node) Seal(context.Context) error {
+	m := n.member.Load()
+	if m == nil {
+		return errNotMember
+	}
+	m.barrier.Seal()
+	n.ceremony.Reset()
+	if k := n.keys.Swap(nil); k != nil {
+		k.join.Zero()
+	}
+	n.logger.Info("sealed", "node_id", n.config.NodeID)
+	n.poke()
+	return nil
+}
+
+func (n *Node) raftDir() string { return filepath.Join(n.config.Dir, "raft") }
+
+func (n *Node) identityFile() string { return filepath.Join(n.config.Dir, "node-identity.pem") }
+
+// raftAddr is this node's address in the Raft configuration.
+func (n *Node) raftAddr() string {
+	if n.config.ClusterBind == "" {
+		return n.config.NodeID
+	}
+	return n.config.ClusterAddr
+}
+
+func (n *Node) loadIdentity() (*cluster.Identity, error) {
+	if n.config.Dir == "" {
+		return nil, nil
+	}
+	id, err := cluster.LoadIdentity(n.identityFile())
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("node: %w", err)
+	case id.NodeID != n.config.NodeID:
+		return nil, fmt.Errorf("node: the data in %s belongs to node %q, but this node is configured as %q: set node_id back, or use another path", n.config.Dir, id.NodeID, n.config.NodeID)
+	}
+	return id, nil
+}
+
+func (n *Node) saveIdentity(id *cluster.Identity) error {
+	if n.config.Dir == "" {
+		return nil
+	}
+	return id.Save(n.identityFile())
+}

@@ -1,0 +1,318 @@
+// Package node owns what state this server is in: uninitialized, sealed,
+// standby or active. One goroutine builds and drops the Session as leadership
+// and the seal come and go; ceremonies (init, unseal, join) run one at a time
+// beside it. It serves no requests itself.
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"strongroom/engine"
+	"strongroom/internal/active"
+	"strongroom/internal/barrier"
+	"strongroom/internal/cluster"
+	"strongroom/internal/mount"
+	"strongroom/internal/seal"
+	"strongroom/internal/secret"
+	"strongroom/internal/storage"
+	"strongroom/internal/storage/raftstore"
+)
+
+// Stored outside the barrier, being what a sealed node must know.
+const (
+	sealPath   = "core/seal"   // seal.Config
+	namePath   = "core/name"   // clusterName
+	leaderPath = "core/leader" // leaderRecord
+)
+
+// Stored inside the barrier: the cluster's certificate authority.
+const caPath = "core/cluster-ca"
+
+// Config describes a node.
+type Config struct {
+	NodeID      string
+	Dir         string // of its data; "" keeps everything in memory
+	StorageType string // as configured: "raft", "file" or "inmem"
+	ClusterBind string // address the cluster port listens on; "" for a node that stays alone
+	ClusterAddr string // the same as other nodes reach it, host:port
+	APIAddr     string // as clients reach it, a URL
+	ClusterName string // "" makes one up
+	RetryJoin   []JoinTarget
+	Types       map[string]mount.Type
+	Limits      mount.Limits
+	Raft        raftstore.Config // timeouts only; the rest is filled in
+	Version     string
+	BuildDate   string
+	RootToken   string // for development servers: the initial root token
+	Logger      hclog.Logger
+}
+
+// JoinTarget is a node that may know the cluster to join.
+type JoinTarget struct {
+	LeaderAPIAddr string
+	TLS           *tls.Config // nil: the system's roots
+}
+
+// Session is what serves requests while the node is active.
+type Session = *active.Session
+
+// Node is one server. Safe for concurrent use.
+type Node struct {
+	config  Config
+	logger  hclog.Logger
+	member  atomic.Pointer[member]
+	session atomic.Pointer[active.Session]
+	forward http.Handler // serves what other nodes forward
+
+	ceremony seal.Ceremony
+	mu       sync.Mutex // held by one ceremony at a time: init, unseal, join, seal
+	keys     atomic.Pointer[heldKeys]
+	pending  atomic.Pointer[invitation]
+
+	changed chan struct{}   // tells the loop to look again
+	retryAt time.Time       // the loop's: when to try again to become active
+	ctx     context.Context // ends with the node
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+}
+
+// heldKeys is what an unsealed node keeps beside the open barrier.
+type heldKeys struct {
+	join       secret.Bytes
+	challenger atomic.Pointer[cluster.Challenger] // while active
+}
+
+// member is the node's part in its cluster: from initialization or joining on.
+type member struct {
+	store   *raftstore.Store
+	barrier *barrier.Barrier
+	port    *cluster.Listener // nil for a node that stays alone
+	term    atomic.Uint64     // of this node's leadership; 0 without
+	since   atomic.Int64      // Unix nanoseconds of the Session
+}
+
+// New makes a node; Start makes it run.
+func New(config Config) *Node {
+	n := &Node{config: config, logger: config.Logger, changed: make(chan struct{}, 1)}
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	return n
+}
+
+// Start brings the node to the state its data has it in, and serves what other
+// nodes forward with forwarded. Close ends it.
+func (n *Node) Start(forwarded http.Handler) error {
+	n.forward = forwarded
+	identity, err := n.loadIdentity()
+	if err != nil {
+		return err
+	}
+	if identity != nil {
+		if _, err := n.enter(identity); err != nil {
+			return err
+		}
+	} else if len(n.config.RetryJoin) > 0 {
+		n.done.Go(func() { n.seekCluster(n.ctx) })
+	}
+	n.done.Go(func() { n.run(n.ctx) })
+	return nil
+}
+
+// Close stops the node; what it acknowledged is on disk.
+func (n *Node) Close() error {
+	n.stop()
+	n.done.Wait()
+	n.endSession()
+	m := n.member.Load()
+	if m == nil {
+		return nil
+	}
+	m.barrier.Seal()
+	return m.close()
+}
+
+func (m *member) close() error {
+	err := m.store.Close()
+	if m.port != nil {
+		err = errors.Join(err, m.port.Close())
+	}
+	return err
+}
+
+// Session serves requests if this node is active; nil otherwise.
+func (n *Node) Session() Session { return n.session.Load() }
+
+// poke makes the loop look again.
+func (n *Node) poke() {
+	select {
+	case n.changed <- struct{}{}:
+	default:
+	}
+}
+
+// run owns the Session: it exists exactly while the node leads and is unsealed.
+func (n *Node) run(ctx context.Context) {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var leadership <-chan uint64
+		m := n.member.Load()
+		if m != nil {
+			leadership = m.store.Leadership()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case term := <-leadership:
+			m.term.Store(term)
+			if term == 0 {
+				n.endSession() // at once: nothing may be served from here
+			}
+		case <-n.changed:
+		case <-tick.C:
+			if m == nil {
+				continue
+			}
+		}
+		if m != nil {
+			n.settle(ctx, m)
+		}
+	}
+}
+
+// settle makes the Session fit leadership and seal.
+func (n *Node) settle(ctx context.Context, m *member) {
+	leads, sealed := m.term.Load() != 0, m.barrier.Sealed()
+	switch has := n.session.Load() != nil; {
+	case has && (!leads || sealed):
+		n.endSession()
+	case !has && leads && !sealed:
+		if time.Now().Before(n.retryAt) {
+			return
+		}
+		if err := n.beginSession(ctx, m); err != nil && ctx.Err() == nil {
+			n.logger.Error("cannot become active; trying again", "error", err)
+			n.retryAt = time.Now().Add(time.Second)
+		}
+	case leads && sealed:
+		n.handOver(ctx, m)
+	}
+}
+
+func (n *Node) beginSession(ctx context.Context, m *member) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	now := time.Now().UTC()
+	rec := leaderRecord{NodeID: n.config.NodeID, APIAddr: n.config.APIAddr, ClusterAddr: n.config.ClusterAddr, Since: now}
+	tx := storage.Begin(m.store)
+	if err := storage.PutJSON(tx, leaderPath, rec); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("node: record leadership: %w", err)
+	}
+	s, err := active.Open(ctx, active.Config{Store: m.barrier, Types: n.config.Types, Limits: n.config.Limits, Node: nodeAPI{n}, Logger: n.logger})
+	if err != nil {
+		return err
+	}
+	m.since.Store(now.UnixNano())
+	n.session.Store(s)
+	n.logger.Info("this node is active", "node_id", n.config.NodeID, "term", m.term.Load())
+	return nil
+}
+
+func (n *Node) endSession() {
+	s := n.session.Swap(nil)
+	if s == nil {
+		return
+	}
+	if k := n.keys.Load(); k != nil {
+		k.challenger.Store(nil)
+	}
+	s.Close()
+	n.logger.Info("this node is no longer active", "node_id", n.config.NodeID)
+}
+
+// handOver gives leadership to an unsealed node, if there is one: a sealed
+// leader serves nobody.
+func (n *Node) handOver(ctx context.Context, m *member) {
+	if m.port == nil {
+		return
+	}
+	servers, err := m.store.Servers()
+	if err != nil {
+		return
+	}
+	for _, s := range servers {
+		if s.ID == n.config.NodeID || !s.Voter {
+			continue
+		}
+		st, err := n.askState(ctx, s.Address)
+		if err != nil || st.Sealed {
+			continue
+		}
+		n.logger.Info("sealed and leading: handing leadership over", "to", s.ID)
+		if err := m.store.Transfer(ctx, s.ID); err == nil {
+			return
+		}
+	}
+}
+
+// leaderRecord is what the active node says of itself to all others.
+type leaderRecord struct {
+	NodeID      string    `json:"node_id"`
+	APIAddr     string    `json:"api_addr"`
+	ClusterAddr string    `json:"cluster_addr"`
+	Since       time.Time `json:"since"`
+}
+
+// LeaderInfo is where the active node is.
+type LeaderInfo struct {
+	leaderRecord
+	Self bool
+}
+
+// Leader returns the node that leads, if one is known. APIAddr and Since are
+// empty as long as this node has not heard the leader's own word.
+func (n *Node) Leader() (LeaderInfo, bool) {
+	m := n.member.Load()
+	if m == nil {
+		return LeaderInfo{}, false
+	}
+	id, addr, ok := m.store.Leader()
+	if !ok {
+		return LeaderInfo{}, false
+	}
+	info := LeaderInfo{leaderRecord{NodeID: id, ClusterAddr: addr}, id == n.config.NodeID}
+	var rec leaderRecord
+	if e, err := m.store.Get(context.Background(), leaderPath); err == nil && json.Unmarshal(e.Value, &rec) == nil && rec.NodeID == id {
+		info.APIAddr, info.Since = rec.APIAddr, rec.Since
+	}
+	return info, true
+}
+
+// Peer is the way to another node's cluster port.
+func (n *Node) Peer(addr string) http.RoundTripper {
+	m := n.member.Load()
+	if m == nil || m.port == nil {
+		return noPeer{}
+	}
+	return m.port.RoundTripper(addr)
+}
+
+type noPeer struct{}
+
+func (noPeer) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("node: this node has no cluster port")
+}
+
+var errNotMember = engine.Errorf(engine.Unavailable, "Vault is not initialized")

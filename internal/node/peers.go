@@ -1,0 +1,135 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"strongroom/internal/barrier"
+	"strongroom/internal/cluster"
+	"strongroom/internal/storage/raftstore"
+)
+
+// enter makes this node a running member under identity.
+func (n *Node) enter(identity *cluster.Identity) (*member, error) {
+	m, err := n.open(identity)
+	if err != nil {
+		return nil, err
+	}
+	n.member.Store(m)
+	n.poke()
+	return m, nil
+}
+
+// open starts the cluster port, Raft and a sealed barrier over it.
+func (n *Node) open(identity *cluster.Identity) (*member, error) {
+	m := &member{}
+	cfg := n.config.Raft
+	cfg.NodeID, cfg.Logger = n.config.NodeID, n.logger.Named("raft")
+	if n.config.Dir != "" {
+		cfg.Dir = n.raftDir()
+		if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+			return nil, fmt.Errorf("node: %w", err)
+		}
+	}
+	if n.config.ClusterBind == "" {
+		_, cfg.Transport = raft.NewInmemTransport(raft.ServerAddress(n.raftAddr()))
+	} else {
+		port, err := cluster.Listen(n.config.ClusterBind, n.config.ClusterAddr, identity, n.clusterHandler(), n.logger.Named("cluster"))
+		if err != nil {
+			return nil, fmt.Errorf("node: cluster port: %w", err)
+		}
+		m.port = port
+		cfg.Transport = raft.NewNetworkTransport(port.Raft(), 3, 10*time.Second, io.Discard)
+	}
+	store, err := raftstore.Open(cfg)
+	if err != nil {
+		if m.port != nil {
+			m.port.Close()
+		}
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	m.store, m.barrier = store, barrier.New(store)
+	return m, nil
+}
+
+// peerState is what nodes tell each other of themselves.
+type peerState struct {
+	NodeID string `json:"node_id"`
+	Sealed bool   `json:"sealed"`
+	Active bool   `json:"active"`
+}
+
+// clusterHandler serves the other nodes: what they forward, and what they ask.
+// All of them have shown a certificate of the cluster.
+func (n *Node) clusterHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /cluster/v1/state", func(w http.ResponseWriter, _ *http.Request) {
+		st := n.State()
+		json.NewEncoder(w).Encode(peerState{n.config.NodeID, st.Sealed, st.Active})
+	})
+	mux.HandleFunc("POST /cluster/v1/vote", func(w http.ResponseWriter, r *http.Request) {
+		if err := n.promote(r.Context(), cluster.PeerID(r)); err != nil {
+			n.logger.Warn("cannot make a node a voter", "node_id", cluster.PeerID(r), "error", err)
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})
+	mux.Handle("/v1/", n.forward)
+	return mux
+}
+
+// promote makes the member with that id a voter.
+func (n *Node) promote(ctx context.Context, id string) error {
+	m := n.member.Load()
+	if n.session.Load() == nil {
+		return fmt.Errorf("this node is not active")
+	}
+	servers, err := m.store.Servers()
+	if err != nil {
+		return err
+	}
+	for _, s := range servers {
+		if s.ID == id {
+			return m.store.AddVoter(ctx, id, s.Address)
+		}
+	}
+	return fmt.Errorf("%q is not a member of the cluster", id)
+}
+
+// askState asks the node at addr for its state.
+func (n *Node) askState(ctx context.Context, addr string) (peerState, error) {
+	var st peerState
+	return st, n.callPeer(ctx, http.MethodGet, addr, "/cluster/v1/state", &st)
+}
+
+func (n *Node) callPeer(ctx context.Context, method, addr, path string, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "https://"+addr+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := n.Peer(addr).RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(body))
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(body, out)
+}

@@ -1,0 +1,113 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+
+	"strongroom/engine"
+	"strongroom/internal/seal"
+	"strongroom/internal/sys"
+)
+
+// State is what the node would say of itself.
+type State struct {
+	Initialized bool
+	Sealed      bool
+	Active      bool
+	HA          bool
+	SealType    string
+	Shares      int
+	Threshold   int
+	Progress    int
+	Nonce       string
+	Version     string
+	BuildDate   string
+	StorageType string
+	ClusterName string
+	ClusterID   string
+
+	CommittedIndex, AppliedIndex uint64
+}
+
+// clusterName is the stored name of the cluster.
+type clusterName struct {
+	Name string `json:"name"`
+	ID   string `json:"id"`
+}
+
+// State returns the node's present state.
+func (n *Node) State() State {
+	st := State{Sealed: true, SealType: "shamir", Version: n.config.Version, BuildDate: n.config.BuildDate, StorageType: n.config.StorageType, HA: n.config.ClusterBind != ""}
+	st.Progress, st.Nonce = n.ceremony.Progress()
+	m := n.member.Load()
+	if m == nil {
+		if inv := n.pending.Load(); inv != nil { // the cluster exists; this node is about to join it
+			st.Initialized, st.Shares, st.Threshold = true, inv.Seal.Shares, inv.Seal.Threshold
+		}
+		return st
+	}
+	st.Initialized, st.Sealed, st.Active = true, m.barrier.Sealed(), n.session.Load() != nil
+	stats := m.store.Stats()
+	st.CommittedIndex, st.AppliedIndex = stats.CommitIndex, stats.AppliedIndex
+	if c, ok, err := n.sealConfig(m); err == nil && ok {
+		st.SealType, st.Shares, st.Threshold = c.Type, c.Shares, c.Threshold
+	}
+	var name clusterName
+	if e, err := m.store.Get(context.Background(), namePath); err == nil && json.Unmarshal(e.Value, &name) == nil {
+		st.ClusterName, st.ClusterID = name.Name, name.ID
+	}
+	return st
+}
+
+// sealConfig reads the stored seal; false if this node does not have it yet.
+func (n *Node) sealConfig(m *member) (seal.Config, bool, error) {
+	var c seal.Config
+	e, err := m.store.Get(context.Background(), sealPath)
+	if err != nil || !e.Exists() {
+		return c, false, err
+	}
+	return c, true, json.Unmarshal(e.Value, &c)
+}
+
+// nodeAPI is what the system engines may do to the node.
+type nodeAPI struct{ n *Node }
+
+// Seal implements sys.Node.
+func (a nodeAPI) Seal(ctx context.Context) error { return a.n.Seal(ctx) }
+
+// StepDown implements sys.Node.
+func (a nodeAPI) StepDown(ctx context.Context) error {
+	m := a.n.member.Load()
+	if m.port == nil {
+		return engine.Invalidf("this node has no other to give leadership to")
+	}
+	servers, err := m.store.Servers()
+	if err != nil {
+		return err
+	}
+	for _, s := range servers {
+		if s.ID == a.n.config.NodeID || !s.Voter {
+			continue
+		}
+		if st, err := a.n.askState(ctx, s.Address); err == nil && !st.Sealed {
+			return m.store.Transfer(ctx, s.ID)
+		}
+	}
+	return engine.Errorf(engine.Unavailable, "no other node is unsealed: nothing was changed")
+}
+
+// Servers implements sys.Node.
+func (a nodeAPI) Servers() ([]sys.Server, error) {
+	servers, err := a.n.member.Load().store.Servers()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]sys.Server, 0, len(servers))
+	for _, s := range servers {
+		out = append(out, sys.Server{NodeID: s.ID, Address: s.Address, Leader: s.Leader, ProtocolVersion: "3", Voter: s.Voter})
+	}
+	return out, nil
+}
+
+// KeyTerm implements sys.Node.
+func (a nodeAPI) KeyTerm() (uint32, string) { return a.n.member.Load().barrier.KeyTerm() }
