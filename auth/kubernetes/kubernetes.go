@@ -1,8 +1,9 @@
 // Package kubernetes owns the auth method with which pods log in: a service
 // account's token is shown to the cluster's TokenReview API, and what that
 // answers is compared with a role. It keeps no answer: every login asks anew, so
-// a deleted service account is refused at once. It never decides by what a
-// token says of itself, except to refuse it early.
+// a deleted service account is refused as soon as the API server refuses it
+// (which remembers a token for ten seconds). It never decides by what a token
+// says of itself, except to refuse it early.
 //
 // https://developer.hashicorp.com/vault/api-docs/auth/kubernetes
 package kubernetes
