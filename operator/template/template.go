@@ -29,6 +29,8 @@ type Error struct {
 	Key  string // of the Secret
 	Line int    // in the template, from 1
 	Text string
+	// Missing is the key that the source lacks, if that is what is wrong.
+	Missing string
 }
 
 // Error names the key and the line.
@@ -180,6 +182,7 @@ func explain(key string, err error, secrets map[string]any) *Error {
 	case missing.MatchString(text):
 		name := missing.FindStringSubmatch(text)[1]
 		names := slices.Sorted(maps.Keys(secrets))
+		problem.Missing = name
 		problem.Text = fmt.Sprintf("the source has no key %q; it has %s", name, list(names))
 		return problem
 	}

@@ -2,6 +2,7 @@ package vaultsecret
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -85,7 +86,11 @@ func dataFor(shape *v1beta1.SecretTemplate, secret *source.Secret) (map[string][
 	}
 	rendered, err := template.Render(shape.StringData, secret.Data)
 	if err != nil {
-		return nil, condition.Problemf(v1beta1.ReasonTemplateError, "%v", err)
+		problem := condition.Problemf(v1beta1.ReasonTemplateError, "%v", err)
+		if wrong := (*template.Error)(nil); errors.As(err, &wrong) && wrong.Missing != "" {
+			problem.Message += fmt.Sprintf(" (`vault kv put` replaces all keys; `vault kv patch %s %s=VALUE` adds one)", secret.Name, wrong.Missing)
+		}
+		return nil, problem
 	}
 	for key, value := range shape.Data {
 		data[key] = append([]byte{}, value...)
