@@ -128,8 +128,8 @@ type Raw struct {
 	Body        []byte
 }
 
-// Lease is the life of a returned secret. TTL 0 with Renewable false only
-// informs (lease_duration) and stores nothing.
+// Lease is the life of a returned secret. Without Revoke it only informs
+// (lease_duration) and stores nothing.
 type Lease struct {
 	TTL       time.Duration
 	MaxTTL    time.Duration

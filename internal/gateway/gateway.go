@@ -179,7 +179,7 @@ func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
 			return nil, err
 		}
 	}
-	if len(v.ignored) > 0 {
+	if len(v.ignored) > 0 && !v.route.FreeForm {
 		out.Warnings = append(out.Warnings, "Endpoint ignored these unrecognized parameters: ["+strings.Join(v.ignored, " ")+"]")
 		out.Empty = false
 	}

@@ -94,11 +94,38 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 		h.respondError(w, x.id, err)
 		return
 	}
+	if depth(x.body) > maxDepth {
+		h.respondError(w, x.id, engine.Invalidf("the JSON body is nested more than %d levels deep", maxDepth))
+		return
+	}
 	if local := h.local[path]; local != nil && !forwarded {
 		local(w, x.withBody())
 		return
 	}
 	h.dispatch(x)
+}
+
+// maxDepth is how deep a JSON body may be nested, Vault's default.
+const maxDepth = 300
+
+// depth is how deep the brackets of body are nested, outside of strings.
+func depth(body []byte) (most int) {
+	level, quoted := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+			most = max(most, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return most
 }
 
 // outside answers what is not the API.

@@ -83,10 +83,7 @@ func (n *Node) Admit(ctx context.Context, answer cluster.Answer) (*cluster.Welco
 	if err != nil {
 		return nil, err
 	}
-	servers, err := m.store.Servers()
-	if err != nil {
-		return nil, err
-	}
+	servers := m.store.Servers()
 	for _, s := range servers {
 		if s.ID == answer.NodeID && s.Address != answer.ClusterAddr || s.ID != answer.NodeID && s.Address == answer.ClusterAddr {
 			return nil, engine.Invalidf("node id %q or cluster address %s belongs to another member of the cluster: give the joining node its own, or remove the old member first", answer.NodeID, answer.ClusterAddr)
@@ -185,10 +182,7 @@ func (n *Node) askForVote(m *member) {
 }
 
 func (n *Node) isVoter(m *member) bool {
-	servers, err := m.store.Servers()
-	if err != nil {
-		return false
-	}
+	servers := m.store.Servers()
 	for _, s := range servers {
 		if s.ID == n.config.NodeID {
 			return s.Voter

@@ -79,6 +79,7 @@ type Node struct {
 	keys     atomic.Pointer[heldKeys]
 	pending  atomic.Pointer[invitation]
 
+	failed  chan error      // why the node can go on no more
 	changed chan struct{}   // tells the loop to look again
 	retryAt time.Time       // the loop's: when to try again to become active
 	ctx     context.Context // ends with the node
@@ -103,7 +104,7 @@ type member struct {
 
 // New makes a node; Start makes it run.
 func New(config Config) *Node {
-	n := &Node{config: config, logger: config.Logger, changed: make(chan struct{}, 1)}
+	n := &Node{config: config, logger: config.Logger, changed: make(chan struct{}, 1), failed: make(chan error, 1)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	return n
 }
@@ -151,6 +152,10 @@ func (m *member) close() error {
 // Session serves requests if this node is active; nil otherwise.
 func (n *Node) Session() Session { return n.session.Load() }
 
+// Failed yields an error when the node's storage can apply nothing more; the
+// process should end, so that a restart replays the log.
+func (n *Node) Failed() <-chan error { return n.failed }
+
 // poke makes the loop look again.
 func (n *Node) poke() {
 	select {
@@ -165,18 +170,22 @@ func (n *Node) run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		var leadership <-chan uint64
+		var failed <-chan struct{}
 		m := n.member.Load()
 		if m != nil {
-			leadership = m.store.Leadership()
+			leadership, failed = m.store.Leadership(), m.store.Failed()
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case term := <-leadership:
-			m.term.Store(term)
-			if term == 0 {
-				n.endSession() // at once: nothing may be served from here
+			if m.term.Swap(term) != term {
+				n.endSession() // at once: it served the term that is over
 			}
+		case <-failed:
+			n.endSession()
+			n.failed <- m.store.Err()
+			return
 		case <-n.changed:
 		case <-tick.C:
 			if m == nil {
@@ -248,11 +257,7 @@ func (n *Node) handOver(ctx context.Context, m *member) {
 	if m.port == nil {
 		return
 	}
-	servers, err := m.store.Servers()
-	if err != nil {
-		return
-	}
-	for _, s := range servers {
+	for _, s := range m.store.Servers() {
 		if s.ID == n.config.NodeID || !s.Voter {
 			continue
 		}

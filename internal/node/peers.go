@@ -91,10 +91,7 @@ func (n *Node) promote(ctx context.Context, id string) error {
 	if n.session.Load() == nil {
 		return fmt.Errorf("this node is not active")
 	}
-	servers, err := m.store.Servers()
-	if err != nil {
-		return err
-	}
+	servers := m.store.Servers()
 	for _, s := range servers {
 		if s.ID == id {
 			return m.store.AddVoter(ctx, id, s.Address)

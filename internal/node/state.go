@@ -81,10 +81,7 @@ func (a nodeAPI) StepDown(ctx context.Context) error {
 	if m.port == nil {
 		return engine.Invalidf("this node has no other to give leadership to")
 	}
-	servers, err := m.store.Servers()
-	if err != nil {
-		return err
-	}
+	servers := m.store.Servers()
 	for _, s := range servers {
 		if s.ID == a.n.config.NodeID || !s.Voter {
 			continue
@@ -98,10 +95,7 @@ func (a nodeAPI) StepDown(ctx context.Context) error {
 
 // Servers implements sys.Node.
 func (a nodeAPI) Servers() ([]sys.Server, error) {
-	servers, err := a.n.member.Load().store.Servers()
-	if err != nil {
-		return nil, err
-	}
+	servers := a.n.member.Load().store.Servers()
 	out := make([]sys.Server, 0, len(servers))
 	for _, s := range servers {
 		out = append(out, sys.Server{NodeID: s.ID, Address: s.Address, Leader: s.Leader, ProtocolVersion: "3", Voter: s.Voter})

@@ -222,13 +222,13 @@ func (d *Deps) tune(table *mount.Table, path string, req *engine.Request) error 
 		if k == "version" && e.Options["version"] == "2" && v == "1" {
 			return engine.Invalidf("cannot downgrade mount from \"2\" to \"1\"")
 		}
-		if k == "version" && e.Type == "kv" && e.Options["version"] != v {
-			return engine.Invalidf("upgrading a kv mount to version %q in place is not in this release: enable a new one and copy", v)
-		}
 		if e.Options == nil {
 			e.Options = map[string]string{}
 		}
 		e.Options[k] = v
+	}
+	if err := d.Mounts.Check(*e); err != nil && !e.Fixed() {
+		return err
 	}
 	return configure(e, req.Body)
 }

@@ -1,0 +1,239 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"strongroom/internal/httpapi"
+	"strongroom/internal/mount"
+	"strongroom/internal/node"
+)
+
+// Main is the server command: it runs a node until ctx ends and returns the
+// exit code, 1 for whatever keeps it from running.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if err := run(ctx, args, stdout, stderr); err != nil {
+		fmt.Fprintln(stderr, "Error:", err)
+		return 1
+	}
+	return 0
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	opts, err := ParseOptions(args, stderr)
+	if err != nil {
+		return err
+	}
+	config, warnings, err := opts.Config()
+	if err != nil {
+		return err
+	}
+	logger, closeLog, err := NewLogger(config.Log, stderr)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	for _, w := range warnings {
+		logger.Warn(w)
+	}
+	s, err := open(config, opts, logger)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := writePIDFile(config.PIDFile); err != nil {
+		return err
+	}
+	if config.PIDFile != "" {
+		defer os.Remove(config.PIDFile)
+	}
+	Banner(stdout, config, opts.Dev)
+	if opts.Dev {
+		if err := s.prepareDev(ctx, opts, stdout); err != nil {
+			return err
+		}
+	}
+	return s.wait(ctx)
+}
+
+// running is a node with its listeners.
+type running struct {
+	logger  hclog.Logger
+	node    *node.Node
+	servers []*http.Server
+	reloads []func() error
+	failed  chan error
+	done    sync.WaitGroup
+}
+
+// open starts a node and everything that serves it.
+func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
+	nc, err := nodeConfig(config, opts, logger)
+	if err != nil {
+		return nil, err
+	}
+	s := &running{logger: logger, node: node.New(nc), failed: make(chan error, len(config.Listeners))}
+	api := func(l Listener) *httpapi.Handler {
+		return httpapi.New(s.node, httpapi.Config{MaxBody: l.MaxRequestSize, MaxDuration: l.MaxRequestDuration, UI: config.UI}, logger.Named("http"))
+	}
+	if err := s.node.Start(api(config.Listeners[0]).Forwarded()); err != nil {
+		s.node.Close()
+		return nil, err
+	}
+	for _, l := range config.Listeners {
+		if err := s.listen(l, api(l)); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *running) listen(l Listener, h http.Handler) error {
+	ln, reload, err := Listen(l)
+	if err != nil {
+		return fmt.Errorf("listener %s: %w", l.Address, err)
+	}
+	if reload != nil {
+		s.reloads = append(s.reloads, reload)
+	}
+	srv := &http.Server{Handler: h, IdleTimeout: l.HTTP.Idle, ReadHeaderTimeout: l.HTTP.ReadHeader, ReadTimeout: l.HTTP.Read, WriteTimeout: l.HTTP.Write,
+		MaxHeaderBytes: 64 << 10, ErrorLog: s.logger.Named("http").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug})}
+	s.servers = append(s.servers, srv)
+	s.done.Go(func() {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- err
+		}
+	})
+	return nil
+}
+
+// wait serves until ctx ends or a listener fails; SIGHUP reads certificates again.
+func (s *running) wait(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			s.logger.Info("stopping")
+			return nil
+		case err := <-s.failed:
+			return err
+		case err := <-s.node.Failed():
+			return fmt.Errorf("the storage failed and this node stops; restart it to replay its log: %w", err)
+		case <-hup:
+			for _, reload := range s.reloads {
+				if err := reload(); err != nil {
+					s.logger.Error("the certificate could not be read again; the old one stays", "error", err)
+				}
+			}
+			s.logger.Info("certificates read again")
+		}
+	}
+}
+
+// close lets running requests end, a few seconds at most, then stops the node.
+func (s *running) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, srv := range s.servers {
+		if srv.Shutdown(ctx) != nil {
+			srv.Close()
+		}
+	}
+	s.done.Wait()
+	if err := s.node.Close(); err != nil {
+		s.logger.Error("stopping the node", "error", err)
+	}
+}
+
+func nodeConfig(c *Config, opts Options, logger hclog.Logger) (node.Config, error) {
+	nc := node.Config{
+		Dir: c.Storage.Path, StorageType: c.Storage.Type, APIAddr: c.APIAddr, ClusterName: c.ClusterName, Types: builtin(),
+		Limits: mount.Limits{Default: c.DefaultLeaseTTL, Max: c.MaxLeaseTTL}, Version: Version, BuildDate: BuildDate, Logger: logger,
+	}
+	if opts.Dev {
+		nc.RootToken = opts.DevRootTokenID
+	}
+	var err error
+	if nc.NodeID, err = ResolveNodeID(c.Storage); err != nil {
+		return nc, err
+	}
+	if c.Storage.Type != "raft" {
+		return nc, nil
+	}
+	u, err := url.Parse(c.ClusterAddr)
+	if err != nil {
+		return nc, fmt.Errorf("cluster_addr: %w", err)
+	}
+	nc.ClusterBind, nc.ClusterAddr = c.Listeners[0].ClusterAddress, u.Host
+	for _, r := range c.Storage.RetryJoin {
+		t, err := joinTLS(r)
+		if err != nil {
+			return nc, fmt.Errorf("retry_join %s: %w", r.LeaderAPIAddr, err)
+		}
+		nc.RetryJoin = append(nc.RetryJoin, node.JoinTarget{LeaderAPIAddr: r.LeaderAPIAddr, TLS: t})
+	}
+	return nc, nil
+}
+
+// joinTLS is how a node trusts the API of the one it asks to be let in.
+func joinTLS(r RetryJoin) (*tls.Config, error) {
+	pem := func(text, file string) ([]byte, error) {
+		if text != "" || file == "" {
+			return []byte(text), nil
+		}
+		return os.ReadFile(file)
+	}
+	t := &tls.Config{ServerName: r.LeaderTLSServerName, MinVersion: tls.VersionTLS12}
+	ca, err := pem(r.LeaderCACert, r.LeaderCACertFile)
+	if err != nil {
+		return nil, err
+	}
+	if len(ca) > 0 {
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(ca) {
+			return nil, errors.New("leader_ca_cert holds no PEM certificate")
+		}
+	}
+	cert, err := pem(r.LeaderClientCert, r.LeaderClientCertFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := pem(r.LeaderClientKey, r.LeaderClientKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	if len(cert) > 0 {
+		pair, err := tls.X509KeyPair(cert, key)
+		if err != nil {
+			return nil, fmt.Errorf("leader_client_cert: %w", err)
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, nil
+}
+
+func writePIDFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
+		return fmt.Errorf("pid_file: %w", err)
+	}
+	return nil
+}
