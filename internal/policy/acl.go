@@ -72,7 +72,7 @@ func Compile(policies ...*Policy) *ACL {
 				c.merge(r)
 				continue
 			}
-			c := compile(r)
+			c := compile(r.clone())
 			byPath[r.Path] = c
 			a.rules = append(a.rules, c)
 		}
@@ -132,6 +132,7 @@ func (a *ACL) index() {
 	a.exact, a.exactDir = map[string]*compiled{}, map[string]*compiled{}
 	a.globs, a.globsDir = map[string][]*compiled{}, map[string][]*compiled{}
 	for _, c := range a.rules {
+		c.tidy()
 		c.checks = len(c.Allowed)+len(c.Denied)+len(c.Required) > 0
 		dir, isDir := strings.CutSuffix(c.literal, "/")
 		if c.exact() {

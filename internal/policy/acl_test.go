@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -152,11 +153,19 @@ func TestCompileUnites(t *testing.T) {
 }
 
 func TestCompileLeavesPoliciesAlone(t *testing.T) {
-	p := mustParse(t, "p", "path \"a\" {\n capabilities = [\"read\"]\n required_parameters = [\"x\"]\n}")
-	q := mustParse(t, "q", "path \"a\" {\n capabilities = [\"update\"]\n required_parameters = [\"y\"]\n}")
-	Compile(p, q)
-	if r := p.Rules[0]; r.Capabilities != Read || len(r.Required) != 1 {
-		t.Errorf("Compile changed the policy: %+v", r)
+	text := func(n string) string {
+		return "path \"a\" {\n capabilities = [\"read\"]\n required_parameters = [\"" + n + "\"]\n" +
+			" allowed_parameters = { \"x\" = [\"" + n + "\"] }\n denied_parameters = { \"" + n + "\" = [] }\n}"
+	}
+	p, q := mustParse(t, "p", text("1")), mustParse(t, "q", text("2"))
+	for range 2 { // and it can be compiled again
+		a := Compile(p, q, p)
+		if r := a.rules[0]; len(r.Required) != 2 || len(r.Allowed["x"]) != 3 || len(r.Denied) != 2 {
+			t.Errorf("merged: %+v", r.Rule)
+		}
+	}
+	if want := mustParse(t, "p", text("1")); !reflect.DeepEqual(p, want) {
+		t.Errorf("Compile changed the policy: %+v", p)
 	}
 }
 

@@ -3,7 +3,6 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,10 +21,11 @@ func Parse(name, text string) (*Policy, error) {
 		return nil, fmt.Errorf("policy %q: %w", name, err)
 	}
 	p := &Policy{Name: name}
+	places := map[string]int{} // of paths among the rules
 	for _, it := range tree.items {
 		switch it.key {
 		case "path":
-			err = p.addPaths(it)
+			err = p.addPaths(it, places)
 		case "name":
 			if _, ok := it.val.scalar.(string); !ok || it.val.kind != scalarKind {
 				err = errAt(it.line, "name must be text")
@@ -37,11 +37,14 @@ func Parse(name, text string) (*Policy, error) {
 			return nil, fmt.Errorf("policy %q: %w", name, err)
 		}
 	}
+	for i := range p.Rules {
+		p.Rules[i].tidy()
+	}
 	return p, nil
 }
 
 // addPaths takes `path "x" { … }`, which is an object of paths.
-func (p *Policy) addPaths(it item) error {
+func (p *Policy) addPaths(it item, places map[string]int) error {
 	objects, ok := objectsOf(it.val)
 	if !ok {
 		return errAt(it.line, "path needs its pattern and a block: path \"secret/data/app\" { capabilities = [\"read\"] }")
@@ -52,11 +55,11 @@ func (p *Policy) addPaths(it item) error {
 			if err != nil {
 				return err
 			}
-			i := slices.IndexFunc(p.Rules, func(r Rule) bool { return r.Path == rule.Path })
-			if i < 0 {
-				p.Rules = append(p.Rules, rule)
-			} else {
+			if i, ok := places[rule.Path]; ok {
 				p.Rules[i].merge(rule)
+			} else {
+				places[rule.Path] = len(p.Rules)
+				p.Rules = append(p.Rules, rule)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -59,7 +60,7 @@ func TestParse(t *testing.T) {
 		{
 			Path: "secret/restricted", Capabilities: Create,
 			Allowed: map[string][]any{"foo": {}, "bar": values, "*": {}}, Denied: map[string][]any{"no_store": {false, "false"}},
-			Required: []string{"foo", "bar"}, MinWrappingTTL: time.Second, MaxWrappingTTL: 90 * time.Second,
+			Required: []string{"bar", "foo"}, MinWrappingTTL: time.Second, MaxWrappingTTL: 90 * time.Second,
 		},
 		{Path: "old", Capabilities: Create | Read | Update | Delete | List | Sudo},
 		{Path: "none"},
@@ -158,6 +159,30 @@ path "/a" {
 	}
 	if len(p.Rules) != 1 || !reflect.DeepEqual(p.Rules[0], want) {
 		t.Errorf("got %+v, want %+v", p.Rules, want)
+	}
+}
+
+// Anything quadratic in the longest policies would hold this test up for minutes.
+func TestParseLongPolicies(t *testing.T) {
+	for what, c := range map[string]struct{ head, each, tail string }{
+		"paths":      {"", "path \"%d\" {}\n", ""},
+		"one path":   {"", "path \"a\" {\n allowed_parameters = { \"%[1]d\" = [], x = [\"%[1]d\"] }\n}\n", ""},
+		"parameters": {"path \"a\" {\n denied_parameters = {\n", "\"%d\" = []\n", "}\n}"},
+		"required":   {"path \"a\" {\n required_parameters = [", "\"%d\",", "]\n}"},
+		"JSON":       {"{\"path\": {", "\"%d\": {},\n", "\"\u002a\": {}}}"},
+	} {
+		var b strings.Builder
+		b.WriteString(c.head)
+		for i := 0; b.Len() < maxText-200; i++ {
+			fmt.Fprintf(&b, c.each, i)
+		}
+		b.WriteString(c.tail)
+		p, err := Parse("p", b.String())
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		Compile(p, p)
 	}
 }
 

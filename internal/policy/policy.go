@@ -98,20 +98,29 @@ func (c Capability) Names() []string {
 // String is the names, separated by commas.
 func (c Capability) String() string { return strings.Join(c.Names(), ",") }
 
-// merge adds what another stanza says of the same path: capabilities unite,
-// every parameter constraint stays in force, the lower wrapping TTL wins.
+// merge adds, in place, what another stanza says of the same path: capabilities
+// unite, every parameter constraint stays in force, the lower wrapping TTL wins.
 func (r *Rule) merge(o Rule) {
 	r.Capabilities |= o.Capabilities
 	r.Allowed = mergeValues(r.Allowed, o.Allowed)
 	r.Denied = mergeValues(r.Denied, o.Denied)
-	r.Required = slices.Clone(r.Required)
-	for _, name := range o.Required {
-		if !slices.Contains(r.Required, name) {
-			r.Required = append(r.Required, name)
-		}
-	}
+	r.Required = append(r.Required, o.Required...)
 	r.MinWrappingTTL = lower(r.MinWrappingTTL, o.MinWrappingTTL)
 	r.MaxWrappingTTL = lower(r.MaxWrappingTTL, o.MaxWrappingTTL)
+}
+
+// clone is a copy that may be merged into.
+func (r Rule) clone() Rule {
+	r.Allowed = mergeValues(nil, r.Allowed)
+	r.Denied = mergeValues(nil, r.Denied)
+	r.Required = slices.Clone(r.Required)
+	return r
+}
+
+// tidy ends a series of merges.
+func (r *Rule) tidy() {
+	slices.Sort(r.Required)
+	r.Required = slices.Compact(r.Required)
 }
 
 // lower is the smaller of the two that is set.
@@ -122,25 +131,22 @@ func lower(a, b time.Duration) time.Duration {
 	return a
 }
 
-// mergeValues unites two constraints in a new map; "every value" absorbs a list.
-func mergeValues(a, b map[string][]any) map[string][]any {
-	if len(a)+len(b) == 0 {
-		return nil
+// mergeValues adds the constraint more to into, or to a new map if that is nil;
+// "every value" absorbs a list. It never changes more.
+func mergeValues(into, more map[string][]any) map[string][]any {
+	if into == nil && len(more) > 0 {
+		into = make(map[string][]any, len(more))
 	}
-	out := make(map[string][]any, len(a)+len(b))
-	for name, values := range a {
-		out[name] = values
-	}
-	for name, values := range b {
-		have, ok := out[name]
+	for name, values := range more {
+		have, ok := into[name]
 		switch {
 		case !ok:
-			out[name] = values
+			into[name] = slices.Clip(values) // so that appending copies it
 		case len(have) == 0 || len(values) == 0:
-			out[name] = nil
+			into[name] = nil
 		default:
-			out[name] = append(slices.Clone(have), values...)
+			into[name] = append(have, values...)
 		}
 	}
-	return out
+	return into
 }
