@@ -138,7 +138,7 @@ func randomRules(r *rand.Rand) ([]*Policy, reference) {
 func TestAgainstReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	allowed := 0
-	for range 2000 {
+	for range 800 {
 		policies, ref := randomRules(r)
 		a := Compile(policies...)
 		for range 12 {
