@@ -224,6 +224,9 @@ func (d *decoder) finish(c *Config) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	if !c.DisableMlock {
+		d.warnf("memory is not locked in this release, so keep it off the disk: turn swap off or encrypt it, and say so with disable_mlock = true")
+	}
 	return d.advertise(c)
 }
 

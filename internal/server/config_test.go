@@ -133,7 +133,7 @@ func TestLoadConfig(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	write(t, map[string]string{"v.hcl": "storage \"raft\" { path = \"d\" }\nlistener \"tcp\" { tls_disable = true }\nmax_lease_ttl = \"1h\""})
+	write(t, map[string]string{"v.hcl": "storage \"raft\" { path = \"d\" }\nlistener \"tcp\" { tls_disable = true }\nmax_lease_ttl = \"1h\"\ndisable_mlock = true"})
 	c, warnings, err := LoadConfig("v.hcl")
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(warnings, err)
@@ -219,6 +219,7 @@ api_adr = "x"
 		"service_registration at vault.hcl:8:1 has no effect: this release does not do it",
 		"cache_size at vault.hcl:9:1 has no effect: there is nothing of the kind in this server",
 		"unknown or unsupported field api_adr found in configuration at vault.hcl:10:1",
+		"memory is not locked in this release, so keep it off the disk: turn swap off or encrypt it, and say so with disable_mlock = true",
 	}
 	if !reflect.DeepEqual(warnings, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(warnings, "\n"), strings.Join(want, "\n"))
@@ -226,7 +227,7 @@ api_adr = "x"
 }
 
 func TestWarningsOfJSONHavePositions(t *testing.T) {
-	write(t, map[string]string{"v.json": "{\n \"storage\": {\"inmem\": {\"x\": 1}},\n \"listener\": [ { \"tcp\": { \"tls_disable\": true, \"y\" : [ {\"z\": 1} ] } } ]\n}"})
+	write(t, map[string]string{"v.json": "{\"disable_mlock\": true,\n \"storage\": {\"inmem\": {\"x\": 1}},\n \"listener\": [ { \"tcp\": { \"tls_disable\": true, \"y\" : [ {\"z\": 1} ] } } ]\n}"})
 	_, warnings, err := LoadConfig("v.json")
 	want := []string{
 		"unknown or unsupported field x found in configuration at v.json:2:24",

@@ -1,0 +1,224 @@
+package server
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// certificates writes a new CA, certificate and key for 127.0.0.1 into dir.
+func certificates(t *testing.T, dir string) ListenerTLS {
+	t.Helper()
+	o := Options{DevListenAddress: "127.0.0.1:0", DevTLSCertDir: dir}
+	l := ListenerTLS{MinVersion: tls.VersionTLS12}
+	if err := o.devCertificates(&l); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func pool(t *testing.T, dir string) *x509.CertPool {
+	t.Helper()
+	pem, err := os.ReadFile(filepath.Join(dir, devCAFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := x509.NewCertPool()
+	if !p.AppendCertsFromPEM(pem) {
+		t.Fatal("no certificate in the CA file")
+	}
+	return p
+}
+
+// serve answers with the protocol and the names of the client's certificates until the test ends.
+func serve(t *testing.T, l Listener) (addr string, reload func() error) {
+	t.Helper()
+	l.Address = "127.0.0.1:0"
+	ln, reload, err := Listen(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Proto)
+		if r.TLS != nil {
+			for _, cert := range r.TLS.PeerCertificates {
+				fmt.Fprint(w, " ", cert.Subject.CommonName)
+			}
+		}
+	})}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ln) }()
+	t.Cleanup(func() {
+		srv.Close()
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("the server ended with %v", err)
+		}
+	})
+	return ln.Addr().String(), reload
+}
+
+// get makes one request on a connection of its own and returns the answer.
+func get(url string, config *tls.Config) (string, error) {
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
+}
+
+func TestListenPlain(t *testing.T) {
+	addr, reload := serve(t, Listener{TLS: ListenerTLS{Disable: true}})
+	if got, err := get("http://"+addr, nil); err != nil || got != "HTTP/1.1" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if reload != nil {
+		t.Error("there is something to reload without TLS")
+	}
+}
+
+func TestListenTLS(t *testing.T) {
+	dir := t.TempDir()
+	addr, _ := serve(t, Listener{TLS: certificates(t, dir)})
+	if got, err := get("https://"+addr, &tls.Config{RootCAs: pool(t, dir)}); err != nil || got != "HTTP/2.0" {
+		t.Errorf("got %q, %v, want HTTP/2.0", got, err)
+	}
+	for version, works := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		_, err := get("https://"+addr, &tls.Config{RootCAs: pool(t, dir), MinVersion: version, MaxVersion: version})
+		if (err == nil) != works {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
+	}
+}
+
+func TestReload(t *testing.T) {
+	dir := t.TempDir()
+	addr, reload := serve(t, Listener{TLS: certificates(t, dir)})
+	old := &tls.Config{RootCAs: pool(t, dir)}
+
+	// A bad pair changes nothing and says which files.
+	if err := os.WriteFile(filepath.Join(dir, devKeyFile), []byte("not a key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := reload(); err == nil || !strings.Contains(err.Error(), devKeyFile) || strings.Contains(err.Error(), "not a key") {
+		t.Errorf("reload of a bad key: %v", err)
+	}
+	if _, err := get("https://"+addr, old); err != nil {
+		t.Errorf("after a failed reload: %v", err)
+	}
+
+	certificates(t, dir)
+	if _, err := get("https://"+addr, old); err != nil {
+		t.Errorf("before the reload: %v", err)
+	}
+	if err := reload(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := get("https://"+addr, &tls.Config{RootCAs: pool(t, dir)}); err != nil {
+		t.Errorf("after the reload: %v", err)
+	}
+	if _, err := get("https://"+addr, old); err == nil {
+		t.Error("the old certificate is still served")
+	}
+}
+
+func TestClientCertificates(t *testing.T) {
+	dir, clientCA := t.TempDir(), filepath.Join(t.TempDir(), "client-ca.pem")
+	pair := clientPair(t, clientCA)
+	l := certificates(t, dir)
+	trust := pool(t, dir)
+	without, with := &tls.Config{RootCAs: trust}, &tls.Config{RootCAs: trust, Certificates: []tls.Certificate{pair}}
+
+	// By default a certificate is asked for, whoever issued it, and not required.
+	addr, _ := serve(t, Listener{TLS: l})
+	if got, err := get("https://"+addr, with); err != nil || got != "HTTP/2.0 client" {
+		t.Errorf("with a certificate: %q, %v", got, err)
+	}
+	if got, err := get("https://"+addr, without); err != nil || got != "HTTP/2.0" {
+		t.Errorf("without: %q, %v", got, err)
+	}
+
+	l.DisableClientCertPrompt = true
+	addr, _ = serve(t, Listener{TLS: l})
+	if got, err := get("https://"+addr, with); err != nil || got != "HTTP/2.0" {
+		t.Errorf("never asked: %q, %v", got, err)
+	}
+
+	l.DisableClientCertPrompt, l.RequireClientCert, l.ClientCAFile = false, true, clientCA
+	addr, reload := serve(t, Listener{TLS: l})
+	if _, err := get("https://"+addr, without); err == nil {
+		t.Error("a client without a certificate was let in")
+	}
+	if _, err := get("https://"+addr, with); err != nil {
+		t.Errorf("required and shown: %v", err)
+	}
+	clientPair(t, clientCA) // another CA
+	if err := reload(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := get("https://"+addr, with); err == nil {
+		t.Error("a certificate of the CA before the reload was let in")
+	}
+}
+
+// clientPair makes a client certificate that is its own CA, and writes it to file for a server to trust.
+func clientPair(t *testing.T, file string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client"}, IsCA: true, BasicConstraintsValid: true,
+		NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, client, client, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestListenErrors(t *testing.T) {
+	dir := t.TempDir()
+	good := certificates(t, dir)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	noCA := good
+	noCA.ClientCAFile = good.KeyFile
+	tests := []struct {
+		name, want string
+		l          Listener
+	}{
+		{"port taken", "is another server running there?", Listener{Address: taken.Addr().String(), TLS: good}},
+		{"no certificate", "tls_cert_file absent.pem", Listener{Address: "127.0.0.1:0", TLS: ListenerTLS{CertFile: "absent.pem", KeyFile: good.KeyFile}}},
+		{"client CA is no certificate", "no PEM certificate in it", Listener{Address: "127.0.0.1:0", TLS: noCA}},
+	}
+	for _, test := range tests {
+		if _, _, err := Listen(test.l); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %s", test.name, err, test.want)
+		}
+	}
+}
