@@ -5,6 +5,7 @@ package operator
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -37,6 +38,7 @@ const (
 	leaseName          = "strongroom-operator"
 	clientQPS          = 200
 	clientBurst        = 400
+	reconcileTimeout   = time.Minute
 )
 
 // Options are what an operator is started with. The zero value watches all namespaces, without leader election,
@@ -84,7 +86,7 @@ func managerOptions(scheme *runtime.Scheme, options Options) manager.Options {
 	for _, namespace := range options.Namespaces {
 		namespaces[namespace] = cache.Config{}
 	}
-	anyName := true
+	yes := true
 	managed := labels.SelectorFromSet(labels.Set{vaultsecret.ManagedByLabel: vaultsecret.ManagedBy})
 	return manager.Options{
 		Scheme:  scheme,
@@ -96,8 +98,10 @@ func managerOptions(scheme *runtime.Scheme, options Options) manager.Options {
 			// Of all Secrets of the cluster, only the operator's own are held in memory.
 			ByObject: map[client.Object]cache.ByObject{&corev1.Secret{}: {Label: managed}},
 		},
+		// A reconciliation sees what the one before it wrote, so that nothing is told or done twice.
+		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &yes}},
 		// Two operators in one process (as in tests) are no mistake.
-		Controller:                    config.Controller{SkipNameValidation: &anyName},
+		Controller:                    config.Controller{SkipNameValidation: &yes, ReconciliationTimeout: reconcileTimeout},
 		HealthProbeBindAddress:        orOff(options.HealthAddress),
 		LeaderElection:                options.LeaderElection,
 		LeaderElectionID:              leaseName,
@@ -126,7 +130,7 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	pool := vaultclient.NewPool(vaultclient.ServiceAccountTokens(kube), dial)
 	reporter := condition.Reporter{Client: kube, Events: mgr.GetEventRecorder("strongroom-operator")}
 	connections := vaultconnection.Resolver{Cache: kube, Live: live}
-	auths := vaultauth.Resolver{Connections: connections}
+	auths := vaultauth.Resolver{Connections: connections, Namespaces: options.Namespaces}
 
 	connection := &vaultconnection.Reconciler{Resolver: connections, Reporter: reporter, Pool: pool, Pace: pace.New()}
 	auth := &vaultauth.Reconciler{Resolver: auths, Reporter: reporter, Pool: pool, Pace: pace.New()}

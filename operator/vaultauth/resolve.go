@@ -24,6 +24,7 @@ const (
 // Resolver turns VaultAuths into Logins.
 type Resolver struct {
 	Connections vaultconnection.Resolver
+	Namespaces  []string // that the operator serves; none: all
 }
 
 // Ref gives the VaultAuth that a resource of namespace refers to as ref: NAME, or NAMESPACE/NAME.
@@ -40,8 +41,10 @@ func Ref(namespace, ref string) types.NamespacedName {
 func (r Resolver) Login(ctx context.Context, namespace, ref, account string) (vaultclient.Login, error) {
 	name := Ref(namespace, ref)
 	auth := &v1beta1.VaultAuth{}
-	if err := r.Connections.Cache.Get(ctx, name, auth); err != nil && !apierrors.IsNotFound(err) {
-		return vaultclient.Login{}, fmt.Errorf("get VaultAuth %s: %w", name, err)
+	if len(r.Namespaces) == 0 || slices.Contains(r.Namespaces, name.Namespace) { // the cache holds no others
+		if err := r.Connections.Cache.Get(ctx, name, auth); err != nil && !apierrors.IsNotFound(err) {
+			return vaultclient.Login{}, fmt.Errorf("get VaultAuth %s: %w", name, err)
+		}
 	}
 	foreign := name.Namespace != namespace
 	switch {

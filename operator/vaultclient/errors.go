@@ -61,10 +61,8 @@ func classify(address string, err error) error {
 	}
 	text := oneLine(answer.Errors)
 	switch {
-	case answer.RawError && answer.StatusCode != http.StatusNotFound:
-		return unreachable(address, fmt.Sprintf("it answers HTTP %d, which is not a Vault error", answer.StatusCode))
 	case answer.RawError:
-		return &Refused{Status: answer.StatusCode}
+		return unreachable(address, fmt.Sprintf("it answers HTTP %d, which is not a Vault error", answer.StatusCode))
 	case strings.Contains(text, "not initialized"), strings.Contains(text, "not yet initialized"):
 		return uninitialised(address)
 	case answer.StatusCode == http.StatusServiceUnavailable && strings.Contains(strings.ToLower(text), "sealed"):

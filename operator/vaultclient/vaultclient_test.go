@@ -184,6 +184,7 @@ func TestProblems(t *testing.T) {
 		{"unavailable", "auth/kubernetes/login", 503, `{"errors":["overloaded"]}`, v1beta1.ReasonServerUnreachable, "HTTP 503: overloaded"},
 		{"limited", "auth/kubernetes/login", 429, `{"errors":["too many"]}`, v1beta1.ReasonServerUnreachable, "HTTP 429"},
 		{"a proxy", "auth/kubernetes/login", 502, `<html>internal data</html>`, v1beta1.ReasonServerUnreachable, "HTTP 502, which is not a Vault error"},
+		{"a web server", "auth/kubernetes/login", 404, `<html>internal data</html>`, v1beta1.ReasonServerUnreachable, "does not answer as a Vault server does"},
 		{"another service", "auth/kubernetes/login", 200, `internal data`, v1beta1.ReasonServerUnreachable, "does not answer as a Vault server does"},
 		{"no token", "auth/kubernetes/login", 200, `{"auth":null}`, v1beta1.ReasonServerUnreachable, "holds no token"},
 		{"no role", "auth/kubernetes/login", 400, `{"errors":["invalid role name \"app\""]}`, v1beta1.ReasonLoginFailed,
@@ -204,6 +205,15 @@ func TestProblems(t *testing.T) {
 				t.Errorf("%v quotes what is not a Vault error", err)
 			}
 		})
+	}
+}
+
+func TestAWebServersNotFoundIsNoMissingSecret(t *testing.T) {
+	vault := server(time.Hour)
+	vault.Fail("secret/data/app", http.StatusNotFound, `<html>internal data</html>`)
+	err := read(vaultclient.NewPool(token, vault.Dial(t)), login("default"), "secret/data/app")
+	if !condition.Is(err, v1beta1.ReasonServerUnreachable) || !strings.Contains(err.Error(), "HTTP 404, which is not a Vault error") {
+		t.Error(err)
 	}
 }
 

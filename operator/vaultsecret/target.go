@@ -54,9 +54,8 @@ func (t Targets) do(ctx context.Context, what step, vs *v1beta1.VaultSecret, liv
 		if err := t.try(ctx, want); err != nil {
 			return "", err
 		}
-		err := t.Client.Delete(ctx, live, client.Preconditions{UID: &live.UID})
-		if client.IgnoreNotFound(err) != nil {
-			return "", fmt.Errorf("delete Secret %s: %w", live.Name, err)
+		if err := t.delete(ctx, live); err != nil {
+			return "", err
 		}
 		live = nil
 	}
@@ -69,7 +68,7 @@ func (t Targets) try(ctx context.Context, want plan) error {
 		ObjectMeta: metav1.ObjectMeta{Namespace: want.namespace, GenerateName: "try-", Labels: want.labels, Annotations: want.annotations},
 		Type:       want.kind, Data: want.data,
 	}
-	return refused(want.name, t.Client.Create(ctx, secret, client.DryRunAll))
+	return refused(want.name, t.Client.Create(ctx, secret, client.DryRunAll, client.DisableReadYourWritesConsistency))
 }
 
 // apply writes by server-side apply, so that labels and annotations of others stay. Data of others goes: the Secret
@@ -117,9 +116,19 @@ func (t Targets) dropFormer(ctx context.Context, vs *v1beta1.VaultSecret) error 
 		if former.Name == vs.Spec.Target.Name || !metav1.IsControlledBy(former, vs) {
 			continue
 		}
-		if err := t.Client.Delete(ctx, former, client.Preconditions{UID: &former.UID}); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("delete former target %s: %w", former.Name, err)
+		if err := t.delete(ctx, former); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// delete deletes this very Secret. It does not make later reads wait until the cache has seen that: a Secret whose
+// label was edited away has left the cache already, and its deletion is never seen.
+func (t Targets) delete(ctx context.Context, secret *corev1.Secret) error {
+	err := t.Client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID}, client.DisableReadYourWritesConsistency)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete Secret %s: %w", secret.Name, err)
 	}
 	return nil
 }
