@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// load is one measurement: every connection sends its requests in turn, each after the answer to the last, for warmup plus length.
+type load struct {
+	addr     string // host:port
+	conns    int
+	warmup   time.Duration
+	length   time.Duration
+	requests func(conn int) [][]byte // whole HTTP/1.1 requests
+	cpu      func() (time.Duration, error)
+}
+
+// figures are what a load found between the end of its warm-up and its own.
+type figures struct {
+	Requests int           `json:"requests"`
+	Rate     float64       `json:"requests_per_second"`
+	P50      time.Duration `json:"p50_ns"`
+	P99      time.Duration `json:"p99_ns"`
+	CPU      time.Duration `json:"server_cpu_per_request_ns"` // user and system time of all server processes
+}
+
+// The phases of a load; workers look at them before each request.
+const (
+	warming int32 = iota
+	measuring
+	over
+)
+
+// run sends the load and measures. Any answer but 2xx ends it with an error that shows the answer.
+func (l load) run(ctx context.Context) (figures, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var phase atomic.Int32
+	latencies := make([][]time.Duration, l.conns)
+	var done sync.WaitGroup
+	for i := range l.conns {
+		done.Go(func() {
+			var err error
+			if latencies[i], err = l.worker(ctx, i, &phase); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wait := func(d time.Duration) {
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+		}
+	}
+	wait(l.warmup)
+	cpu, err := l.cpu()
+	if err != nil {
+		cancel(err)
+	}
+	start := time.Now()
+	phase.Store(measuring)
+	wait(l.length)
+	phase.Store(over)
+	elapsed := time.Since(start)
+	cpuAfter, err := l.cpu()
+	if err != nil {
+		cancel(err)
+	}
+	done.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return figures{}, err
+	}
+	all := slices.Concat(latencies...)
+	if len(all) == 0 {
+		return figures{}, errors.New("no request was answered in time")
+	}
+	slices.Sort(all)
+	return figures{
+		Requests: len(all), Rate: float64(len(all)) / elapsed.Seconds(),
+		P50: all[len(all)/2], P99: all[len(all)*99/100], CPU: (cpuAfter - cpu) / time.Duration(len(all)),
+	}, nil
+}
+
+// worker is one connection. It speaks just enough HTTP/1.1 to cost little beside the server it measures.
+func (l load) worker(ctx context.Context, i int, phase *atomic.Int32) ([]time.Duration, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.addr)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	requests, r := l.requests(i), bufio.NewReaderSize(conn, 16<<10)
+	var found []time.Duration
+	for n := 0; phase.Load() != over; n++ {
+		measured := phase.Load() == measuring
+		start := time.Now()
+		if _, err := conn.Write(requests[n%len(requests)]); err != nil {
+			return nil, err
+		}
+		if err := readAnswer(r); err != nil {
+			return nil, err
+		}
+		if measured {
+			found = append(found, time.Since(start))
+		}
+	}
+	return found, nil
+}
+
+// readAnswer reads one HTTP/1.1 answer with a Content-Length, or none in a 204.
+func readAnswer(r *bufio.Reader) error {
+	status, err := r.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	if len(status) < 12 {
+		return fmt.Errorf("not HTTP: %q", status)
+	}
+	ok, empty := status[9] == '2', string(status[9:12]) == "204"
+	code := string(status[9:12])
+	length := -1
+	for {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if line = bytes.TrimRight(line, "\r\n"); len(line) == 0 {
+			break
+		}
+		name, value, _ := bytes.Cut(line, []byte(": "))
+		if bytes.EqualFold(name, []byte("Content-Length")) {
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case empty:
+		return nil
+	case length < 0:
+		return fmt.Errorf("status %s without a Content-Length", code)
+	case !ok:
+		body := make([]byte, min(length, 500))
+		_, err := io.ReadFull(r, body)
+		return errors.Join(fmt.Errorf("status %s: %s", code, body), err)
+	}
+	_, err = r.Discard(length)
+	return err
+}
+
+// rawRequest is a request as it goes over the wire.
+func rawRequest(method, addr, path, token string, body []byte) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s /v1/%s HTTP/1.1\r\nHost: %s\r\nX-Vault-Request: true\r\n", method, path, addr)
+	if token != "" {
+		fmt.Fprintf(&b, "X-Vault-Token: %s\r\n", token)
+	}
+	if method != http.MethodGet {
+		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+	}
+	b.WriteString("\r\n")
+	b.Write(body)
+	return b.Bytes()
+}
