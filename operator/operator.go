@@ -126,7 +126,8 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	if dial == nil {
 		dial = vaultclient.Redirect(nil)
 	}
-	kube, live := mgr.GetClient(), mgr.GetAPIReader()
+	live := mgr.GetAPIReader()
+	kube := current{Client: mgr.GetClient(), live: live}
 	pool := vaultclient.NewPool(vaultclient.ServiceAccountTokens(kube), dial)
 	reporter := condition.Reporter{Client: kube, Events: mgr.GetEventRecorder("strongroom-operator")}
 	connections := vaultconnection.Resolver{Cache: kube, Live: live}
