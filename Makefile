@@ -1,0 +1,44 @@
+# Strongroom's everyday commands. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint fmt generate bench clean
+
+VERSION    ?= 0.1.0-dev
+REVISION   := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+BUILD_DATE := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+SERVER     := strongroom/internal/server
+LDFLAGS    := -s -w -X $(SERVER).Version=$(VERSION) -X $(SERVER).Revision=$(REVISION) -X $(SERVER).BuildDate=$(BUILD_DATE)
+
+# A module of its own version, run from source: golangci-lint would bring several hundred modules for the same findings.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
+
+build: ## bin/strongroom, bin/vault (the same program) and bin/strongroom-operator
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom ./cmd/strongroom-operator
+	ln -sf strongroom bin/vault
+
+# KUBECONFIG and DEMO_EXIT reach the program through its environment, given before make or after.
+demo: build ## the walkthrough on three servers and a Kubernetes; KUBECONFIG=FILE uses yours, DEMO_EXIT=1 ends after it
+	go run ./test/demo
+
+test: ## everything: vet, unit tests, and those on a real Kubernetes, which it builds meanwhile
+	./.ci/test
+
+lint: ## gofmt, go vet and staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+fmt: ## format the Go code
+	gofmt -w $$(git ls-files '*.go')
+
+generate: ## what is generated: deep copies, CRDs, RBAC
+	go generate ./...
+
+bench: build ## measure against a bare net/http server
+	go run ./test/bench
+
+clean: ## remove what build made; the test Kubernetes stays in its cache
+	rm -rf bin dist
