@@ -37,7 +37,7 @@ import (
 const canary = "s3cr3t-"
 
 // limit is how long something may take that happens at once.
-const limit = 20 * time.Second
+const limit = 40 * time.Second
 
 // world is a control plane, a fake Vault that goes by the name vault.vault:8200, and the operator between them, which
 // has the rights of config/rbac and no others.
