@@ -1,0 +1,217 @@
+// Package raftstore is the durable storage.Store: a log replicated by
+// hashicorp/raft and kept by raft-wal, and a state in Pebble that every node
+// computes from it. It owns the storage folder, membership and leadership. It
+// never sees plaintext (the barrier above encrypts) and listens to no port (its
+// caller brings the transport).
+//
+// Reads come from this node's own state, which on a node that does not lead, or
+// that has just started, may be older than what was acknowledged elsewhere; a
+// term on Leadership says that everything is there.
+//
+// docs/format/raft-entry.md specifies every byte it writes.
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	"golang.org/x/sync/semaphore"
+)
+
+// Config says where a Store keeps its files and how it reaches its peers.
+type Config struct {
+	// Dir is the storage folder, made if absent; one process at a time. ""
+	// keeps everything in memory, with the same code, until Close.
+	Dir string
+	// NodeID names this node in the cluster for as long as the folder lives.
+	NodeID string
+	// Transport carries Raft's messages; Close closes it. nil is a node that
+	// will never have peers.
+	Transport raft.Transport
+	// Logger is for Raft and the state; nil is silence.
+	Logger hclog.Logger
+	// Heartbeat is how long a follower waits for its leader before it stands
+	// for election; 0 is DefaultHeartbeat. Failover takes one to two and a half
+	// times as long.
+	Heartbeat time.Duration
+	// TrailingLogs is how many entries stay in the log, behind what is durable
+	// in the state, for followers to catch up from; 0 is 10,000.
+	TrailingLogs uint64
+}
+
+// DefaultHeartbeat lets a cluster survive short pauses of a small machine and
+// replaces a killed leader within about one to one and a half seconds.
+const DefaultHeartbeat = 700 * time.Millisecond
+
+const (
+	// maxAppend is the most entries in one write to the log, one message and
+	// one Pebble batch.
+	maxAppend = 256
+	// maxInflight bounds the bytes of entries that have been accepted and not
+	// answered. An entry counts as minWeight at least, so there are never more
+	// of them than Raft's queue holds and handing one over never blocks.
+	maxInflight = 64 << 20
+	minWeight   = maxInflight / maxAppend
+
+	snapshotEvery     = 5 * time.Second // how often the log is considered for truncation
+	snapshotThreshold = 8192            // entries
+)
+
+// Store is one node's storage. Make one with Open.
+type Store struct {
+	raft     *raft.Raft
+	home     *home
+	fsm      *fsm
+	log      logStore
+	logFile  io.Closer
+	id       raft.ServerID
+	addr     raft.ServerAddress
+	logger   hclog.Logger
+	inflight *semaphore.Weighted
+	// shutdown stops Raft once; Raft lets only the first caller wait for the end.
+	shutdown func() raft.Future
+
+	terms   chan uint64
+	watched chan struct{} // closed when watch has returned
+	closing atomic.Bool
+	closed  chan struct{}
+}
+
+// Open opens or makes the storage folder and starts Raft. A node without state
+// waits for Bootstrap, or for a leader to add it. Errors: the folder is in use,
+// of another release, or corrupt.
+func Open(cfg Config) (*Store, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = hclog.NewNullLogger()
+	}
+	if cfg.Dir == "" {
+		return open(cfg, vfs.NewMem(), func() (logStore, io.Closer, error) {
+			l := memLog{raft.NewInmemStore()}
+			return l, l, nil
+		})
+	}
+	return open(cfg, vfs.Default, func() (logStore, io.Closer, error) { return openLog(cfg.Dir, cfg.Logger) })
+}
+
+func open(cfg Config, fs vfs.FS, openLog func() (logStore, io.Closer, error)) (_ *Store, err error) {
+	if cfg.NodeID == "" {
+		return nil, errors.New("raftstore: no node id: set node_id in the storage stanza")
+	}
+	dir := cfg.Dir
+	if dir == "" {
+		dir = "mem"
+	}
+	h, err := openHome(fs, dir, cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.close())
+		}
+	}()
+	f, err := newFSM(h, cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	log, logFile, err := openLog()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, logFile.Close())
+		}
+	}()
+	if err := mend(log, h.manifest, f.applied.Load()); err != nil {
+		return nil, err
+	}
+	if cfg.Transport == nil {
+		_, cfg.Transport = raft.NewInmemTransport(raft.ServerAddress(cfg.NodeID))
+	}
+	s := &Store{
+		home: h, fsm: f, log: log, logFile: logFile, logger: cfg.Logger,
+		id: raft.ServerID(cfg.NodeID), addr: cfg.Transport.LocalAddr(),
+		inflight: semaphore.NewWeighted(maxInflight),
+		terms:    make(chan uint64, 1), watched: make(chan struct{}), closed: make(chan struct{}),
+	}
+	notify := make(chan bool, 8) // a true and a false can wait here while watch waits for a barrier
+	if s.raft, err = startRaft(raftConfig(cfg, notify), f, log, snapshots{h}, cfg.Transport); err != nil {
+		return nil, err
+	}
+	s.shutdown = sync.OnceValue(s.raft.Shutdown)
+	go s.watch(notify)
+	return s, nil
+}
+
+func raftConfig(cfg Config, notify chan<- bool) *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(cfg.NodeID)
+	c.Logger = cfg.Logger
+	c.NotifyCh = notify
+	c.HeartbeatTimeout = cfg.Heartbeat
+	if cfg.Heartbeat == 0 {
+		c.HeartbeatTimeout = DefaultHeartbeat
+	}
+	c.ElectionTimeout = c.HeartbeatTimeout
+	c.LeaderLeaseTimeout = c.HeartbeatTimeout / 2
+	c.MaxAppendEntries = maxAppend
+	c.BatchApplyCh = true
+	c.TrailingLogs = cfg.TrailingLogs
+	if cfg.TrailingLogs == 0 {
+		c.TrailingLogs = 10_000
+	}
+	c.SnapshotInterval = snapshotEvery
+	c.SnapshotThreshold = snapshotThreshold
+	// The state in Pebble is at least as new as the recorded snapshot.
+	c.NoSnapshotRestoreOnStart = true
+	// A removed node keeps answering reads and can be told so; it cannot elect
+	// itself, because it has no vote.
+	c.ShutdownOnRemove = false
+	c.NoLegacyTelemetry = true
+	return c
+}
+
+// startRaft turns Raft's panic about an unreadable log into an error.
+func startRaft(c *raft.Config, f *fsm, log logStore, snaps snapshots, trans raft.Transport) (r *raft.Raft, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			cause, ok := p.(error)
+			if !ok {
+				cause = fmt.Errorf("%v", p)
+			}
+			err = fmt.Errorf("raftstore: start Raft: %w", cause)
+		}
+	}()
+	if r, err = raft.NewRaft(c, f, log, log, snaps, trans); err != nil {
+		return nil, fmt.Errorf("raftstore: start Raft: %w", err)
+	}
+	return r, nil
+}
+
+// Close stops Raft, flushes the state and gives the folder up. Iterations under
+// way must end before it returns; calls after it report storage.ErrClosed. It
+// does not hand leadership over: see Transfer.
+func (s *Store) Close() error {
+	if s.closing.Swap(true) {
+		<-s.closed
+		return nil
+	}
+	// Let the writes under way learn their outcome. Without a quorum the lease
+	// ends them; the limit is for a disk that hangs.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	_ = s.inflight.Acquire(ctx, maxInflight) // out of patience: their callers learn ErrUnknownOutcome
+	cancel()
+	err := s.shutdown().Error()
+	close(s.closed)
+	<-s.watched
+	return errors.Join(err, s.home.close(), s.logFile.Close())
+}
