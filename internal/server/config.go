@@ -39,8 +39,7 @@ type Storage struct {
 	Path   string // a directory; empty for inmem
 	NodeID string // empty: see ResolveNodeID
 
-	RetryJoin           []RetryJoin
-	RetryJoinAsNonVoter bool
+	RetryJoin []RetryJoin
 
 	PerformanceMultiplier int           // scales Raft's timeouts, 1 to 10; 0: the default
 	TrailingLogs          uint64        // log entries kept after a snapshot; 0: the default

@@ -60,6 +60,13 @@ func (d *decoder) ignored(reason string) setter {
 	}
 }
 
+// inert checks and keeps a value that nothing acts on yet; the author is told.
+func (d *decoder) inert(set setter) setter {
+	return func(f field) error {
+		return errors.Join(set(f), d.ignored(notYet)(f))
+	}
+}
+
 // ignore adds keys that have no effect to known.
 func (d *decoder) ignore(known setters, reason string, names ...string) setters {
 	for _, name := range names {

@@ -60,12 +60,12 @@ func (d *decoder) storage(c *Config, kind string, body *block) error {
 		"path":                    text(&s.Path),
 		"node_id":                 text(&s.NodeID),
 		"retry_join":              d.retryJoin(&s),
-		"retry_join_as_non_voter": boolean(&s.RetryJoinAsNonVoter),
-		"performance_multiplier":  count(&s.PerformanceMultiplier, 0, 10),
+		"retry_join_as_non_voter": unlessFalse(refused("nodes that never vote are not in this release: remove it, and the node joins as a voter")),
+		"performance_multiplier":  d.inert(count(&s.PerformanceMultiplier, 0, 10)),
 		"trailing_logs":           count(&s.TrailingLogs, 0, math.MaxInt64),
-		"snapshot_threshold":      count(&s.SnapshotThreshold, 0, math.MaxInt64),
-		"snapshot_interval":       duration(&s.SnapshotInterval),
-		"max_entry_size":          count(&s.MaxEntrySize, 64<<10, 64<<20),
+		"snapshot_threshold":      d.inert(count(&s.SnapshotThreshold, 0, math.MaxInt64)),
+		"snapshot_interval":       d.inert(duration(&s.SnapshotInterval)),
+		"max_entry_size":          d.inert(count(&s.MaxEntrySize, 64<<10, 64<<20)),
 	}
 	d.ignore(known, nothing, "max_mount_and_namespace_table_entry_size", "raft_wal", "raft_log_verifier_enabled",
 		"raft_log_verification_interval", "autopilot_upgrade_version", "autopilot_redundancy_zone")
@@ -165,7 +165,7 @@ func newListener() Listener {
 }
 
 func (d *decoder) listenerTelemetry(l *Listener) setters {
-	known := setters{"unauthenticated_metrics_access": boolean(&l.UnauthenticatedMetrics)}
+	known := setters{"unauthenticated_metrics_access": d.inert(boolean(&l.UnauthenticatedMetrics))}
 	return d.ignore(known, notYet, "disallow_metrics", "add_lease_metrics_namespace_labels", "add_mount_point_rollback_metrics")
 }
 
