@@ -57,6 +57,9 @@ func ParseOptions(args []string, stderr io.Writer) (Options, error) {
 		}
 		return Options{}, fmt.Errorf("%w; \"server -h\" lists the options", err)
 	}
+	if err := checkRefused(flags); err != nil {
+		return Options{}, err
+	}
 	if flags.NArg() > 0 {
 		return Options{}, fmt.Errorf("unexpected argument %q: a configuration is named with -config=PATH", flags.Arg(0))
 	}
@@ -97,13 +100,28 @@ func (o *Options) flags() *flag.FlagSet {
 	flags.BoolVar(&o.DevTLS, "dev-tls", false, "as -dev, with TLS from a certificate authority made at the start")
 	flags.StringVar(&o.DevTLSCertDir, "dev-tls-cert-dir", "", "`directory` for the certificates of -dev-tls; a temporary one by default")
 	flags.Func("dev-tls-san", "further `name` or IP address the certificate of -dev-tls is for; may be repeated", repeated(&o.DevTLSSANs))
-	for name, why := range map[string]string{
-		"recovery":              "recovery mode is not in this release",
-		"exit-on-core-shutdown": "this release always exits when its server stops: leave the flag out",
-	} {
-		flags.BoolFunc(name, "refused: "+why, func(string) error { return errors.New(why) })
+	for name, why := range refusedFlags() {
+		flags.Bool(name, false, "refused: "+why)
 	}
 	return flags
+}
+
+// refusedFlags are flags of Vault's with the reason why this server does not take them.
+func refusedFlags() map[string]string {
+	return map[string]string{
+		"recovery":              "recovery mode is not in this release",
+		"exit-on-core-shutdown": "this release always exits when its server stops, so leave the flag out",
+	}
+}
+
+// checkRefused is an error when one of them was given.
+func checkRefused(flags *flag.FlagSet) (err error) {
+	flags.Visit(func(f *flag.Flag) {
+		if why, refused := refusedFlags()[f.Name]; refused {
+			err = errors.Join(err, fmt.Errorf("-%s: %s", f.Name, why))
+		}
+	})
+	return err
 }
 
 // Config is the configuration these options ask for, with the warnings LoadConfig gives. With -dev-tls it writes the certificates, and

@@ -48,8 +48,8 @@ func TestParseOptionsErrors(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                                   "no configuration: name a file or directory with -config=PATH, or start a development server with -dev",
 		"-dev extra":                         `unexpected argument "extra"`,
-		"-recovery -config=a":                "recovery mode is not in this release",
-		"-exit-on-core-shutdown -config=a":   "leave the flag out",
+		"-recovery -config=a":                "-recovery: recovery mode is not in this release",
+		"-exit-on-core-shutdown -config=a":   "-exit-on-core-shutdown: this release always exits",
 		"-dev -log-level=loud":               "must be trace, debug, info, warn or error",
 		"-dev -log-format=xml":               "must be one of standard, json",
 		"-dev -dev-listen-address=127.0.0.1": "-dev-listen-address: \"127.0.0.1\" is not host:port",
