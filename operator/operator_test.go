@@ -33,6 +33,7 @@ func TestOperator(t *testing.T) {
 		{"logins", testLogins},
 		{"deletion", testDeletion},
 		{"restart", testRestart},
+		{"one namespace only", testOneNamespace},
 		{"no value is told", testNothingLeaks},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, w) })
@@ -83,9 +84,28 @@ func testGuide(t *testing.T, w *world) {
 			return ""
 		})
 	}
+	testGuideRotation(t, w, want)
 	if out := w.kubectl(t, "", "apply", "--validate=strict", "-f", "testdata/walkthrough.yaml"); strings.Count(out, "unchanged") != 4 {
 		t.Errorf("the second apply:\n%s", out)
 	}
+}
+
+// The guide's rotation puts two of the three keys that its template names, which is an error that says so; the Secret
+// stays whole meanwhile. An annotation makes the operator look at once.
+func testGuideRotation(t *testing.T, w *world, before map[string]string) {
+	const namespace, name = "longhorn-system", "longhorn-r2-secret-from-vault"
+	w.vault.Put("secret/longhorn-r2", map[string]any{"AWS_ACCESS_KEY_ID": canary + "new id", "AWS_SECRET_ACCESS_KEY": canary + "new key"})
+	w.kubectl(t, "", "annotate", "vaultsecret", name, "-n", namespace, "look=now")
+	w.secretStatus(t, namespace, name, "TemplateError", `template of key "AWS_ENDPOINTS", line 1: the source has no key "AWS_ENDPOINTS"; it has AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY`,
+		"`vault kv patch secret/longhorn-r2 AWS_ENDPOINTS=VALUE` adds one", "; Secret r2-longhorn-secret keeps version 1")
+	w.holds(t, namespace, "r2-longhorn-secret", before)
+	w.vault.Put("secret/longhorn-r2", map[string]any{
+		"AWS_ACCESS_KEY_ID": canary + "new id", "AWS_SECRET_ACCESS_KEY": canary + "new key", "AWS_ENDPOINTS": "e",
+	})
+	w.holds(t, namespace, "r2-longhorn-secret", map[string]string{
+		"AWS_ACCESS_KEY_ID": canary + "new id", "AWS_SECRET_ACCESS_KEY": canary + "new key", "AWS_ENDPOINTS": "e",
+	})
+	w.secretStatus(t, namespace, name, "Valid", "holds version 3")
 }
 
 func testValidation(t *testing.T, w *world) {
@@ -313,103 +333,6 @@ func testShape(t *testing.T, w *world) {
 	w.gone(t, "shape", "target")
 }
 
-const authManifest = `
-apiVersion: secrets.hashicorp.com/v1beta1
-kind: VaultAuth
-metadata: {name: auth, namespace: NS}
-spec: {vaultConnectionRef: conn, method: METHOD, kubernetes: {role: NS, serviceAccount: app, audiences: [vault], tokenExpirationSeconds: 900}}
-`
-
-const connectionManifest = `
-apiVersion: secrets.hashicorp.com/v1beta1
-kind: VaultConnection
-metadata: {name: conn, namespace: NS}
-spec: {address: 'http://vault.vault:8200', headers: {X-Team: a}, timeout: 5s, tlsServerName: vault.example}
-`
-
-func testAuth(t *testing.T, w *world) {
-	w.namespace(t, "auth")
-	w.vault.SetRole("auth", vaulttest.Role{Namespace: "auth", Account: "app", Paths: []string{"secret/data/auth"}})
-	w.vault.Put("secret/auth", map[string]any{"A": canary + "1"})
-	auth := func(method string) string {
-		return strings.NewReplacer("NS", "auth", "METHOD", method).Replace(authManifest)
-	}
-	secretStatus := func(want string, says ...string) { t.Helper(); w.secretStatus(t, "auth", "target", want, says...) }
-	authStatus := func(want string, says ...string) {
-		t.Helper()
-		w.status(t, &v1beta1.VaultAuth{}, "auth", "auth", want, says...)
-	}
-	w.apply(t, manifest("auth", "target", "secret/auth", "vaultAuthRef: auth", ""))
-	secretStatus("AuthNotFound", "there is no VaultAuth auth in namespace auth")
-	w.apply(t, auth("jwt"))
-	authStatus("MethodNotSupported", `VaultAuth auth/auth uses method "jwt"`)
-	secretStatus("MethodNotSupported")
-	w.apply(t, auth("kubernetes"))
-	authStatus("ConnectionNotFound", "there is no VaultConnection conn in namespace auth")
-	secretStatus("ConnectionNotFound")
-	w.apply(t, strings.ReplaceAll(connectionManifest, "NS", "auth"))
-	authStatus("ServiceAccountNotFound", "there is no service account app in namespace auth")
-	secretStatus("ServiceAccountNotFound")
-	w.kubectl(t, "", "create", "serviceaccount", "app", "-n", "auth")
-	authStatus("Valid")
-	secretStatus("Valid")
-	w.holds(t, "auth", "target", map[string]string{"A": canary + "1"})
-	w.apply(t, manifest("auth", "target", "secret/auth", "vaultAuthRef: auth\n  serviceAccount: default", ""))
-	secretStatus("LoginFailed", "service account default of namespace auth cannot log in", "HTTP 403: service account name not authorized")
-	w.apply(t, manifest("auth", "target", "secret/auth", "vaultAuthRef: auth", ""))
-	secretStatus("Valid")
-	w.vault.SetSealed(true)
-	w.kubectl(t, "", "annotate", "vaultconnection", "conn", "-n", "auth", "x=y")
-	w.apply(t, strings.Replace(strings.ReplaceAll(connectionManifest, "NS", "auth"), "5s", "6s", 1))
-	w.status(t, &v1beta1.VaultConnection{}, "auth", "conn", "ServerSealed")
-	authStatus("ServerSealed", "VaultConnection conn: http://vault.vault:8200 is sealed")
-	w.vault.SetSealed(false)
-	w.status(t, &v1beta1.VaultConnection{}, "auth", "conn", "Valid")
-	authStatus("Valid")
-	secretStatus("Valid")
-}
-
-func testNamespaces(t *testing.T, w *world) {
-	w.namespace(t, "lender")
-	w.namespace(t, "tenant")
-	w.vault.SetRole("lender", vaulttest.Role{Namespace: "tenant", Account: "default", Paths: []string{"secret/data/tenant"}})
-	w.vault.Put("secret/tenant", map[string]any{"A": canary + "1"})
-	text := strings.NewReplacer("NS", "lender", "METHOD", "kubernetes", "serviceAccount: app, ", "").Replace(authManifest)
-	w.apply(t, text+"\n---"+strings.ReplaceAll(connectionManifest, "NS", "lender"))
-	w.apply(t, manifest("tenant", "target", "secret/tenant", "vaultAuthRef: lender/auth", ""))
-	refusal := w.secretStatus(t, "tenant", "target", "NamespaceNotAllowed", "VaultAuth lender/auth does not allow namespace tenant").Status.Conditions[0].Message
-	w.apply(t, manifest("tenant", "probe", "secret/tenant", "vaultAuthRef: lender/none", ""))
-	absent := w.secretStatus(t, "tenant", "probe", "NamespaceNotAllowed").Status.Conditions[0].Message
-	if strings.Replace(refusal, "lender/auth", "lender/none", 1) != absent {
-		t.Errorf("a tenant can tell %q from %q", refusal, absent)
-	}
-	w.apply(t, strings.Replace(text, "method:", "allowedNamespaces: [tenant], method:", 1))
-	w.secretStatus(t, "tenant", "target", "Valid")
-	w.holds(t, "tenant", "target", map[string]string{"A": canary + "1"})
-}
-
-func testLogins(t *testing.T, w *world) {
-	w.namespace(t, "logins", "secret/data/logins")
-	w.vault.Put("secret/logins", map[string]any{"A": canary + "1"})
-	before := w.vault.Count("auth/kubernetes/login")
-	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		w.apply(t, manifest("logins", name, "secret/logins", inline("logins"), ""))
-	}
-	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		w.secretStatus(t, "logins", name, "Valid")
-	}
-	if logins := w.vault.Count("auth/kubernetes/login") - before; logins > 1 {
-		t.Errorf("five VaultSecrets of one service account made %d logins", logins)
-	}
-	w.apply(t, manifest("logins", "wrong", "secret/logins", inline("nobody"), ""))
-	w.secretStatus(t, "logins", "wrong", "LoginFailed", `with role "nobody" at auth/kubernetes: HTTP 400: invalid role name "nobody"`)
-	w.vault.SetRole("elsewhere", vaulttest.Role{Namespace: "other", Account: "default"})
-	w.apply(t, manifest("logins", "bound", "secret/logins", inline("elsewhere"), ""))
-	w.secretStatus(t, "logins", "bound", "LoginFailed", "service account default of namespace logins cannot log in with role \"elsewhere\"")
-	w.apply(t, manifest("logins", "mount", "secret/logins", strings.Replace(inline("logins"), "{role:", "{mountPath: k8s, role:", 1), ""))
-	w.secretStatus(t, "logins", "mount", "MountNotFound", "no auth method at auth/k8s/")
-}
-
 func testDeletion(t *testing.T, w *world) {
 	w.namespace(t, "deletion", "secret/data/deletion")
 	w.vault.Put("secret/deletion", map[string]any{"A": canary + "1"})
@@ -430,7 +353,7 @@ func testRestart(t *testing.T, w *world) {
 		t.Errorf("%d tokens live after the end", tokens)
 	}
 	w.vault.Put("secret/rotation", map[string]any{"A": canary + "while away"})
-	w.start(t)
+	w.start(t, "operator")
 	w.holds(t, "rotation", "two", map[string]string{"A": canary + "while away"})
 	w.secretStatus(t, "repair", "target", "Valid")
 	for _, secret := range managed(t, w) {
@@ -438,6 +361,23 @@ func testRestart(t *testing.T, w *world) {
 			t.Errorf("the restart wrote %s/%s", secret.Namespace, secret.Name)
 		}
 	}
+}
+
+// With namespaces to watch, rights in these suffice.
+func testOneNamespace(t *testing.T, w *world) {
+	w.namespace(t, "watched", "secret/data/watched")
+	w.vault.Put("secret/watched", map[string]any{"A": canary + "1"})
+	w.kubectl(t, "", "create", "rolebinding", "operator", "-n", "watched", "--clusterrole=strongroom-operator", "--user=watcher")
+	w.stop()
+	w.start(t, "watcher", "watched")
+	w.apply(t, manifest("watched", "target", "secret/watched", inline("watched"), ""))
+	w.holds(t, "watched", "target", map[string]string{"A": canary + "1"})
+	w.apply(t, strings.Replace(manifest("watched", "target", "secret/watched", inline("watched"), "template: {type: a/b}"), "1s", "1h", 1))
+	w.secretStatus(t, "watched", "target", "Valid")
+	w.kubectl(t, "", "delete", "secret", "target", "-n", "watched")
+	w.holds(t, "watched", "target", map[string]string{"A": canary + "1"})
+	w.apply(t, manifest("watched", "far", "secret/watched", "vaultAuthRef: lender/auth", ""))
+	w.secretStatus(t, "watched", "far", "NamespaceNotAllowed")
 }
 
 func managed(t *testing.T, w *world) []corev1.Secret {

@@ -90,9 +90,8 @@ func newWorld(t *testing.T) *world {
 	w.kubectl(t, "", "apply", "-f", "../config/crd", "-f", "../config/rbac/role.yaml")
 	w.kubectl(t, "", "create", "clusterrolebinding", "operator", "--clusterrole=strongroom-operator", "--user=operator")
 	w.kubectl(t, "", "wait", "--for=condition=Established", "crd", "--all")
-	w.config = rest.CopyConfig(config)
-	w.config.Impersonate = rest.ImpersonationConfig{UserName: "operator", Groups: []string{"system:authenticated"}}
-	w.start(t)
+	w.config = config
+	w.start(t, "operator")
 	t.Cleanup(func() { w.stop() })
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -102,15 +101,18 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// start starts the operator; stop ends it.
-func (w *world) start(t *testing.T) {
+// start starts the operator as a user of the cluster, for some namespaces or all; stop ends it.
+func (w *world) start(t *testing.T, user string, namespaces ...string) {
 	t.Helper()
+	config := rest.CopyConfig(w.config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
 	ctx, cancel := context.WithCancel(context.Background())
 	logger := logr.FromSlogHandler(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctrl.SetLogger(logger)
 	redirect := vaultclient.Redirect(map[string]string{"vault.vault:8200": w.front.Listener.Addr().String()})
-	mgr, err := operator.New(ctx, w.config, operator.Options{
-		Logger: logger,
+	mgr, err := operator.New(ctx, config, operator.Options{
+		Logger:     logger,
+		Namespaces: namespaces,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if w.down.Load() {
 				return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
