@@ -238,6 +238,7 @@ func TestTokens(t *testing.T) {
 	if self["id"] != parent || self["path"] != "auth/token/create" || self["orphan"] != false {
 		t.Errorf("lookup-self: %v", self)
 	}
+	s.fails(engine.Denied, "auth methods cannot create root tokens", "", engine.Update, "auth/login/login", `{"policies":"root"}`)
 	s.fails(engine.Denied, "bad token", s.root, engine.Update, "auth/token/lookup", `{"token":"hvs.no"}`)
 	bound, _ := s.login(`{"policies":"reader","cidrs":"10.9.0.0/16"}`)
 	s.fails(engine.Denied, "permission denied", bound, engine.Read, "secret/data/app/db", "")

@@ -8,8 +8,8 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -188,6 +188,9 @@ func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
 
 // grant issues the token of a login.
 func (g *Gateway) grant(ctx context.Context, v *visit, out *Response) error {
+	if slices.Contains(token.Policies(out.Grant.Policies, true), "root") {
+		return engine.Errorf(engine.Denied, "auth methods cannot create root tokens")
+	}
 	spec := token.Spec{Grant: *out.Grant, Path: v.req.Path, Mount: v.Mount.Mount}
 	name := strings.ReplaceAll(strings.Trim(strings.TrimPrefix(v.Mount.Entry.Path, "auth/"), "/"), "/", "-")
 	if spec.DisplayName = name; out.Grant.DisplayName != "" {
@@ -197,7 +200,7 @@ func (g *Gateway) grant(ctx context.Context, v *visit, out *Response) error {
 	if err != nil {
 		return err
 	}
-	out.Auth = &call.Auth{ClientToken: raw, Token: t, LeaseDuration: t.Left(time.Now())}
+	out.Auth = &call.Auth{ClientToken: raw, Token: t, LeaseDuration: t.Granted()}
 	out.Warnings = append(out.Warnings, warnings...)
 	out.Empty = false
 	return nil

@@ -130,7 +130,7 @@ func (n *Node) fill(ctx context.Context, f *founding, c seal.Config) (*InitResul
 	if err != nil {
 		return nil, err
 	}
-	caKey, err := f.ca.MarshalPEM()
+	caKey, err := f.ca.Marshal()
 	if err != nil {
 		return nil, err
 	}
@@ -325,6 +325,9 @@ func (n *Node) loadIdentity() (*cluster.Identity, error) {
 func (n *Node) saveIdentity(id *cluster.Identity) error {
 	if n.config.Dir == "" {
 		return nil
+	}
+	if err := os.MkdirAll(n.config.Dir, 0o700); err != nil {
+		return fmt.Errorf("node: %w", err)
 	}
 	return id.Save(n.identityFile())
 }

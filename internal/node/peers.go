@@ -42,12 +42,13 @@ func (n *Node) open(identity *cluster.Identity) (*member, error) {
 	if n.config.ClusterBind == "" {
 		_, cfg.Transport = raft.NewInmemTransport(raft.ServerAddress(n.raftAddr()))
 	} else {
-		port, err := cluster.Listen(n.config.ClusterBind, n.config.ClusterAddr, identity, n.clusterHandler(), n.logger.Named("cluster"))
+		port, err := cluster.Listen(cluster.Config{Listen: n.config.ClusterBind, Advertise: n.config.ClusterAddr, Identity: identity,
+			Handler: n.clusterHandler(), Logger: n.logger.Named("cluster")})
 		if err != nil {
 			return nil, fmt.Errorf("node: cluster port: %w", err)
 		}
 		m.port = port
-		cfg.Transport = raft.NewNetworkTransport(port.Raft(), 3, 10*time.Second, io.Discard)
+		cfg.Transport = port.Transport(n.logger.Named("raft-net"))
 	}
 	store, err := raftstore.Open(cfg)
 	if err != nil {
@@ -76,8 +77,9 @@ func (n *Node) clusterHandler() http.Handler {
 		json.NewEncoder(w).Encode(peerState{n.config.NodeID, st.Sealed, st.Active})
 	})
 	mux.HandleFunc("POST /cluster/v1/vote", func(w http.ResponseWriter, r *http.Request) {
-		if err := n.promote(r.Context(), cluster.PeerID(r)); err != nil {
-			n.logger.Warn("cannot make a node a voter", "node_id", cluster.PeerID(r), "error", err)
+		id, _ := cluster.PeerID(r.Context())
+		if err := n.promote(r.Context(), id); err != nil {
+			n.logger.Warn("cannot make a node a voter", "node_id", id, "error", err)
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})

@@ -45,7 +45,7 @@ var createFields = []engine.Field{
 	{Name: "lease", Type: engine.Duration, Help: "The same, by its old name."},
 	{Name: "explicit_max_ttl", Type: engine.Duration, Help: "A bound no renewal passes."},
 	{Name: "period", Type: engine.Duration, Help: "Life that each renewal gives anew, without a maximum."},
-	{Name: "display_name", Default: "token", Help: "Its name in listings."},
+	{Name: "display_name", Help: "Its name in listings."},
 	{Name: "num_uses", Type: engine.Int, Help: "How often it can be used; 0 is no limit."},
 	{Name: "type", Help: "service."},
 	{Name: "entity_alias", Help: "Not in this release."},
@@ -62,7 +62,7 @@ func (d *Deps) createToken(orphan bool) engine.Handler {
 		}
 		spec.Grant = engine.Grant{Policies: data.Strings("policies"), NoDefaultPolicy: data.Bool("no_default_policy"), Metadata: data.Map("meta"),
 			TTL: ttl, ExplicitMaxTTL: data.Duration("explicit_max_ttl"), Period: data.Duration("period"), NumUses: int(data.Int("num_uses")), Type: data.String("type")}
-		if spec.DisplayName = "token"; data.Has("display_name") {
+		if spec.DisplayName = "token"; data.String("display_name") != "" {
 			spec.DisplayName = "token-" + strings.ReplaceAll(data.String("display_name"), " ", "-")
 		}
 		if orphan || data.Bool("no_parent") {
@@ -82,7 +82,7 @@ func (d *Deps) createToken(orphan bool) engine.Handler {
 				warnings = append(warnings, "Policy \""+p+"\" does not exist")
 			}
 		}
-		c.Auth = &call.Auth{ClientToken: raw, Token: t, LeaseDuration: t.Left(time.Now())}
+		c.Auth = &call.Auth{ClientToken: raw, Token: t, LeaseDuration: t.Granted()}
 		return &engine.Response{Warnings: warnings}, nil
 	}
 }
@@ -103,7 +103,7 @@ func (d *Deps) mayCreate(c *call.Call, spec *token.Spec, sudo bool, data engine.
 		return engine.Invalidf("root or sudo privileges required to create periodic token")
 	case spec.NumUses < 0:
 		return engine.Invalidf("number of uses cannot be negative")
-	case data.Has("entity_alias"):
+	case data.String("entity_alias") != "": // the Go client always sends it
 		return engine.Invalidf("entity_alias is not in this release")
 	}
 	if len(spec.Policies) == 0 {
@@ -221,7 +221,7 @@ func (d *Deps) renew(find finder) engine.Handler {
 		if t.ID == c.Token.ID {
 			raw = c.RawToken
 		}
-		c.Auth = &call.Auth{ClientToken: raw, Token: next, LeaseDuration: next.Left(time.Now())}
+		c.Auth = &call.Auth{ClientToken: raw, Token: next, LeaseDuration: next.Granted()}
 		return &engine.Response{Warnings: warnings}, nil
 	}
 }

@@ -79,6 +79,9 @@ func (s *Store) adopt(tx *storage.Tx, parent *Token) error {
 	return storage.PutJSON(tx, s.recordKey(parent.ID), next)
 }
 
+// wholeUnix is now, rounded up: a token never lives shorter than it was granted, and less than a second longer.
+func wholeUnix(now time.Time) int64 { return now.Add(time.Second - 1).Unix() }
+
 func whole(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 // setTimes bounds the token's life by the grant's, the mount's and the explicit
@@ -108,7 +111,7 @@ func (t *Token) setTimes(spec Spec, now time.Time) (warnings []string) {
 		ttl = limit
 	}
 	t.TTL, t.Max = whole(ttl), whole(limit)
-	t.Expires = now.Unix() + t.TTL
+	t.Expires = wholeUnix(now) + t.TTL
 	return warnings
 }
 
@@ -132,7 +135,7 @@ func (s *Store) Renew(tx *storage.Tx, t *Token, increment time.Duration) (*Token
 	if !t.Renewable || t.Expires == 0 {
 		return nil, nil, engine.Invalidf("lease is not renewable")
 	}
-	now := time.Now().Unix()
+	now := wholeUnix(time.Now())
 	next := *t
 	ttl := whole(increment)
 	if ttl == 0 {

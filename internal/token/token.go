@@ -63,7 +63,18 @@ func (t *Token) Left(now time.Time) time.Duration {
 	if t.Expires == 0 {
 		return 0
 	}
-	return max(0, time.Duration(t.Expires-now.Unix())*time.Second)
+	return max(0, time.Unix(t.Expires, 0).Sub(now).Truncate(time.Second))
+}
+
+// Granted is the life that the token was last given, at its making or its renewal; 0 if it never expires.
+func (t *Token) Granted() time.Duration {
+	switch {
+	case t.Expires == 0:
+		return 0
+	case t.Renewed != 0:
+		return seconds(t.Expires - t.Renewed)
+	}
+	return seconds(t.TTL)
 }
 
 // Allows says whether a caller at addr may use the token.

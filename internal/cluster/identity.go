@@ -1,0 +1,320 @@
+package cluster
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+
+	"strongroom/internal/secret"
+)
+
+// nodeName is the DNS name in every node certificate and the one each side
+// demands of the other. Nodes move between addresses; what is proven is that
+// the peer is a node of this cluster, and which (the subject's common name).
+const nodeName = "node.strongroom.internal"
+
+// lifetime of the CA and of node certificates. They are only good on the
+// cluster port, where membership is Raft's matter; an expiry there would be an
+// outage and no protection.
+const lifetime = 20 * 365 * 24 * time.Hour
+
+// skew allows for clocks that disagree when a certificate is new.
+const skew = time.Hour
+
+// maxNodeID is the longest node id, in bytes.
+const maxNodeID = 128
+
+// CA signs the certificates of one cluster's nodes. Its key belongs in the
+// barrier: see Marshal.
+type CA struct {
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+}
+
+// NewCA makes the certificate authority of a new cluster.
+func NewCA() (*CA, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: make the CA's key: %w", err)
+	}
+	template := template("Strongroom cluster CA")
+	template.IsCA, template.BasicConstraintsValid, template.MaxPathLenZero = true, true, true
+	template.KeyUsage = x509.KeyUsageCertSign
+	cert, err := create(template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: make the CA: %w", err)
+	}
+	return &CA{key, cert}, nil
+}
+
+// ParseCA reads what Marshal wrote.
+func ParseCA(text secret.Bytes) (*CA, error) {
+	key, certs, err := parsePEM(text)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: read the CA: %w", err)
+	}
+	if len(certs) != 1 || !certs[0].IsCA || !key.PublicKey.Equal(certs[0].PublicKey) {
+		return nil, errors.New("cluster: read the CA: the certificate and the key are no pair")
+	}
+	return &CA{key, certs[0]}, nil
+}
+
+// Marshal returns the key and the certificate as PEM.
+func (c *CA) Marshal() (secret.Bytes, error) {
+	text, err := keyPEM(c.key)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: encode the CA: %w", err)
+	}
+	return append(text, c.CertPEM()...), nil
+}
+
+// CertPEM returns the certificate, which is public.
+func (c *CA) CertPEM() []byte { return certPEM(c.cert) }
+
+// Sign issues the certificate of a node from a request made by NewCSR.
+func (c *CA) Sign(csr []byte) ([]byte, error) {
+	block, rest := pem.Decode(csr)
+	if block == nil || block.Type != "CERTIFICATE REQUEST" || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, errors.New("cluster: the certificate request is not PEM")
+	}
+	req, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: read the certificate request: %w", err)
+	}
+	if err := req.CheckSignature(); err != nil {
+		return nil, fmt.Errorf("cluster: the certificate request is not signed by its key: %w", err)
+	}
+	key, ok := req.PublicKey.(*ecdsa.PublicKey)
+	if !ok || key.Curve != elliptic.P256() {
+		return nil, errors.New("cluster: the certificate request's key is not ECDSA P-256")
+	}
+	if err := checkNodeID(req.Subject.CommonName); err != nil {
+		return nil, err
+	}
+	// Nothing but the id and the key comes from the request.
+	template := template(req.Subject.CommonName)
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	template.DNSNames = []string{nodeName}
+	cert, err := create(template, c.cert, key, c.key)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: sign: %w", err)
+	}
+	return certPEM(cert), nil
+}
+
+// Issue makes the identity of the cluster's first node.
+func (c *CA) Issue(nodeID string) (*Identity, error) {
+	key, csr, err := NewCSR(nodeID)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := c.Sign(csr)
+	if err != nil {
+		return nil, err
+	}
+	return NewIdentity(key, cert, c.CertPEM())
+}
+
+// NewCSR makes a node's key, and the request for its certificate as PEM.
+func NewCSR(nodeID string) (*ecdsa.PrivateKey, []byte, error) {
+	if err := checkNodeID(nodeID); err != nil {
+		return nil, nil, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cluster: make a node key: %w", err)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: nodeID}}, key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cluster: make a certificate request: %w", err)
+	}
+	return key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
+}
+
+// Identity is what a node is on the cluster port. It opens nothing but that
+// port, so it is kept in plain text: Raft runs while the node is sealed.
+type Identity struct {
+	NodeID string
+	key    *ecdsa.PrivateKey
+	cert   *x509.Certificate
+	ca     *x509.Certificate
+}
+
+// NewIdentity joins a key with the certificate that the CA issued for it.
+func NewIdentity(key *ecdsa.PrivateKey, cert, ca []byte) (*Identity, error) {
+	_, certs, err := parsePEM(append(bytes.Clone(cert), ca...))
+	if err != nil {
+		return nil, fmt.Errorf("cluster: read the node's certificate: %w", err)
+	}
+	if len(certs) != 2 {
+		return nil, fmt.Errorf("cluster: the node's identity has %d certificates, not its own and the CA's", len(certs))
+	}
+	id := &Identity{NodeID: certs[0].Subject.CommonName, key: key, cert: certs[0], ca: certs[1]}
+	if !key.PublicKey.Equal(id.cert.PublicKey) {
+		return nil, errors.New("cluster: the node's certificate is for another key")
+	}
+	if _, err := id.cert.Verify(x509.VerifyOptions{DNSName: nodeName, Roots: id.pool()}); err != nil {
+		return nil, fmt.Errorf("cluster: the node's certificate: %w", err)
+	}
+	return id, nil
+}
+
+// LoadIdentity reads what Save wrote; the error is fs.ErrNotExist if there is
+// no such file.
+func LoadIdentity(path string) (*Identity, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: load the node's identity: %w", err)
+	}
+	key, certs, err := parsePEM(text)
+	if err != nil || len(certs) != 2 || key == nil {
+		return nil, fmt.Errorf("cluster: %s is damaged (%w); remove it together with the storage folder and let the node join again", path, errors.Join(err))
+	}
+	return NewIdentity(key, certPEM(certs[0]), certPEM(certs[1]))
+}
+
+// Save writes the identity to path, readable by the owner only, as a whole or
+// not at all.
+func (id *Identity) Save(path string) error {
+	text, err := keyPEM(id.key)
+	if err != nil {
+		return fmt.Errorf("cluster: encode the node's identity: %w", err)
+	}
+	text = append(append(text, certPEM(id.cert)...), certPEM(id.ca)...)
+	f, err := os.CreateTemp(filepath.Dir(path), ".identity-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("cluster: save the node's identity: %w", err)
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("cluster: save the node's identity: %w", errors.Join(err, os.Remove(f.Name())))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("cluster: save the node's identity: %w", err)
+	}
+	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+		return fmt.Errorf("cluster: save the node's identity: %w", err)
+	}
+	return nil
+}
+
+func (id *Identity) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(id.ca)
+	return pool
+}
+
+// config is the TLS of both directions: TLS 1.3, both sides proven to be nodes
+// of this cluster.
+func (id *Identity) config(protocols ...string) *tls.Config {
+	pool := id.pool()
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		Certificates:           []tls.Certificate{{Certificate: [][]byte{id.cert.Raw}, PrivateKey: id.key, Leaf: id.cert}},
+		RootCAs:                pool,
+		ServerName:             nodeName,
+		ClientCAs:              pool,
+		ClientAuth:             tls.RequireAndVerifyClientCert,
+		NextProtos:             protocols,
+		SessionTicketsDisabled: true,
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if s.NegotiatedProtocol == "" {
+				return errors.New("cluster: the peer speaks no protocol of ours")
+			}
+			return s.PeerCertificates[0].VerifyHostname(nodeName)
+		},
+	}
+}
+
+func checkNodeID(id string) error {
+	if id == "" || len(id) > maxNodeID {
+		return fmt.Errorf("cluster: a node id has 1 to %d characters", maxNodeID)
+	}
+	for _, r := range id {
+		if r <= ' ' || r > '~' {
+			return errors.New("cluster: a node id is printable ASCII without spaces")
+		}
+	}
+	return nil
+}
+
+func template(commonName string) *x509.Certificate {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		panic(err) // crypto/rand does not fail
+	}
+	now := time.Now()
+	return &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: commonName},
+		NotBefore: now.Add(-skew), NotAfter: now.Add(lifetime),
+	}
+}
+
+func create(template, parent *x509.Certificate, public *ecdsa.PublicKey, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+func certPEM(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
+func keyPEM(key *ecdsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// parsePEM reads at most one private key, and certificates in order.
+func parsePEM(text []byte) (key *ecdsa.PrivateKey, certs []*x509.Certificate, err error) {
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			break
+		}
+		switch block.Type {
+		case "PRIVATE KEY":
+			k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+			if err != nil {
+				return nil, nil, err
+			}
+			var ok bool
+			if key, ok = k.(*ecdsa.PrivateKey); !ok {
+				return nil, nil, errors.New("the key is not ECDSA")
+			}
+		case "CERTIFICATE":
+			c, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, nil, err
+			}
+			certs = append(certs, c)
+		default:
+			return nil, nil, fmt.Errorf("unexpected PEM block %q", block.Type)
+		}
+	}
+	if len(bytes.TrimSpace(text)) > 0 {
+		return nil, nil, errors.New("it is not PEM")
+	}
+	return key, certs, nil
+}

@@ -1,0 +1,239 @@
+// Package cluster owns the port between nodes: a listener that speaks only
+// mutual TLS 1.3 under the cluster's own CA, which carries Raft and forwarded
+// requests side by side, and the protocol by which a new node proves that it
+// may join. It decides nothing about who leads or what a request may do.
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// The protocols a connection may carry, named in the TLS handshake (ALPN).
+const (
+	protocolRaft    = "strongroom-raft/1"
+	protocolForward = "strongroom-forward/1"
+)
+
+const (
+	handshakeTimeout = 5 * time.Second
+	dialTimeout      = 5 * time.Second
+	// maxHandshakes bounds the connections that have not proven anything yet.
+	maxHandshakes = 128
+	// pingAfter and pingTimeout: a forwarding peer that is silent for their sum
+	// is dead, and its requests fail.
+	pingAfter   = time.Second
+	pingTimeout = time.Second
+)
+
+// Config says where a node listens.
+type Config struct {
+	// Listen is the host:port to bind; port 0 picks one.
+	Listen string
+	// Advertise is the host:port by which peers reach this node; the host may be
+	// a DNS name. "" is the bound address.
+	Advertise string
+	// Identity is this node's.
+	Identity *Identity
+	// Handler serves the requests that other nodes forward; see PeerID. nil
+	// answers 404.
+	Handler http.Handler
+	// Admit, if set, is asked about the node at the other end of every incoming
+	// connection, so that a removed node, whose certificate is still good, stays
+	// out.
+	Admit func(nodeID string) bool
+	// Logger gets refused connections; nil is silence.
+	Logger hclog.Logger
+}
+
+// Listener is the cluster port of this node and its way to the others.
+type Listener struct {
+	cfg     Config
+	tcp     net.Listener
+	server  *http.Server
+	raft    *conns
+	forward *conns
+	client  *http.Transport
+	slots   chan struct{}
+	stop    context.CancelFunc // ends handshakes and dials
+	ctx     context.Context
+	running sync.WaitGroup
+}
+
+// Listen binds the port and serves it until Close.
+func Listen(cfg Config) (*Listener, error) {
+	if cfg.Identity == nil {
+		return nil, errors.New("cluster: listen: this node has no identity yet")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = hclog.NewNullLogger()
+	}
+	if cfg.Handler == nil {
+		cfg.Handler = http.NotFoundHandler()
+	}
+	tcp, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: listen: %w", err)
+	}
+	if cfg.Advertise == "" {
+		cfg.Advertise = tcp.Addr().String()
+	}
+	l := &Listener{cfg: cfg, tcp: tcp, slots: make(chan struct{}, maxHandshakes)}
+	l.ctx, l.stop = context.WithCancel(context.Background())
+	l.raft, l.forward = newConns(tcp.Addr()), newConns(tcp.Addr())
+	l.client = l.newClient()
+	l.server = l.newServer()
+	l.running.Go(l.accept)
+	l.running.Go(func() { _ = l.server.Serve(l.forward) }) // ends with Close
+	return l, nil
+}
+
+// Addr is the bound address.
+func (l *Listener) Addr() net.Addr { return l.tcp.Addr() }
+
+// Advertise is the host:port by which peers reach this node.
+func (l *Listener) Advertise() string { return l.cfg.Advertise }
+
+// Close ends every connection and returns when nothing of the listener runs.
+// Raft must have been shut down before, or it will dial in vain.
+func (l *Listener) Close() error {
+	l.stop()
+	err := l.tcp.Close()
+	l.raft.Close()
+	err = errors.Join(err, l.server.Close())
+	l.client.CloseIdleConnections()
+	l.running.Wait()
+	return err
+}
+
+func (l *Listener) accept() {
+	for {
+		c, err := l.tcp.Accept()
+		if err != nil {
+			if l.ctx.Err() != nil {
+				return
+			}
+			l.cfg.Logger.Warn("cluster: accept", "error", err)
+			select { // out of file descriptors, most likely
+			case <-time.After(50 * time.Millisecond):
+				continue
+			case <-l.ctx.Done():
+				return
+			}
+		}
+		select {
+		case l.slots <- struct{}{}:
+			l.running.Go(func() {
+				defer func() { <-l.slots }()
+				l.welcome(c)
+			})
+		default:
+			c.Close()
+		}
+	}
+}
+
+// welcome makes the peer prove itself and hands the connection to its protocol.
+func (l *Listener) welcome(c net.Conn) {
+	ctx, cancel := context.WithTimeout(l.ctx, handshakeTimeout)
+	defer cancel()
+	p, err := prove(ctx, tls.Server(c, l.cfg.Identity.config(protocolRaft, protocolForward)))
+	if err == nil && l.cfg.Admit != nil && !l.cfg.Admit(p.id) {
+		err = fmt.Errorf("cluster: node %q is no member", p.id)
+	}
+	if err != nil {
+		c.Close()
+		l.cfg.Logger.Debug("cluster: connection refused", "from", c.RemoteAddr(), "error", err)
+		return
+	}
+	if p.protocol == protocolRaft {
+		l.raft.push(p)
+	} else {
+		l.forward.push(p)
+	}
+}
+
+// peer is a connection whose other end has proven to be the node id. It hides
+// the TLS below, so that net/http leaves the handshake alone.
+type peer struct {
+	net.Conn
+	id       string
+	protocol string
+}
+
+// prove shakes hands.
+func prove(ctx context.Context, c *tls.Conn) (*peer, error) {
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	s := c.ConnectionState()
+	return &peer{c, s.PeerCertificates[0].Subject.CommonName, s.NegotiatedProtocol}, nil
+}
+
+// dial connects to addr; id, if not "", is who must answer.
+func (l *Listener) dial(ctx context.Context, addr, id, protocol string) (*peer, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	defer context.AfterFunc(l.ctx, cancel)()
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: dial %s: %w", addr, err)
+	}
+	p, err := prove(ctx, tls.Client(c, l.cfg.Identity.config(protocol)))
+	if err == nil && id != "" && p.id != id {
+		err = fmt.Errorf("node %q answers where %q belongs", p.id, id)
+	}
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("cluster: dial %s: %w", addr, err)
+	}
+	return p, nil
+}
+
+// conns is a net.Listener fed with proven connections.
+type conns struct {
+	addr   net.Addr
+	ready  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newConns(addr net.Addr) *conns {
+	return &conns{addr: addr, ready: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+// push hands c to Accept, or closes it if that is over.
+func (c *conns) push(p *peer) {
+	select {
+	case c.ready <- p:
+	case <-c.closed:
+		p.Close()
+	}
+}
+
+// Accept implements net.Listener.
+func (c *conns) Accept() (net.Conn, error) {
+	select {
+	case conn := <-c.ready:
+		return conn, nil
+	case <-c.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (c *conns) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (c *conns) Addr() net.Addr { return c.addr }
