@@ -70,10 +70,11 @@ type roundTripper struct {
 
 // RoundTrip implements http.RoundTripper.
 func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
-	out := req.Clone(req.Context())
+	out, to := *req, *req.URL
 	if out.Host == "" {
-		out.Host = req.URL.Host
+		out.Host = to.Host
 	}
-	out.URL.Scheme, out.URL.Host = "http", r.addr
-	return r.l.client.RoundTrip(out)
+	to.Scheme, to.Host = "http", r.addr
+	out.URL = &to
+	return r.l.client.RoundTrip(&out)
 }

@@ -64,7 +64,7 @@ func ParseCA(text secret.Bytes) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: read the CA: %w", err)
 	}
-	if len(certs) != 1 || !certs[0].IsCA || !key.PublicKey.Equal(certs[0].PublicKey) {
+	if key == nil || len(certs) != 1 || !certs[0].IsCA || !key.PublicKey.Equal(certs[0].PublicKey) {
 		return nil, errors.New("cluster: read the CA: the certificate and the key are no pair")
 	}
 	return &CA{key, certs[0]}, nil
@@ -83,7 +83,10 @@ func (c *CA) Marshal() (secret.Bytes, error) {
 func (c *CA) CertPEM() []byte { return certPEM(c.cert) }
 
 // Sign issues the certificate of a node from a request made by NewCSR.
-func (c *CA) Sign(csr []byte) ([]byte, error) {
+func (c *CA) Sign(csr []byte) ([]byte, error) { return c.signFor("", csr) }
+
+// signFor is Sign for a request that must name nodeID, unless that is "".
+func (c *CA) signFor(nodeID string, csr []byte) ([]byte, error) {
 	block, rest := pem.Decode(csr)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" || len(bytes.TrimSpace(rest)) > 0 {
 		return nil, errors.New("cluster: the certificate request is not PEM")
@@ -101,6 +104,9 @@ func (c *CA) Sign(csr []byte) ([]byte, error) {
 	}
 	if err := checkNodeID(req.Subject.CommonName); err != nil {
 		return nil, err
+	}
+	if nodeID != "" && req.Subject.CommonName != nodeID {
+		return nil, errors.New("cluster: the certificate request names another node")
 	}
 	// Nothing but the id and the key comes from the request.
 	template := template(req.Subject.CommonName)
@@ -179,8 +185,11 @@ func LoadIdentity(path string) (*Identity, error) {
 		return nil, fmt.Errorf("cluster: load the node's identity: %w", err)
 	}
 	key, certs, err := parsePEM(text)
-	if err != nil || len(certs) != 2 || key == nil {
-		return nil, fmt.Errorf("cluster: %s is damaged (%w); remove it together with the storage folder and let the node join again", path, errors.Join(err))
+	if err == nil && (key == nil || len(certs) != 2) {
+		err = errors.New("it is incomplete")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %s is damaged (%w); remove it together with the storage folder and let the node join again", path, err)
 	}
 	return NewIdentity(key, certPEM(certs[0]), certPEM(certs[1]))
 }

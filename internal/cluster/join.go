@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -18,12 +19,17 @@ import (
 
 const (
 	challengeLife  = time.Minute
-	maxChallenges  = 256 // outstanding at once: nobody can fill the memory by asking
-	nonceSize      = 32
 	maxClusterAddr = 512
+
+	nonceRandom = 16
+	nonceSize   = nonceRandom + 8 + sha256.Size
 )
 
 var challengeAAD = []byte("strongroom join challenge v1")
+
+// ErrAnswer: the answer or the welcome was not made with the join key, or the
+// challenge is not open: too old, used already, or another node's.
+var ErrAnswer = errors.New("cluster: the challenge is unknown, too old, or was answered without the unseal key")
 
 // Challenge is a nonce that only a holder of the join key can read.
 type Challenge struct {
@@ -46,22 +52,22 @@ type Welcome struct {
 	MAC  []byte `json:"mac"`
 }
 
-// Errors of the exchange.
-var (
-	ErrAnswer = errors.New("cluster: the challenge is unknown, too old, or was answered without the unseal key")
-	ErrBusy   = errors.New("cluster: too many nodes want to join at once: try again in a minute")
-)
-
 // mac is HMAC-SHA256 over a label and length-prefixed parts, so that no two
-// messages have the same input.
-func mac(key secret.Bytes, label string, parts ...[]byte) []byte {
-	h := hmac.New(sha256.New, key)
+// messages have the same input. The join key itself is AES-GCM's; HMAC has one
+// derived from it.
+func mac(joinKey secret.Bytes, label string, parts ...[]byte) []byte {
+	h := hmac.New(sha256.New, macKey(joinKey))
 	for _, p := range append([][]byte{[]byte(label)}, parts...) {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
 		h.Write(p)
 	}
+	return h.Sum(nil)
+}
+
+// macKey is one block of HKDF-Expand (RFC 5869) under the join key.
+func macKey(joinKey secret.Bytes) []byte {
+	h := hmac.New(sha256.New, joinKey)
+	h.Write([]byte("strongroom join mac v1\x01"))
 	return h.Sum(nil)
 }
 
@@ -74,48 +80,59 @@ func (w *Welcome) mac(key secret.Bytes, nonce []byte) []byte {
 }
 
 // Challenger admits nodes on behalf of the active node. Safe for concurrent use.
+//
+// A challenge costs it no memory, so that nobody can use up what it has by
+// asking: the nonce itself says until when it is open and proves, by a MAC under
+// a key of this Challenger, that it was issued here. Only nonces that were
+// answered with the join key are remembered, until they end.
 type Challenger struct {
 	key secret.Bytes
+	own []byte // key of the nonces' MAC
 	ca  *CA
 
 	mu   sync.Mutex
-	open map[string]time.Time // nonce → when it ends
+	used map[string]time.Time // nonce → when it ends
 }
 
 // NewChallenger makes a challenger with the cluster's join key and CA.
 func NewChallenger(joinKey secret.Bytes, ca *CA) *Challenger {
-	return &Challenger{key: append(secret.Bytes(nil), joinKey...), ca: ca, open: map[string]time.Time{}}
+	return &Challenger{
+		key: append(secret.Bytes(nil), joinKey...), own: secret.NewKey(), ca: ca,
+		used: map[string]time.Time{},
+	}
 }
 
 // Issue makes a challenge that can be answered once, within a minute.
 func (c *Challenger) Issue() (*Challenge, error) {
-	nonce := make([]byte, nonceSize)
-	rand.Read(nonce)
+	nonce := make([]byte, nonceRandom, nonceSize)
+	rand.Read(nonce) // never fails: crypto/rand
+	nonce = binary.BigEndian.AppendUint64(nonce, uint64(time.Now().Add(challengeLife).UnixMilli()))
+	nonce = c.sign(nonce)
 	box, err := secret.Seal(c.key, nonce, challengeAAD)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cluster: make a challenge: %w", err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	for n, end := range c.open {
-		if now.After(end) {
-			delete(c.open, n)
-		}
-	}
-	if len(c.open) >= maxChallenges {
-		return nil, ErrBusy
-	}
-	c.open[string(nonce)] = now.Add(challengeLife)
 	return &Challenge{Box: box}, nil
 }
 
-// Verify checks an answer and signs the node's certificate, or returns ErrAnswer.
+// sign appends the MAC to the first part of a nonce.
+func (c *Challenger) sign(nonce []byte) []byte {
+	h := hmac.New(sha256.New, c.own)
+	h.Write(nonce)
+	return h.Sum(nonce)
+}
+
+// Verify checks an answer, once, and signs the node's certificate. Errors:
+// ErrAnswer; a node id or request that cannot be signed.
 func (c *Challenger) Verify(a Answer) (*Welcome, error) {
-	if !hmac.Equal(a.MAC, a.mac(c.key)) || !c.take(a.Nonce) || len(a.ClusterAddr) > maxClusterAddr {
+	// The MAC first: whoever cannot make it gets no nonce spent or remembered.
+	if !hmac.Equal(a.MAC, a.mac(c.key)) || !c.spend(a.Nonce) {
 		return nil, ErrAnswer
 	}
-	cert, err := c.ca.Sign(a.CSR)
+	if a.ClusterAddr == "" || len(a.ClusterAddr) > maxClusterAddr {
+		return nil, fmt.Errorf("cluster: the joining node's cluster address has 1 to %d characters: set its cluster_addr", maxClusterAddr)
+	}
+	cert, err := c.ca.signFor(a.NodeID, a.CSR)
 	if err != nil {
 		return nil, err
 	}
@@ -124,19 +141,34 @@ func (c *Challenger) Verify(a Answer) (*Welcome, error) {
 	return w, nil
 }
 
-// take uses up the challenge with that nonce.
-func (c *Challenger) take(nonce []byte) bool {
+// spend uses up an open challenge; false if it is none.
+func (c *Challenger) spend(nonce []byte) bool {
+	if len(nonce) != nonceSize || !hmac.Equal(nonce, c.sign(nonce[:nonceRandom+8:nonceRandom+8])) {
+		return false
+	}
+	now, end := time.Now(), time.UnixMilli(int64(binary.BigEndian.Uint64(nonce[nonceRandom:])))
+	if !now.Before(end) {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	end, ok := c.open[string(nonce)]
-	delete(c.open, string(nonce))
-	return ok && time.Now().Before(end)
+	for n, end := range c.used {
+		if !now.Before(end) {
+			delete(c.used, n)
+		}
+	}
+	if _, again := c.used[string(nonce)]; again {
+		return false
+	}
+	c.used[string(nonce)] = end
+	return true
 }
 
 // Joiner is a node between its answer and its welcome.
 type Joiner struct {
 	key   secret.Bytes
 	node  *ecdsa.PrivateKey
+	id    string
 	nonce []byte
 }
 
@@ -145,7 +177,7 @@ type Joiner struct {
 func AnswerChallenge(joinKey secret.Bytes, ch Challenge, id, addr string) (*Joiner, *Answer, error) {
 	nonce, err := secret.Open(joinKey, ch.Box, challengeAAD)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("cluster: open the challenge: %w", err)
 	}
 	key, csr, err := NewCSR(id)
 	if err != nil {
@@ -153,13 +185,21 @@ func AnswerChallenge(joinKey secret.Bytes, ch Challenge, id, addr string) (*Join
 	}
 	a := &Answer{Nonce: nonce, NodeID: id, ClusterAddr: addr, CSR: csr}
 	a.MAC = a.mac(joinKey)
-	return &Joiner{key: joinKey, node: key, nonce: nonce}, a, nil
+	return &Joiner{key: joinKey, node: key, id: id, nonce: nonce}, a, nil
 }
 
-// Accept checks a welcome and returns the identity it gives, or ErrAnswer.
+// Accept checks a welcome and returns the identity it gives. Errors: ErrAnswer;
+// a certificate that is not this node's.
 func (j *Joiner) Accept(w Welcome) (*Identity, error) {
 	if !hmac.Equal(w.MAC, w.mac(j.key, j.nonce)) {
 		return nil, ErrAnswer
 	}
-	return NewIdentity(j.node, w.Cert, w.CA)
+	id, err := NewIdentity(j.node, w.Cert, w.CA)
+	if err != nil {
+		return nil, err
+	}
+	if id.NodeID != j.id {
+		return nil, fmt.Errorf("cluster: the certificate is for node %q, not %q", id.NodeID, j.id)
+	}
+	return id, nil
 }
