@@ -112,6 +112,7 @@ func (g *guide) run(t *testing.T, b *block, e expectation) {
 		t.Errorf("%s: %s\n--- typed\n%s--- printed\n%s", where, wrong, text, output)
 		return
 	}
+	t.Logf("%s: %s", where, b.first())
 	g.session = g.session || strings.Contains(b.text, "-- /bin/sh\n")
 	if e.after != nil {
 		e.after(t, g, output)
