@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,7 +26,7 @@ import (
 // Main is the server command: it runs a node until ctx ends and returns the
 // exit code, 1 for whatever keeps it from running.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if err := run(ctx, args, stdout, stderr); err != nil {
+	if err := run(ctx, args, stdout, stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(stderr, "Error:", err)
 		return 1
 	}
@@ -110,7 +111,7 @@ func (s *running) listen(l Listener, h http.Handler) error {
 	if reload != nil {
 		s.reloads = append(s.reloads, reload)
 	}
-	srv := &http.Server{Handler: h, IdleTimeout: l.HTTP.Idle, ReadHeaderTimeout: l.HTTP.ReadHeader, ReadTimeout: l.HTTP.Read, WriteTimeout: l.HTTP.Write,
+	srv := &http.Server{Handler: l.XForwardedFor.Handler(h), IdleTimeout: l.HTTP.Idle, ReadHeaderTimeout: l.HTTP.ReadHeader, ReadTimeout: l.HTTP.Read, WriteTimeout: l.HTTP.Write,
 		MaxHeaderBytes: 64 << 10, ErrorLog: s.logger.Named("http").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug})}
 	s.servers = append(s.servers, srv)
 	s.done.Go(func() {
@@ -166,6 +167,7 @@ func nodeConfig(c *Config, opts Options, logger hclog.Logger) (node.Config, erro
 		Dir: c.Storage.Path, StorageType: c.Storage.Type, APIAddr: c.APIAddr, ClusterName: c.ClusterName, Types: builtin(),
 		Limits: mount.Limits{Default: c.DefaultLeaseTTL, Max: c.MaxLeaseTTL}, Version: Version, BuildDate: BuildDate, Logger: logger,
 	}
+	nc.Raft.TrailingLogs = c.Storage.TrailingLogs
 	if opts.Dev {
 		nc.RootToken = opts.DevRootTokenID
 	}
