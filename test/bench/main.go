@@ -1,0 +1,160 @@
+// Command bench measures the server's common requests beside the limit: what the same machine does, in the same run, from the same client, when
+// a bare net/http handler answers the same bytes. It starts everything it needs on loopback, writes to a real disk and takes about two minutes.
+//
+//	go run ./test/bench            a Markdown table
+//	go run ./test/bench -json      the same as JSON
+//
+// It needs Linux, and asserts nothing about time.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	dir    string
+	length time.Duration
+	asJSON bool
+	log    io.Writer
+}
+
+func main() {
+	var o options
+	role := flag.String("role", "", "") // for the program's own children
+	flag.StringVar(&o.dir, "dir", "", "`folder` for the servers' data, on the disk to measure; a temporary one by default")
+	flag.DurationVar(&o.length, "length", 2*time.Second, "how long each figure is measured")
+	flag.BoolVar(&o.asJSON, "json", false, "print JSON instead of a table; durations are nanoseconds")
+	flag.Parse()
+	o.log = os.Stderr
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	switch *role {
+	case roleLimit:
+		err = serveLimit(os.Stdin, os.Stdout)
+	case roleReview:
+		err = serveReview(os.Stdin, os.Stdout)
+	default:
+		err = run(ctx, o, os.Stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// connections are the loads: one client that waits for each answer, and many.
+var connections = []int{1, 64}
+
+func run(ctx context.Context, o options, out io.Writer) error {
+	dir, err := os.MkdirTemp(o.dir, "strongroom-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	rep := report{Cores: runtime.NumCPU(), Go: runtime.Version()}
+	if rep.SyncsPerS, err = syncRate(dir, time.Second); err != nil {
+		return err
+	}
+	var review reviewer
+	_, stopReview, err := startChild(roleReview, fmt.Sprint(max(connections[0], connections[len(connections)-1])), &review)
+	if err != nil {
+		return err
+	}
+	defer stopReview()
+	b := &bench{options: o, review: &review, dir: dir}
+	for _, nodes := range []int{1, 3} {
+		rows, err := b.servers(ctx, nodes)
+		if err != nil {
+			return err
+		}
+		rep.Rows = append(rep.Rows, rows...)
+	}
+	if o.asJSON {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		return e.Encode(rep)
+	}
+	rep.markdown(out)
+	return nil
+}
+
+// bench is a run under way.
+type bench struct {
+	options
+	review *reviewer
+	dir    string
+	limits map[string]figures // by workload and connections: measured once
+}
+
+// servers measures all workloads on so many nodes.
+func (b *bench) servers(ctx context.Context, nodes int) ([]row, error) {
+	fmt.Fprintf(b.log, "bench: starting %d server(s)\n", nodes)
+	t, err := startTarget(ctx, filepath.Join(b.dir, fmt.Sprint(nodes)), nodes, b.log, b.review)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Stop()
+	all := workloads(b.review)
+	if b.limits == nil {
+		if err := b.measureLimit(ctx, t, all); err != nil {
+			return nil, err
+		}
+	}
+	var rows []row
+	for _, w := range all {
+		for _, conns := range connections {
+			fmt.Fprintf(b.log, "bench: %s, %s, %d connection(s)\n", w.name, t.name, conns)
+			l := load{addr: t.addr, conns: conns, warmup: b.length / 5, length: b.length, requests: w.requests(t.addr, t.token),
+				cpu: func() (time.Duration, error) { return cpuTime(t.pids...) }}
+			f, err := l.run(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("%s, %s, %d connections: %w", w.name, t.name, conns, err)
+			}
+			rows = append(rows, row{Workload: w.name, Servers: t.name, Conns: conns, Limit: b.limits[limitKey(w, conns)], Server: f})
+		}
+	}
+	return rows, nil
+}
+
+func limitKey(w workload, conns int) string { return fmt.Sprintf("%s/%d", w.name, conns) }
+
+// measureLimit runs the same loads against the bare handler, which answers what t does.
+func (b *bench) measureLimit(ctx context.Context, t *target, all []workload) error {
+	answers, err := t.answers(ctx, all)
+	if err != nil {
+		return err
+	}
+	input, err := json.Marshal(answers)
+	if err != nil {
+		return err
+	}
+	var addr string
+	pid, stop, err := startChild(roleLimit, string(input), &addr)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	b.limits = map[string]figures{}
+	for _, w := range all {
+		for _, conns := range connections {
+			fmt.Fprintf(b.log, "bench: %s, the limit, %d connection(s)\n", w.name, conns)
+			l := load{addr: addr, conns: conns, warmup: b.length / 5, length: b.length, requests: w.requests(addr, t.token),
+				cpu: func() (time.Duration, error) { return cpuTime(pid) }}
+			if b.limits[limitKey(w, conns)], err = l.run(ctx); err != nil {
+				return fmt.Errorf("%s, the limit, %d connections: %w", w.name, conns, err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/hashicorp/vault/api"
+
+	"strongroom/test/cluster"
+)
+
+// The service account that logs in.
+const (
+	namespace = "bench"
+	account   = "default"
+)
+
+// secretData is a secret of three fields, as the guide's: about 150 bytes of JSON.
+var secretData = map[string]any{
+	"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+	"AWS_ENDPOINTS": "https://0123456789abcdef.r2.example.com",
+}
+
+// keysPerConn is how many secrets each connection reads or writes in turn.
+const keysPerConn = 8
+
+// workload is one kind of request.
+type workload struct {
+	name   string
+	method string
+	prefix string // of the path below /v1/; the limit knows its answers by it
+	path   func(conn, i int) string
+	body   func(conn int) []byte // nil: none
+	anon   bool                  // sent without a token
+}
+
+// requests are what connection conn sends to addr, over and over.
+func (w workload) requests(addr, token string) func(conn int) [][]byte {
+	if w.anon {
+		token = ""
+	}
+	return func(conn int) [][]byte {
+		var all [][]byte
+		for i := range keysPerConn {
+			var body []byte
+			if w.body != nil {
+				body = w.body(conn)
+			}
+			all = append(all, rawRequest(w.method, addr, w.path(conn, i), token, body))
+		}
+		return all
+	}
+}
+
+// workloads are what the issue asks for: KV v2 read and write, token lookup and Kubernetes login.
+func workloads(r *reviewer) []workload {
+	fixed := func(path string) func(int, int) string { return func(int, int) string { return path } }
+	secretBody, _ := json.Marshal(map[string]any{"data": secretData}) // strings only
+	return []workload{
+		{name: "KV v2 read", method: http.MethodGet, prefix: "secret/data/r", path: func(c, i int) string { return fmt.Sprintf("secret/data/r/%d", (c+i)%keysPerConn) }},
+		{name: "KV v2 write", method: http.MethodPost, prefix: "secret/data/w", path: func(c, i int) string { return fmt.Sprintf("secret/data/w/%d/%d", c, i) },
+			body: func(int) []byte { return secretBody }},
+		{name: "token lookup-self", method: http.MethodGet, prefix: "auth/token/lookup-self", path: fixed("auth/token/lookup-self")},
+		{name: "Kubernetes login", method: http.MethodPost, prefix: "auth/kubernetes/login", path: fixed("auth/kubernetes/login"), anon: true,
+			body: func(conn int) []byte {
+				return fmt.Appendf(nil, `{"role":"bench","jwt":%q}`, r.Tokens[conn%len(r.Tokens)]) // a token for each connection: no two share a review
+			}},
+	}
+}
+
+// target is a cluster that is ready for all workloads.
+type target struct {
+	name  string
+	addr  string // host:port of the active node
+	token string // of a client, with a policy
+	pids  []int
+	*cluster.Cluster
+}
+
+// startTarget starts servers on disk and gives them what the workloads need.
+func startTarget(ctx context.Context, dir string, nodes int, log io.Writer, r *reviewer) (*target, error) {
+	c, err := cluster.Start(ctx, dir, cluster.Options{Nodes: nodes, Log: "warn", Stderr: log})
+	if err != nil {
+		return nil, err
+	}
+	t := &target{name: fmt.Sprintf("%d nodes", nodes), Cluster: c}
+	if nodes == 1 {
+		t.name = "1 node"
+	}
+	if err := t.prepare(ctx, r); err != nil {
+		c.Stop()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *target) prepare(ctx context.Context, r *reviewer) error {
+	if err := t.Ready(ctx); err != nil {
+		return err
+	}
+	leader, err := t.Leader(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range t.Nodes {
+		t.pids = append(t.pids, n.PID())
+	}
+	t.addr = strings.TrimPrefix(leader.Addr, "http://")
+	client, err := leader.Client(t.Keys.Root)
+	if err != nil {
+		return err
+	}
+	if err := client.Sys().MountWithContext(ctx, "secret", &api.MountInput{Type: "kv-v2"}); err != nil {
+		return err
+	}
+	if err := client.Sys().EnableAuthWithOptionsWithContext(ctx, "kubernetes", &api.EnableAuthOptions{Type: "kubernetes"}); err != nil {
+		return err
+	}
+	if err := client.Sys().PutPolicyWithContext(ctx, "bench", `path "secret/data/*" { capabilities = ["create", "read", "update"] }`); err != nil {
+		return err
+	}
+	writes := []struct {
+		path string
+		data map[string]any
+	}{
+		{"auth/kubernetes/config", map[string]any{"kubernetes_host": r.URL, "kubernetes_ca_cert": r.CA, "token_reviewer_jwt": r.Tokens[0]}},
+		{"auth/kubernetes/role/bench", map[string]any{"bound_service_account_names": account, "bound_service_account_namespaces": namespace, "policies": "bench", "ttl": "1h"}},
+	}
+	for i := range keysPerConn {
+		writes = append(writes, struct {
+			path string
+			data map[string]any
+		}{fmt.Sprintf("secret/data/r/%d", i), map[string]any{"data": secretData}})
+	}
+	for _, w := range writes {
+		if _, err := client.Logical().WriteWithContext(ctx, w.path, w.data); err != nil {
+			return err
+		}
+	}
+	made, err := client.Auth().Token().CreateWithContext(ctx, &api.TokenCreateRequest{Policies: []string{"bench"}, TTL: "1h"})
+	if err != nil {
+		return err
+	}
+	t.token = made.Auth.ClientToken
+	return nil
+}
+
+// answers are what the server says to each workload, for the limit to say the same.
+func (t *target) answers(ctx context.Context, all []workload) ([]canned, error) {
+	var out []canned
+	for _, w := range all {
+		var body io.Reader
+		if w.body != nil {
+			body = bytes.NewReader(w.body(0))
+		}
+		req, err := http.NewRequestWithContext(ctx, w.method, "http://"+t.addr+"/v1/"+w.path(0, 0), body)
+		if err != nil {
+			return nil, err
+		}
+		if !w.anon {
+			req.Header.Set("X-Vault-Token", t.token)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode != http.StatusOK {
+			return nil, fmt.Errorf("%s: %s: %s", w.name, resp.Status, answer)
+		}
+		out = append(out, canned{"/v1/" + w.prefix, answer})
+	}
+	return out, nil
+}
