@@ -156,12 +156,7 @@ func (n *Node) join(ctx context.Context, key seal.Key) (*member, error) {
 	if err := n.saveIdentity(identity); err != nil {
 		return nil, err
 	}
-	m, err := n.enter(identity)
-	if err != nil {
-		return nil, err
-	}
-	n.done.Go(func() { n.askForVote(m) })
-	return m, nil
+	return n.enter(identity)
 }
 
 // askForVote asks the leader to make this node a voter, until it is one.
