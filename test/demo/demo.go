@@ -112,7 +112,7 @@ func (d *demo) build(ctx context.Context) (err error) {
 		return err
 	}
 	d.begin("Build what runs")
-	err = d.during("strongroom", "compiling server, command line and operator (some minutes when nothing is cached)", func() (string, error) {
+	err = d.during("strongroom", "compiling; some minutes when nothing is cached", func() (string, error) {
 		d.binDir, err = cluster.Build(ctx, d.screen)
 		return "server, command line and operator", err
 	})
@@ -145,12 +145,13 @@ func (d *demo) startServers(ctx context.Context) (err error) {
 }
 
 // close ends and removes everything, in an order that lets each part go in
-// peace. After a failure the files stay, for their logs.
+// peace. After a failure, which an interrupt is not, the files stay, for their logs.
 func (d *demo) close(ctx context.Context, failure error) error {
 	if d.dir == "" {
 		return nil
 	}
 	d.printf("\n%s\n", d.paint(dim, "Stopping and cleaning up …"))
+	interrupted := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
 	var errs []error
@@ -163,7 +164,7 @@ func (d *demo) close(ctx context.Context, failure error) error {
 	if d.servers != nil {
 		errs = append(errs, d.servers.Stop())
 	}
-	if failure != nil {
+	if failure != nil && !interrupted && os.Remove(d.dir) != nil { // it has files
 		d.printf("The logs stay in %s\n", d.dir)
 		return errors.Join(errs...)
 	}

@@ -85,11 +85,12 @@ func (k *ownKubernetes) close(context.Context) error {
 // its own, and removes all it made.
 type givenKubernetes struct {
 	config, suffix, path string
+	screen               *screen
 	made                 []string // what close deletes, as kubectl's arguments
 }
 
 func (d *demo) givenKubernetes(ctx context.Context, config string) (kubernetes, error) {
-	k := &givenKubernetes{config: config, suffix: fmt.Sprintf("-demo-%05d", rand.IntN(100000)), path: os.Getenv("PATH")}
+	k := &givenKubernetes{screen: d.screen, config: config, suffix: fmt.Sprintf("-demo-%05d", rand.IntN(100000)), path: os.Getenv("PATH")}
 	if _, err := exec.LookPath("kubectl"); err != nil {
 		dir, err := kubetest.Build(ctx, d.screen) // brings a kubectl
 		if err != nil {
@@ -120,7 +121,7 @@ func (k *givenKubernetes) start(ctx context.Context) (description string, err er
 			"a proxy or tunnel that only kubectl uses does not help them. Make the address reachable, or run the demo\n"+
 			"without KUBECONFIG, on a control plane of its own", server, err)
 	}
-	return server + ", namespaces *" + k.suffix, nil
+	return server, nil
 }
 
 // will notes something to delete in the end, before it is made.
@@ -131,7 +132,9 @@ func (k *givenKubernetes) close(ctx context.Context) error {
 		return nil
 	}
 	args := append([]string{"delete", "--ignore-not-found", "--wait", "--timeout=90s"}, k.made...)
-	if _, err := kubectl(ctx, k, args...); err != nil {
+	out, err := kubectl(ctx, k, args...)
+	k.screen.note(string(out))
+	if err != nil {
 		return fmt.Errorf("not everything could be removed from your cluster; do it with: kubectl %s\n%w", strings.Join(args, " "), err)
 	}
 	return nil

@@ -36,10 +36,13 @@ func run(ctx context.Context) (err error) {
 		d.store, d.sync, d.rotate, d.status,
 	} {
 		if err := part(ctx); err != nil {
-			if ctx.Err() != nil && !d.exit {
-				return nil
+			switch {
+			case ctx.Err() == nil:
+				return err
+			case d.exit:
+				return errors.New("interrupted before the end")
 			}
-			return err
+			return nil
 		}
 	}
 	if d.exit {

@@ -29,12 +29,14 @@ const (
 type screen struct {
 	mu      sync.Mutex
 	w       io.Writer
+	fd      int
 	tty     bool
 	section int
 }
 
 func newScreen(out *os.File) *screen {
-	return &screen{w: out, tty: term.IsTerminal(int(out.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	fd := int(out.Fd())
+	return &screen{w: out, fd: fd, tty: term.IsTerminal(fd) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
 func (s *screen) paint(colour, text string) string {
@@ -87,7 +89,7 @@ func (s *screen) gap() { s.printf("\n") }
 
 // fact is a line of two columns.
 func (s *screen) fact(name, format string, args ...any) {
-	s.printf("%s%-22s %s\n", margin, name, fmt.Sprintf(format, args...))
+	s.printf("%s%-14s %s\n", margin, name, fmt.Sprintf(format, args...))
 }
 
 // during runs work, which may take long, and shows how long it takes: as a
@@ -121,14 +123,23 @@ func (s *screen) tick(name, doing string, began time.Time, done <-chan struct{})
 			}
 			return
 		case <-tick.C:
-			line := fmt.Sprintf("%s%-22s %s", margin, name, s.paint(dim, fmt.Sprintf("%s; %.0f s so far", doing, time.Since(began).Seconds())))
+			line := fmt.Sprintf("%s%-14s %s … %.0f s", margin, name, doing, time.Since(began).Seconds())
 			if s.tty {
-				s.printf("%s%s", clearLine, line)
+				s.printf("%s%s", clearLine, s.paint(dim, s.fit(line)))
 			} else {
 				s.printf("%s\n", line)
 			}
 		}
 	}
+}
+
+// fit cuts a line that would not fit on the terminal, where it could not be overwritten.
+func (s *screen) fit(line string) string {
+	width, _, err := term.GetSize(s.fd)
+	if letters := []rune(line); err == nil && width > 0 && len(letters) >= width {
+		return string(letters[:width-1])
+	}
+	return line
 }
 
 // Write shows what others report, such as a build its progress.

@@ -44,12 +44,12 @@ EOF`
 const threshold = 3 // of the five unseal keys
 
 func (d *demo) startKubernetes(ctx context.Context) error {
-	d.begin("Start Kubernetes")
+	title, doing := "Start Kubernetes: a control plane without nodes", "starting etcd, API server and controllers"
 	if !d.kube.own() {
-		d.section--
-		d.begin("Use the Kubernetes of KUBECONFIG")
+		title, doing = "Use the Kubernetes of KUBECONFIG, in namespaces that end with the demo", "connecting"
 	}
-	return d.during("kubernetes", "starting etcd, API server and controllers", func() (string, error) { return d.kube.start(ctx) })
+	d.begin(title)
+	return d.during("kubernetes", doing, func() (string, error) { return d.kube.start(ctx) })
 }
 
 // first is the server most commands talk to.
@@ -191,13 +191,13 @@ func (d *demo) rotate(ctx context.Context) error {
 	d.gap()
 	var data map[string]string
 	var took time.Duration
-	err = d.during("watching", "the operator reads again every 30 s (refreshAfter)", func() (string, error) {
+	err = d.during("watching", "the operator reads again every 30 s", func() (string, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, 90*time.Second, errors.New("the Secret did not follow within 90 s; see the operator's log"))
 		defer cancel()
 		var err error
 		data, err = watched.until(ctx, func(data map[string]string) bool { return data["AWS_SECRET_ACCESS_KEY"] == rotated })
 		took = time.Since(acknowledged)
-		return "kubectl get secret --watch", err
+		return "kubectl get secret --watch saw it", err
 	})
 	if err != nil {
 		return err
@@ -236,7 +236,7 @@ func (d *demo) invite() {
 	d.fact("logs", "%s", d.servers.Logs)
 	d.printf("\n%sIn another terminal:\n\n", margin)
 	kubectlDir, _, _ := strings.Cut(env["PATH"], ":")
-	d.output(fmt.Sprintf("export VAULT_ADDR=%s VAULT_TOKEN=%s KUBECONFIG=%s\nexport PATH=%s:%s:$PATH",
+	d.output(fmt.Sprintf("export VAULT_ADDR=%s VAULT_TOKEN=%s\nexport KUBECONFIG=%s\nexport PATH=%s:%s:$PATH",
 		d.first().Addr, d.token, env["KUBECONFIG"], d.binDir, kubectlDir), bold)
 }
 
