@@ -92,8 +92,13 @@ func (l *login) withToken(ctx context.Context, c *call, client *api.Client) (*ap
 	}
 	client.SetToken(token)
 	secret, err := client.Auth().Token().LookupSelfWithContext(ctx)
-	if err != nil || secret == nil {
+	switch {
+	case described(err):
 		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("error looking up token: %w", err)
+	case secret == nil:
+		return nil, nil
 	}
 	return tokenAsAuth(secret, token)
 }

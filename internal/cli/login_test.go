@@ -80,7 +80,7 @@ func TestLogin(t *testing.T) {
 		{name: "userpass without a name", args: []string{"-method=userpass", "password=p"}, code: 1, stderr: "'username' must be specified: add username=NAME\n"},
 		{name: "wrong token", args: []string{"wrong"}, answers: map[string]answer{"GET auth/token/lookup-self": {403, `{"errors":["permission denied"]}`}},
 			code: 2, sent: "GET auth/token/lookup-self",
-			stderr: "Error authenticating: Error making API request.\n\nURL: GET {url}/v1/auth/token/lookup-self\nCode: 403. Errors:\n\n* permission denied\n"},
+			stderr: "Error authenticating: error looking up token: Error making API request.\n\nURL: GET {url}/v1/auth/token/lookup-self\nCode: 403. Errors:\n\n* permission denied\n"},
 		{name: "wrong role", args: []string{"-method=kubernetes", "role=x", "jwt=j"}, code: 2, sent: `PUT auth/kubernetes/login {"jwt":"j","role":"x"}`,
 			answers: map[string]answer{"PUT auth/kubernetes/login": {403, `{"errors":["namespace not authorized"]}`}},
 			stderr:  "Error authenticating: Error making API request.\n\nURL: PUT {url}/v1/auth/kubernetes/login\nCode: 403. Errors:\n\n* namespace not authorized\n"},

@@ -61,8 +61,11 @@ func (e Entry) Fixed() bool { return e.Path == "sys/" || e.Path == "auth/token/"
 func NewEntry(path, kind, description string, options map[string]string) Entry {
 	var b [4]byte
 	rand.Read(b[:])
-	return Entry{Path: path, Type: kind, Description: description, Options: options,
-		Accessor: kind + "_" + hex.EncodeToString(b[:]), UUID: uuid.NewString()}
+	e := Entry{Path: path, Type: kind, Description: description, Options: options, Accessor: kind + "_" + hex.EncodeToString(b[:]), UUID: uuid.NewString()}
+	if e.Auth() {
+		e.Accessor = "auth_" + e.Accessor
+	}
+	return e
 }
 
 // System is the table that a new namespace starts with.

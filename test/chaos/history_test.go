@@ -26,6 +26,7 @@ type action struct {
 // outcome is what the client was told.
 type outcome struct {
 	unknown bool   // it may have happened, or may happen yet
+	undone  bool   // the server says that nothing was done
 	refused bool   // a write whose cas did not match
 	version int    // of a write: the one it made; of a read: the current one, 0 for none
 	value   string // of a read
@@ -38,6 +39,9 @@ func (h *history) do(client int, a action, act func() outcome) outcome {
 	call := h.now()
 	out := act()
 	end := h.now()
+	if out.unknown && !a.write {
+		return out // it tells nothing
+	}
 	if out.unknown {
 		end = 1<<63 - 1 // it has no end that anybody saw
 	}
@@ -71,13 +75,15 @@ var model = porcupine.Model{
 	Step: func(state, input, output any) (bool, any) {
 		r, a, out := state.(register), input.(action), output.(outcome)
 		if !a.write {
-			return out.unknown || out.version == r.version && out.value == r.value, r
+			return out.version == r.version && out.value == r.value, r
 		}
 		next := r
 		if r.version == a.cas {
 			next = register{r.version + 1, a.value}
 		}
 		switch {
+		case out.undone:
+			return true, r
 		case out.unknown: // done if it could be; never done is the same as done after all else
 			return true, next
 		case out.refused:
@@ -88,21 +94,34 @@ var model = porcupine.Model{
 	DescribeOperation: func(input, output any) string { return fmt.Sprintf("%+v -> %+v", input, output) },
 }
 
-// lost are the acknowledged writes that are not in versions, which holds all that a key has: version → value.
-func (h *history) lost(key string, versions map[int]string) []string {
+// settle compares what clients were told of a key with versions, which is all that the key has in the end, and returns the lies: writes that
+// were acknowledged and are not there, or were said not to be done and are. As no two values are the same, it also settles what became of the
+// writes whose outcome nobody was told; porcupine would have to try each of them everywhere.
+func (h *history) settle(key string, versions map[int]string) (lies []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var lost []string
-	for _, op := range h.ops {
+	made := map[string]int{}
+	for v, value := range versions {
+		made[value] = v
+	}
+	for i, op := range h.ops {
 		a, out := op.Input.(action), op.Output.(outcome)
-		if a.key != key || !a.write || out.unknown || out.refused {
+		if a.key != key || !a.write {
 			continue
 		}
-		if got, ok := versions[out.version]; !ok || got != a.value {
-			lost = append(lost, fmt.Sprintf("%s version %d was acknowledged as %s and is %q", key, out.version, a.value, got))
+		version, there := made[a.value]
+		switch {
+		case out.unknown && there:
+			h.ops[i].Output = outcome{version: version}
+		case out.unknown:
+			h.ops[i].Output = outcome{undone: true}
+		case (out.undone || out.refused) && there:
+			lies = append(lies, fmt.Sprintf("%s: a write was answered with %+v, but it made version %d", key, out, version))
+		case !out.undone && !out.refused && version != out.version:
+			lies = append(lies, fmt.Sprintf("%s: version %d was acknowledged as %s and is %q", key, out.version, a.value, versions[out.version]))
 		}
 	}
-	return lost
+	return lies
 }
 
 // acknowledged counts the writes that were.
@@ -110,7 +129,7 @@ func (h *history) acknowledged() (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, op := range h.ops {
-		if out := op.Output.(outcome); op.Input.(action).write && !out.unknown && !out.refused {
+		if out := op.Output.(outcome); op.Input.(action).write && out.version > 0 {
 			n++
 		}
 	}
