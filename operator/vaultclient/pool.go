@@ -175,7 +175,11 @@ func (p *Pool) refresh(ctx context.Context, key loginKey, login Login) error {
 	p.mu.Lock()
 	p.logins++
 	replaced := p.sessions[key]
-	p.sessions[key] = fresh
+	if p.closed {
+		replaced = fresh // too late: nobody may use it
+	} else {
+		p.sessions[key] = fresh
+	}
 	p.mu.Unlock()
 	if replaced != nil {
 		p.retire(replaced)
@@ -243,39 +247,44 @@ func (p *Pool) Start(ctx context.Context) error {
 	for {
 		select {
 		case <-ticker.C:
-			p.sweep(idleSession, idleTransport)
+			p.sweep(false)
 		case <-ctx.Done():
 			p.mu.Lock()
 			p.closed = true
 			p.mu.Unlock()
-			p.sweep(0, 0)
+			p.sweep(true)
 			return nil
 		}
 	}
 }
 
-func (p *Pool) sweep(sessionAge, transportAge time.Duration) {
+// sweep takes idle sessions and connections out of the pool, or all of them; a session in use is logged out by its
+// last user.
+func (p *Pool) sweep(all bool) {
 	p.mu.Lock()
-	var idle []*session
+	var unused []*session
 	maps.DeleteFunc(p.sessions, func(_ loginKey, s *session) bool {
-		old := s.users == 0 && time.Since(s.used) >= sessionAge
-		if old {
-			idle = append(idle, s)
+		if !all && (s.users > 0 || time.Since(s.used) < idleSession) {
+			return false
 		}
-		return old
+		s.retired = true
+		if s.users == 0 {
+			unused = append(unused, s)
+		}
+		return true
 	})
 	p.mu.Unlock()
 
-	var all sync.WaitGroup
-	for _, s := range idle {
-		all.Go(func() { p.retire(s) })
+	var logouts sync.WaitGroup
+	for _, s := range unused {
+		logouts.Go(func() { logout(s) })
 	}
-	all.Wait()
+	logouts.Wait()
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	maps.DeleteFunc(p.transports, func(_ transportKey, t *transport) bool {
-		old := time.Since(t.used) >= transportAge
+		old := all || time.Since(t.used) >= idleTransport
 		if old {
 			t.http.CloseIdleConnections()
 		}

@@ -171,6 +171,44 @@ func TestStopLogsOut(t *testing.T) {
 	})
 }
 
+// Neither a session in use nor a login under way when the pool stops leaves a token behind.
+func TestStopLogsOutWhatIsInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		vault := server(time.Hour)
+		vault.SetRole("slow", vaulttest.Role{Namespace: "shop", Account: "slow", TTL: time.Hour})
+		slowly := func(ctx context.Context, login vaultclient.Login) (string, error) {
+			if login.Role == "slow" {
+				time.Sleep(5 * time.Second)
+			}
+			return token(ctx, login)
+		}
+		pool := vaultclient.NewPool(slowly, vault.Dial(t))
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = pool.Start(ctx) }()
+		var users sync.WaitGroup
+		users.Go(func() {
+			_ = pool.Do(t.Context(), login("default"), func(context.Context, *vaultclient.Client) error {
+				time.Sleep(10 * time.Second)
+				return nil
+			})
+		})
+		users.Go(func() {
+			slow := login("slow")
+			slow.Role = "slow"
+			if err := pool.Check(t.Context(), slow); !errors.Is(err, context.Canceled) {
+				t.Errorf("a login that ends after the pool: %v", err)
+			}
+		})
+		time.Sleep(time.Second)
+		cancel()
+		users.Wait()
+		if vault.Tokens() != 0 || vault.Count("auth/kubernetes/login") != 2 {
+			t.Errorf("%d of %d tokens live after the end", vault.Tokens(), vault.Count("auth/kubernetes/login"))
+		}
+		time.Sleep(2 * time.Minute) // idle connections end within the bubble
+	})
+}
+
 func TestProblems(t *testing.T) {
 	for _, test := range []struct {
 		name, path   string
