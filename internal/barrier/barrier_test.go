@@ -41,7 +41,10 @@ func put(t testing.TB, s storage.Store, key, value string) {
 // An open barrier is a Store like any other.
 func TestStore(t *testing.T) {
 	storagetest.TestStore(t, func(t *testing.T) storage.Store {
-		b, _ := open(t, storage.NewMem())
+		b := New(storage.NewMem())
+		if _, err := b.Initialize(secret.NewKey()); err != nil {
+			t.Fatal(err)
+		}
 		return b
 	})
 }

@@ -31,8 +31,13 @@ var (
 )
 
 // MaxBatch is the most bytes (keys and values of all writes) one Batch may
-// hold; it bounds a Raft entry.
-const MaxBatch = 8 << 20
+// hold as it is stored; it bounds a Raft entry. A Store that adds to the values,
+// as encryption does, may refuse a batch that is smaller by up to BatchOverhead
+// a write.
+const (
+	MaxBatch      = 8 << 20
+	BatchOverhead = 64
+)
 
 // Entry is a value and the version it was written at. Versions grow with every
 // batch and are never used twice, not even after a delete, so equal versions

@@ -130,9 +130,6 @@ func (tx *Tx) Commit(ctx context.Context) error {
 	}
 	slices.SortFunc(b.Checks, func(x, y Check) int { return strings.Compare(x.Key, y.Key) })
 	slices.SortFunc(b.Writes, func(x, y Write) int { return strings.Compare(x.Key, y.Key) })
-	if n := b.Size(); n > MaxBatch {
-		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTooLarge, n, MaxBatch)
-	}
 	return tx.store.Apply(ctx, b)
 }
 

@@ -56,7 +56,7 @@ type home struct {
 }
 
 func openHome(fsys vfs.FS, dir string, logger hclog.Logger) (_ *home, err error) {
-	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(fsys, dir); err != nil {
 		return nil, fmt.Errorf("raftstore: make the storage folder: %w", err)
 	}
 	h := &home{fs: fsys, dir: dir, logger: logger}
@@ -263,14 +263,40 @@ func (h *home) writeManifest(m manifest) error {
 	if err := h.fs.Rename(tmp, h.path(manifestName)); err != nil {
 		return fmt.Errorf("raftstore: replace the manifest: %w", err)
 	}
-	d, err := h.fs.OpenDir(h.dir)
-	if err != nil {
-		return fmt.Errorf("raftstore: sync the storage folder: %w", err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+	return h.sync()
+}
+
+// sync makes the names in the folder durable.
+func (h *home) sync() error {
+	if err := syncDir(h.fs, h.dir); err != nil {
 		return fmt.Errorf("raftstore: sync the storage folder: %w", err)
 	}
 	return nil
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// makeDir is MkdirAll whose effect survives a crash.
+func makeDir(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err == nil {
+		return nil
+	}
+	parent := fs.PathDir(dir)
+	if parent != dir && parent != "" {
+		if err := makeDir(fs, parent); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(fs, parent)
 }
 
 func (h *home) writeFile(path, text string) error {

@@ -89,25 +89,25 @@ type Store struct {
 // waits for Bootstrap, or for a leader to add it. Errors: the folder is in use,
 // of another release, or corrupt.
 func Open(cfg Config) (*Store, error) {
-	if cfg.Logger == nil {
-		cfg.Logger = hclog.NewNullLogger()
-	}
 	if cfg.Dir == "" {
-		return open(cfg, vfs.NewMem(), func() (logStore, io.Closer, error) {
+		return open(cfg, vfs.NewMem(), func(hclog.Logger) (logStore, io.Closer, error) {
 			l := memLog{raft.NewInmemStore()}
 			return l, l, nil
 		})
 	}
-	return open(cfg, vfs.Default, func() (logStore, io.Closer, error) { return openLog(cfg.Dir, cfg.Logger) })
+	return open(cfg, vfs.Default, func(logger hclog.Logger) (logStore, io.Closer, error) { return openLog(cfg.Dir, logger) })
 }
 
-func open(cfg Config, fs vfs.FS, openLog func() (logStore, io.Closer, error)) (_ *Store, err error) {
+func open(cfg Config, fs vfs.FS, openLog func(hclog.Logger) (logStore, io.Closer, error)) (_ *Store, err error) {
+	if cfg.Logger == nil {
+		cfg.Logger = hclog.NewNullLogger()
+	}
 	if cfg.NodeID == "" {
 		return nil, errors.New("raftstore: no node id: set node_id in the storage stanza")
 	}
 	dir := cfg.Dir
 	if dir == "" {
-		dir = "mem"
+		dir = "/mem"
 	}
 	h, err := openHome(fs, dir, cfg.Logger)
 	if err != nil {
@@ -122,7 +122,7 @@ func open(cfg Config, fs vfs.FS, openLog func() (logStore, io.Closer, error)) (_
 	if err != nil {
 		return nil, err
 	}
-	log, logFile, err := openLog()
+	log, logFile, err := openLog(cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +131,9 @@ func open(cfg Config, fs vfs.FS, openLog func() (logStore, io.Closer, error)) (_
 			err = errors.Join(err, logFile.Close())
 		}
 	}()
+	if err := h.sync(); err != nil { // the log's own folder is new, perhaps
+		return nil, err
+	}
 	if err := mend(log, h.manifest, f.applied.Load()); err != nil {
 		return nil, err
 	}

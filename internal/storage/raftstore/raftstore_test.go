@@ -1,13 +1,10 @@
 package raftstore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/raft"
 
 	"strongroom/internal/storage"
 )
@@ -82,70 +79,5 @@ func TestReopenKeepsEverything(t *testing.T) {
 	}
 	if n != 100 {
 		t.Fatalf("%d keys after reopening, want 100", n)
-	}
-}
-
-func TestThreeInOneProcess(t *testing.T) {
-	var stores []*Store
-	var trans []*raft.InmemTransport
-	for i := range 3 {
-		_, tr := raft.NewInmemTransport(raft.ServerAddress(fmt.Sprintf("a%d", i)))
-		for j, other := range trans {
-			tr.Connect(other.LocalAddr(), other)
-			other.Connect(tr.LocalAddr(), tr)
-			_ = j
-		}
-		trans = append(trans, tr)
-		s, err := Open(Config{NodeID: fmt.Sprintf("n%d", i), Transport: tr, Heartbeat: 100 * time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		stores = append(stores, s)
-	}
-	if err := stores[0].Bootstrap(""); err != nil {
-		t.Fatal(err)
-	}
-	awaitTerm(t, stores[0])
-	for i := 1; i < 3; i++ {
-		if err := stores[0].AddVoter(t.Context(), fmt.Sprintf("n%d", i), fmt.Sprintf("a%d", i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := stores[0].Apply(t.Context(), put("a", "1")); err != nil {
-		t.Fatal(err)
-	}
-	e, err := stores[0].Get(t.Context(), "a")
-	if err != nil || string(e.Value) != "1" {
-		t.Fatal(e, err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	for _, s := range stores {
-		if err := s.WaitApplied(ctx, e.Version); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := stores[1].Apply(ctx, put("a", "2")); !errors.Is(err, storage.ErrNotLeader) {
-		t.Fatal(err)
-	}
-	if err := stores[0].Close(); err != nil {
-		t.Fatal(err)
-	}
-	var next *Store
-	select {
-	case term := <-stores[1].Leadership():
-		if term != 0 {
-			next = stores[1]
-		}
-	case term := <-stores[2].Leadership():
-		if term != 0 {
-			next = stores[2]
-		}
-	case <-ctx.Done():
-		t.Fatal("no failover")
-	}
-	if err := next.Apply(ctx, put("a", "3")); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -239,18 +239,19 @@ func malformed(t *testing.T, s storage.Store) {
 }
 
 func sizeLimit(t *testing.T, s storage.Store) {
-	exact := make([]byte, storage.MaxBatch-2)
-	exact[len(exact)-1] = 7
-	if err := s.Apply(t.Context(), storage.Batch{Writes: []storage.Write{{Key: "a", Value: append(exact, 0)}, Delete("b")}}); !errors.Is(err, storage.ErrTooLarge) {
+	largest := make([]byte, storage.MaxBatch-2-2*storage.BatchOverhead)
+	largest[len(largest)-1] = 7
+	over := make([]byte, storage.MaxBatch-2+1)
+	if err := s.Apply(t.Context(), storage.Batch{Writes: []storage.Write{{Key: "a", Value: over}, Delete("b")}}); !errors.Is(err, storage.ErrTooLarge) {
 		t.Fatalf("one byte too many: %v, want ErrTooLarge", err)
 	}
 	if e := get(t, s, "a"); e.Exists() {
 		t.Fatal("a batch that is too large was written")
 	}
-	if err := s.Apply(t.Context(), storage.Batch{Writes: []storage.Write{{Key: "a", Value: exact}, Delete("b")}}); err != nil {
+	if err := s.Apply(t.Context(), storage.Batch{Writes: []storage.Write{{Key: "a", Value: largest}, Delete("b")}}); err != nil {
 		t.Fatalf("the largest batch: %v", err)
 	}
-	if e := get(t, s, "a"); len(e.Value) != len(exact) || e.Value[len(exact)-1] != 7 {
+	if e := get(t, s, "a"); len(e.Value) != len(largest) || e.Value[len(largest)-1] != 7 {
 		t.Fatal("the largest batch came back changed")
 	}
 }

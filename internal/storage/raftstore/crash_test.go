@@ -1,0 +1,538 @@
+package raftstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"strongroom/internal/storage"
+)
+
+// crashLog is a log whose content can be taken at one moment. It stands for
+// raft-wal, which syncs before it returns.
+type crashLog struct {
+	mu sync.Mutex
+	*raft.InmemStore
+}
+
+func (c *crashLog) Close() error { return nil }
+
+func (c *crashLog) StoreLog(l *raft.Log) error { return c.StoreLogs([]*raft.Log{l}) }
+
+func (c *crashLog) StoreLogs(l []*raft.Log) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.InmemStore.StoreLogs(l)
+}
+
+func (c *crashLog) DeleteRange(from, to uint64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.InmemStore.DeleteRange(from, to)
+}
+
+// cloneLocked copies the log while mu is held.
+func (c *crashLog) cloneLocked(t *testing.T) *crashLog {
+	out := &crashLog{InmemStore: raft.NewInmemStore()}
+	first, _ := c.FirstIndex()
+	last, _ := c.LastIndex()
+	for i := first; i <= last && i > 0; i++ {
+		l := new(raft.Log)
+		if err := c.GetLog(i, l); err != nil {
+			t.Error(err)
+			return out
+		}
+		if err := out.InmemStore.StoreLog(l); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, k := range []string{"CurrentTerm", "LastVoteTerm"} {
+		if v, err := c.GetUint64([]byte(k)); err == nil {
+			_ = out.SetUint64([]byte(k), v)
+		}
+	}
+	if v, err := c.Get([]byte("LastVoteCand")); err == nil {
+		_ = out.Set([]byte("LastVoteCand"), v)
+	}
+	return out
+}
+
+// world is a machine that can crash: what is acknowledged, the log, the files.
+type world struct {
+	t   *testing.T
+	fs  *vfs.MemFS
+	log *crashLog
+
+	mu      sync.Mutex
+	acked   map[string]uint64 // key → highest number acknowledged
+	rng     *rand.Rand
+	ops     int
+	every   int // a crash at every so many-th file operation, on average
+	crashes []crash
+}
+
+type crash struct {
+	at    string
+	fs    *vfs.MemFS
+	log   *crashLog
+	acked map[string]uint64
+}
+
+func newWorld(t *testing.T, seed uint64, every int) *world {
+	return &world{
+		t: t, fs: vfs.NewCrashableMem(), log: &crashLog{InmemStore: raft.NewInmemStore()},
+		acked: map[string]uint64{}, rng: rand.New(rand.NewPCG(seed, 1)), every: every,
+	}
+}
+
+// MaybeError implements errorfs.Injector: it never fails, but takes a picture of
+// what a crash before the operation would leave.
+func (w *world) MaybeError(op errorfs.Op) error {
+	if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ops++; w.rng.IntN(w.every) == 0 {
+		w.picture(fmt.Sprintf("operation %d on %s", w.ops, op.Path))
+	}
+	return nil
+}
+
+func (w *world) String() string { return "crash" }
+
+// picture is called with mu held, so no acknowledgement is recorded meanwhile;
+// with the log's mu, so that the log and the files are of one moment.
+func (w *world) picture(at string) {
+	acked := map[string]uint64{}
+	for k, v := range w.acked {
+		acked[k] = v
+	}
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	fs := w.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 50, 100}[w.rng.IntN(3)], RNG: w.rng})
+	w.crashes = append(w.crashes, crash{at, fs, w.log.cloneLocked(w.t), acked})
+}
+
+func (w *world) ack(key string, n uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.acked[key] = max(w.acked[key], n)
+}
+
+func openOn(t *testing.T, fs vfs.FS, log *crashLog, trailing uint64) *Store {
+	t.Helper()
+	s, err := open(Config{Dir: "/node", NodeID: "n1", Heartbeat: 20 * time.Millisecond, TrailingLogs: trailing}, fs,
+		func(hclog.Logger) (logStore, io.Closer, error) { return log, log, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Whatever file operation a crash interrupts, and whatever unsynced blocks it
+// keeps: what is reopened is a prefix of the history, and once it leads again it
+// holds every acknowledged write.
+func TestCrashAtAnyFileOperation(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := newWorld(t, seed, 6)
+			s := openOn(t, errorfs.Wrap(w.fs, w), w.log, 5)
+			if err := s.Bootstrap(""); err != nil {
+				t.Fatal(err)
+			}
+			awaitTerm(t, s)
+			var group sync.WaitGroup
+			for worker := range 3 {
+				group.Go(func() { w.work(s, fmt.Sprintf("w%d", worker), 60) })
+			}
+			for range 8 {
+				if err := s.Snapshot(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			group.Wait()
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			w.mu.Lock()
+			w.picture("the end")
+			crashes := w.crashes
+			w.mu.Unlock()
+			t.Logf("%d crashes at %d operations", len(crashes), w.ops)
+			for _, c := range crashes {
+				c.check(t)
+			}
+		})
+	}
+}
+
+// work writes the numbers 1..n to key, and to a second key whose writes are
+// deleted half of the time.
+func (w *world) work(s *Store, key string, n uint64) {
+	pad := bytes.Repeat([]byte("x"), 3000)
+	for i := uint64(1); i <= n; i++ {
+		second := storage.Write{Key: key + "/odd", Value: fmt.Appendf(nil, "%d", i)}
+		if i%2 == 0 {
+			second = storage.Write{Key: key + "/odd", Delete: true}
+		}
+		err := s.Apply(w.t.Context(), storage.Batch{Writes: []storage.Write{
+			{Key: key, Value: fmt.Appendf(nil, "%d %s", i, pad)}, second,
+		}})
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		w.ack(key, i)
+	}
+}
+
+func (c crash) check(t *testing.T) {
+	t.Helper()
+	c.checkPrefix(t)
+	s := openOn(t, c.fs, c.log, 5)
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("%s: close: %v", c.at, err)
+		}
+	}()
+	if !s.HasState() {
+		if len(c.acked) > 0 {
+			t.Errorf("%s: the membership is lost", c.at)
+		}
+		return
+	}
+	awaitTerm(t, s)
+	for key, acked := range c.acked {
+		n := number(t, s, key)
+		if n < acked {
+			t.Errorf("%s: %s was acknowledged up to %d and is at %d", c.at, key, acked, n)
+		}
+		if odd := number(t, s, key+"/odd"); n%2 == 1 && odd != n || n%2 == 0 && odd != 0 {
+			t.Errorf("%s: half a batch: %s is at %d and its companion at %d", c.at, key, n, odd)
+		}
+	}
+}
+
+// checkPrefix compares the state alone with what the log says up to the state's
+// applied index (as far as the log reaches back).
+func (c crash) checkPrefix(t *testing.T) {
+	t.Helper()
+	h, err := openHome(c.fs, "/node", hclog.NewNullLogger())
+	if err != nil {
+		t.Fatalf("%s: %v", c.at, err)
+	}
+	defer func() {
+		if err := h.close(); err != nil {
+			t.Errorf("%s: close: %v", c.at, err)
+		}
+	}()
+	s, err := h.acquire()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.release()
+	applied, err := s.applied()
+	if err != nil {
+		t.Fatalf("%s: %v", c.at, err)
+	}
+	last := map[string]storage.Write{}
+	versions := map[string]uint64{}
+	first, _ := c.log.FirstIndex()
+	for i := first; i <= applied && i > 0; i++ {
+		var l raft.Log
+		if c.log.GetLog(i, &l) != nil || l.Type != raft.LogCommand {
+			continue
+		}
+		b, err := decodeEntry(l.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range b.Writes {
+			last[w.Key], versions[w.Key] = w, i
+		}
+	}
+	for key, w := range last {
+		err := s.get(key, func(version uint64, value []byte) {
+			if w.Delete && version != 0 || !w.Delete && (version != versions[key] || !bytes.Equal(value, w.Value)) {
+				t.Errorf("%s: at applied index %d, %s is of version %d, want %d (deleted: %v)", c.at, applied, key, version, versions[key], w.Delete)
+			}
+		})
+		if err != nil {
+			t.Errorf("%s: %v", c.at, err)
+		}
+	}
+	it, err := newDataIter(s.db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		version, err := s.version(string(it.Key()[1:]))
+		if err != nil || version > applied {
+			t.Errorf("%s: %s is of version %d, later than the applied index %d (%v)", c.at, it.Key()[1:], version, applied, err)
+		}
+	}
+}
+
+func number(t *testing.T, s *Store, key string) (n uint64) {
+	t.Helper()
+	e, err := s.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Exists() {
+		if _, err := fmt.Sscan(string(e.Value), &n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// source is a state of n keys at applied index n, and its stream.
+func source(t testing.TB, n int) []byte {
+	t.Helper()
+	h, err := openHome(vfs.NewMem(), "/src", hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	f, err := newFSM(h, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		b := storage.Batch{Writes: []storage.Write{{Key: fmt.Sprintf("k/%04d", i), Value: fmt.Appendf(nil, "new %d", i)}}}
+		if err, _ := f.Apply(&raft.Log{Index: uint64(i + 1), Data: encodeEntry(b)}).(error); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := h.acquire()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, size, err := newStateReader(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	stream, err := io.ReadAll(r)
+	if err != nil || int64(len(stream)) != size {
+		t.Fatalf("stream of %d bytes, announced %d: %v", len(stream), size, err)
+	}
+	return stream
+}
+
+// receive does what Raft does with a leader's stream.
+func receive(f *fsm, stream []byte, index uint64) error {
+	sn := snapshots{f.home}
+	sink, err := sn.Create(1, index, 3, raft.Configuration{Servers: []raft.Server{{ID: "n1", Address: "n1"}}}, 1, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(sink, bytes.NewReader(stream)); err != nil {
+		return errors.Join(err, sink.Cancel())
+	}
+	if err := sink.Close(); err != nil {
+		return err
+	}
+	_, rc, err := sn.Open(sink.ID())
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	return f.Restore(rc)
+}
+
+// At every file operation of a switch to a received state, a crash leaves the
+// old state with its old log position or the new state with the new one.
+func TestCrashWhileReceiving(t *testing.T) {
+	const n = 300
+	stream := source(t, n)
+	for seed := range uint64(3) {
+		w := newWorld(t, seed, 1)
+		h, err := openHome(errorfs.Wrap(w.fs, w), "/node", hclog.NewNullLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := newFSM(h, hclog.NewNullLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := encodeEntry(storage.Batch{Writes: []storage.Write{{Key: "old", Value: []byte("o")}}})
+		if err, _ := f.Apply(&raft.Log{Index: 2, Data: old}).(error); err != nil {
+			t.Fatal(err)
+		}
+		s, err := h.acquire()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.db.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		s.release()
+		w.mu.Lock()
+		w.crashes = nil
+		w.mu.Unlock()
+		if err := receive(f, stream, n-10); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.close(); err != nil {
+			t.Fatal(err)
+		}
+		before, after := 0, 0
+		for _, c := range w.crashes {
+			if c.receivedState(t, n) {
+				after++
+			} else {
+				before++
+			}
+		}
+		if before == 0 || after == 0 {
+			t.Fatalf("%d crashes before the switch and %d after", before, after)
+		}
+		t.Logf("seed %d: %d crashes before the switch, %d after", seed, before, after)
+	}
+}
+
+// receivedState says which of the two states is there, and checks it whole.
+func (c crash) receivedState(t *testing.T, n int) bool {
+	t.Helper()
+	h, err := openHome(c.fs, "/node", hclog.NewNullLogger())
+	if err != nil {
+		t.Fatalf("%s: %v", c.at, err)
+	}
+	defer h.close()
+	meta, s, err := h.snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.release()
+	applied, err := s.applied()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := s.version("old")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := s.version(fmt.Sprintf("k/%04d", n-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names, err := c.fs.List("/node"); err != nil || len(names) > 4 {
+		t.Errorf("%s: left-overs: %q, %v", c.at, names, err)
+	}
+	switch {
+	case meta == nil && old == 2 && last == 0 && applied == 2:
+		return false
+	case meta != nil && meta.Index == uint64(n-10) && old == 0 && last == uint64(n) && applied == uint64(n) && h.manifest.Received == uint64(n):
+		return true
+	}
+	t.Fatalf("%s: a mixture: meta %+v, applied %d, old at %d, new at %d", c.at, meta, applied, old, last)
+	return false
+}
+
+// A stream that is torn or changed anywhere is refused, and the old state stays.
+func TestDamagedStream(t *testing.T) {
+	stream := source(t, 20)
+	h, err := openHome(vfs.NewMem(), "/node", hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	f, err := newFSM(h, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := encodeEntry(storage.Batch{Writes: []storage.Write{{Key: "old", Value: []byte("o")}}})
+	if err, _ := f.Apply(&raft.Log{Index: 2, Data: old}).(error); err != nil {
+		t.Fatal(err)
+	}
+	try := func(what string, damaged []byte) {
+		t.Helper()
+		if err := receive(f, damaged, 10); !errors.Is(err, errStream) {
+			t.Errorf("%s: %v, want errStream", what, err)
+		}
+	}
+	for i := 0; i < len(stream); i += 7 {
+		flipped := bytes.Clone(stream)
+		flipped[i] ^= 1 << (i % 8)
+		try(fmt.Sprintf("byte %d flipped", i), flipped)
+		try(fmt.Sprintf("cut at %d", i), stream[:i])
+	}
+	try("trailing byte", append(bytes.Clone(stream), 0))
+	try("twice", append(bytes.Clone(stream), stream...))
+	s, err := h.acquire()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.release()
+	if v, err := s.version("old"); v != 2 || err != nil {
+		t.Errorf("the old state is gone: %d, %v", v, err)
+	}
+	if names, err := h.fs.List("/node"); err != nil || len(names) != 3 {
+		t.Errorf("left-overs: %q, %v", names, err)
+	}
+	if err := receive(f, stream, 10); err != nil {
+		t.Fatalf("the good stream: %v", err)
+	}
+}
+
+// An error of any operation on the manifest while switching is reported and
+// stops the state machine; a restart finds one of the two states.
+func TestManifestErrorWhileSwitching(t *testing.T) {
+	stream := source(t, 20)
+	for n := int32(0); ; n++ {
+		mem := vfs.NewMem()
+		var armed, begun bool
+		index := errorfs.OnIndex(n)
+		h, err := openHome(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			begun = begun || armed && mem.PathBase(op.Path) == "manifest.tmp"
+			if armed && begun {
+				return index.MaybeError(op)
+			}
+			return nil
+		})), "/node", hclog.NewNullLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := newFSM(h, hclog.NewNullLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		armed = true
+		err = receive(f, stream, 10)
+		armed = false
+		if err == nil {
+			if n < 4 {
+				t.Fatalf("only %d operations to fail", n)
+			}
+			h.close()
+			return
+		}
+		if f.err() == nil {
+			t.Fatalf("operation %d failed (%v) and the state machine goes on", n, err)
+		}
+		if err := h.close(); err != nil {
+			t.Fatal(err)
+		}
+		again, err := openHome(mem, "/node", hclog.NewNullLogger())
+		if err != nil {
+			t.Fatalf("operation %d failed; restart: %v", n, err)
+		}
+		if err := again.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
