@@ -91,10 +91,11 @@ func (n *Node) launch() (err error) {
 func (n *Node) await(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	p := n.proc
 	go func() { // ends with this call
 		select {
-		case <-n.proc.Exited():
-			cancel(n.proc.Failure())
+		case <-p.Exited():
+			cancel(p.Failure())
 		case <-ctx.Done():
 		}
 	}()

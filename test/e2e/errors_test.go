@@ -87,7 +87,7 @@ Code: 403. Errors:
 * 2 errors occurred:
 	* permission denied
 	* invalid token`, "kv", "get", "-mount=errors", "app")
-		w.refused(t, n, "", 2, `Error authenticating: Error making API request.
+		w.refused(t, n, "", 2, `Error authenticating: error looking up token: Error making API request.
 
 URL: GET ADDR/v1/auth/token/lookup-self
 Code: 403. Errors:
@@ -171,12 +171,23 @@ func testOperatorErrors(t *testing.T, w *world) {
 			if list := w.kubectl(t, "get", "secret", "-n", test.namespace, "-o", "name"); strings.Contains(list, "secret/"+test.name+"\n") {
 				t.Error("there is a Secret nevertheless")
 			}
-			// A reader of `kubectl describe` finds the same as an event.
-			describe := w.kubectl(t, "describe", "vaultsecret", test.name, "-n", test.namespace)
-			if !strings.Contains(describe, "Warning  "+test.status) {
-				t.Errorf("describe shows no event of it:\n%s", describe)
-			}
+			w.described(t, test.namespace, test.name, "Warning  "+test.status)
 		})
+	}
+}
+
+// described waits until `kubectl describe` of a VaultSecret shows an event: it
+// comes a moment after the status.
+func (w *world) described(t *testing.T, namespace, name, event string) {
+	t.Helper()
+	for deadline := time.Now().Add(soon); ; time.Sleep(100 * time.Millisecond) {
+		text := w.kubectl(t, "describe", "vaultsecret", name, "-n", namespace)
+		if strings.Contains(text, event) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("kubectl describe shows no event %q:\n%s", event, text)
+		}
 	}
 }
 
@@ -225,6 +236,12 @@ func testSealed(t *testing.T, w *world) {
 	for _, n := range w.servers.Nodes {
 		if out, err := withToken(w.servers.Vault(t.Context(), n, "operator", "seal"), w.servers.Keys.Root).CombinedOutput(); err != nil {
 			t.Fatalf("seal %s: %v\n%s", n.Name, err, out)
+		}
+	}
+	for _, n := range w.servers.Nodes {
+		status := w.servers.Vault(t.Context(), n, "status")
+		if out, _ := status.CombinedOutput(); status.ProcessState.ExitCode() != 2 {
+			t.Errorf("%s was sealed, but vault status exits with %d, want 2:\n%s", n.Name, status.ProcessState.ExitCode(), out)
 		}
 	}
 	w.refused(t, w.servers.Nodes[0], w.servers.Keys.Root, 2, `Error making API request.
