@@ -119,39 +119,29 @@ func lost(err error) bool {
 // leader waits until one of nodes leads with everything in place.
 func leader(t *testing.T, nodes []*node) *node {
 	t.Helper()
-	found := make(chan *node, len(nodes))
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	var group sync.WaitGroup
-	defer group.Wait()
-	defer cancel()
-	for _, n := range nodes {
-		if n.Store == nil {
-			continue
-		}
-		group.Go(func() {
-			for {
-				if n.Barrier(ctx) == nil {
-					found <- n
-					return
-				}
-				select {
-				case _, open := <-n.Leadership():
-					if !open {
-						return
-					}
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
+	n, err := findLeader(t.Context(), nodes)
+	if err != nil {
+		t.Fatal(err)
 	}
-	select {
-	case n := <-found:
-		return n
-	case <-ctx.Done():
-		t.Fatal("no leader")
-		return nil
+	return n
+}
+
+func findLeader(ctx context.Context, nodes []*node) (*node, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		for _, n := range nodes {
+			if n.Store != nil && n.Barrier(ctx) == nil {
+				return n, nil
+			}
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return nil, errors.New("no leader")
+		}
 	}
 }
 
@@ -197,19 +187,19 @@ func fill(t *testing.T, nodes []*node, prefix string, n, size int) {
 	var group sync.WaitGroup
 	for w := range 8 {
 		group.Go(func() {
-			s := leader(t, nodes)
+			s, err := findLeader(t.Context(), nodes)
 			for i := w; i < n; i += 8 {
 				b := storage.Batch{Writes: []storage.Write{storagetest.Put(fmt.Sprintf("%s/%04d", prefix, i), string(bytes.Repeat([]byte{byte(i)}, size)))}}
-				for {
-					err := s.Apply(t.Context(), b)
-					if err == nil {
-						break
+				for ok := false; !ok && err == nil; {
+					if err = s.Apply(t.Context(), b); err == nil {
+						ok = true
+					} else if lost(err) {
+						s, err = findLeader(t.Context(), nodes)
 					}
-					if !lost(err) {
-						t.Error(err)
-						return
-					}
-					s = leader(t, nodes)
+				}
+				if err != nil {
+					t.Error(err)
+					return
 				}
 			}
 		})
