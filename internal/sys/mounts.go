@@ -279,15 +279,18 @@ func configure(e *mount.Entry, body []byte) error {
 	return nil
 }
 
-// systemIsZero turns the lease times "system" and "" into 0.
+// systemIsZero turns the lease time "system" into 0 and leaves out "", which the Go client sends for what it does not change.
 func systemIsZero(body []byte) ([]byte, error) {
 	var obj map[string]json.RawMessage
 	if err := json.Unmarshal(body, &obj); err != nil {
 		return nil, engine.Invalidf("the configuration must be a JSON object")
 	}
 	for _, name := range []string{"default_lease_ttl", "max_lease_ttl"} {
-		if v := string(obj[name]); v == `"system"` || v == `""` {
+		switch string(obj[name]) {
+		case `"system"`:
 			obj[name] = json.RawMessage("0")
+		case `""`:
+			delete(obj, name)
 		}
 	}
 	return json.Marshal(obj)
