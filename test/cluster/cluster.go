@@ -45,9 +45,9 @@ type Cluster struct {
 	Logs   string // folder of the nodes' logs
 	Keys   *Keys  // set by Init
 
-	*Supervisor // starts further processes, such as an operator
-	dir         string
-	claims      []ports
+	processes *Supervisor
+	dir       string
+	claims    []ports
 }
 
 // Start starts servers that keep all their files in dir, which it creates, and
@@ -65,7 +65,7 @@ func Start(ctx context.Context, dir string, options Options) (*Cluster, error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
-	c := &Cluster{BinDir: binDir, Logs: filepath.Join(dir, "logs"), dir: dir, Supervisor: NewSupervisor()}
+	c := &Cluster{BinDir: binDir, Logs: filepath.Join(dir, "logs"), dir: dir, processes: NewSupervisor()}
 	if err := c.start(ctx, options); err != nil {
 		c.Stop()
 		return nil, fmt.Errorf("cluster: %w", err)
@@ -148,10 +148,16 @@ func (c *Cluster) start(ctx context.Context, options Options) error {
 	return nil
 }
 
+// Run starts another program beside the servers, such as an operator, with
+// name.log among their logs. Stop it before the cluster, which else kills it.
+func (c *Cluster) Run(name string, cmd *exec.Cmd) (*Process, error) {
+	return c.processes.Start(cmd, filepath.Join(c.Logs, name+".log"))
+}
+
 // Stop ends all servers and waits until they are gone. Their files stay. The
-// error names those that did not end as they should.
+// error names those that did not end as they should. It may be called twice.
 func (c *Cluster) Stop() error {
-	if c.Supervisor == nil {
+	if c.processes == nil {
 		return nil
 	}
 	errs := make([]error, len(c.Nodes))
@@ -168,8 +174,8 @@ func (c *Cluster) Stop() error {
 	for _, p := range c.claims {
 		p.release()
 	}
-	c.Close()
-	c.Supervisor = nil
+	c.processes.Close()
+	c.processes = nil
 	return errors.Join(errs...)
 }
 

@@ -80,7 +80,7 @@ disable_mlock = true
 func (n *Node) launch() (err error) {
 	cmd := exec.Command(filepath.Join(n.c.BinDir, "strongroom"), "server", "-config="+n.Config)
 	cmd.Env = append(cleanEnv(), n.env...)
-	n.proc, err = n.c.Supervisor.Start(cmd, n.log)
+	n.proc, err = n.c.processes.Start(cmd, n.log)
 	if err != nil {
 		return fmt.Errorf("%s: %w", n.Name, err)
 	}

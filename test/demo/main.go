@@ -21,15 +21,15 @@ func main() {
 		<-ctx.Done()
 		stop() // a second Ctrl-C does not wait for the cleaning up
 	}()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "\ndemo:", err)
 		os.Exit(1)
 	}
 }
 
-// run is the demo. An interrupt is a good end of it, unless it was to end by itself.
-func run(ctx context.Context) (err error) {
-	d := &demo{screen: newScreen(os.Stdout), exit: os.Getenv("DEMO_EXIT") != "" && os.Getenv("DEMO_EXIT") != "0"}
+// run is the demo, shown on out. An interrupt is a good end of it, unless it was to end by itself.
+func run(ctx context.Context, out *os.File) (err error) {
+	d := &demo{screen: newScreen(out), exit: os.Getenv("DEMO_EXIT") != "" && os.Getenv("DEMO_EXIT") != "0"}
 	defer func() { err = errors.Join(err, d.close(ctx, err)) }()
 	for _, part := range []func(context.Context) error{
 		d.build, d.startKubernetes, d.startServers, d.initialise, d.unseal, d.startOperator, d.configure, d.authenticate, d.authorise,

@@ -52,7 +52,7 @@ func (d *demo) startOperator(ctx context.Context) error {
 	cmd := exec.Command(filepath.Join(d.binDir, "strongroom-operator"), args...)
 	cmd.Dir = d.dir
 	var err error
-	if d.operator, err = d.servers.Supervisor.Start(cmd, filepath.Join(d.servers.Logs, "operator.log")); err != nil {
+	if d.operator, err = d.servers.Run("operator", cmd); err != nil {
 		return err
 	}
 	d.note("It runs beside the servers, so --resolve tells it where vault.vault:8200, a name of the cluster, is here.\nIts log is " + d.operator.Log)

@@ -70,7 +70,7 @@ func (w *world) startOperator(t *testing.T) {
 		"--resolve=vault.vault:8200="+strings.TrimPrefix(w.servers.Nodes[0].Addr, "http://"),
 		"--metrics-bind-address=0", "--health-probe-bind-address=0")
 	var err error
-	if w.operator, err = w.servers.Supervisor.Start(cmd, filepath.Join(w.servers.Logs, "operator.log")); err != nil {
+	if w.operator, err = w.servers.Run("operator", cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
