@@ -39,7 +39,8 @@ func (e *Error) Error() string {
 }
 
 // Render executes each template over secrets, which it sees as {{ .KEY }} and {{ .Secrets.KEY }}, and returns the
-// results under the same keys. A key that the source lacks is an error. Every error is an *Error.
+// results under the same keys. Every error is an *Error. If all that is wrong is keys that the source lacks, it tells
+// the first and returns the results of the other templates too.
 func Render(templates map[string]string, secrets map[string]any) (map[string][]byte, error) {
 	budget := &budget{deadline: time.Now().Add(maxTime)}
 	data := make(map[string]any, len(secrets)+1)
@@ -53,17 +54,25 @@ func Render(templates map[string]string, secrets map[string]any) (map[string][]b
 
 	rendered := make(map[string][]byte, len(templates))
 	source := 0
+	var lacking error
 	for _, key := range slices.Sorted(maps.Keys(templates)) {
 		if source += len(templates[key]); source > maxSource {
 			return nil, &Error{Key: key, Line: 1, Text: fmt.Sprintf("the templates are longer than %d KiB", maxSource>>10)}
 		}
 		out, err := render(key, templates[key], data, budget)
 		if err != nil {
-			return nil, explain(key, err, secrets)
+			problem := explain(key, err, secrets)
+			if problem.Missing == "" {
+				return nil, problem
+			}
+			if lacking == nil {
+				lacking = problem
+			}
+			continue
 		}
 		rendered[key] = out
 	}
-	return rendered, nil
+	return rendered, lacking
 }
 
 func render(key, text string, data map[string]any, budget *budget) ([]byte, error) {

@@ -5,6 +5,7 @@ package vaultsecret
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -118,7 +119,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err != nil && !known {
 		return reconcile.Result{}, err
 	}
-	if problem != nil {
+	if problem != nil && !errors.As(err, new(*partialError)) {
 		problem = &condition.Problem{Reason: problem.Reason, Message: problem.Message + kept(vs, live)}
 	}
 	if err := r.Reporter.Report(ctx, before, vs, "Sync", problem, valid); err != nil {
@@ -146,6 +147,9 @@ func (r *Reconciler) sync(ctx context.Context, vs *v1beta1.VaultSecret, live *co
 	if err != nil {
 		return "", err
 	}
+	if want.lacking != nil && !want.complete(vs, live) {
+		return "", want.lacking
+	}
 	edited := vs.Status.ObservedGeneration != vs.Generation
 	what, err := next(vs, live, want, edited)
 	if err != nil {
@@ -162,6 +166,9 @@ func (r *Reconciler) sync(ctx context.Context, vs *v1beta1.VaultSecret, live *co
 	}
 	r.tellRepair(vs, live, what, edited)
 	note(vs, secret, version, what)
+	if want.lacking != nil {
+		return "", partly(want, secret)
+	}
 	return "Secret " + want.name + " holds " + secret.String(), nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,6 +35,10 @@ type plan struct {
 	kind                corev1.SecretType
 	data                map[string][]byte
 	labels, annotations map[string]string
+	// lacking is the problem of templates that name keys which the source lacks; data is without their results. lacks are
+	// their names.
+	lacking *condition.Problem
+	lacks   []string
 }
 
 // GoString keeps %#v from printing the data.
@@ -62,9 +67,17 @@ func planFor(vs *v1beta1.VaultSecret, secret *source.Secret) (plan, error) {
 	for _, some := range []map[string]string{shape.Annotations, shape.Metadata.Annotations} {
 		maps.Copy(want.annotations, some)
 	}
-	data, err := dataFor(shape, secret)
+	data, lacking, err := dataFor(shape, secret)
 	if err != nil {
 		return plan{}, err
+	}
+	if lacking != nil {
+		want.lacking = lacking
+		for _, key := range slices.Sorted(maps.Keys(shape.StringData)) {
+			if _, ok := data[key]; !ok {
+				want.lacks = append(want.lacks, key)
+			}
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		if wrong := validation.IsConfigMapKey(key); len(wrong) > 0 {
@@ -76,27 +89,67 @@ func planFor(vs *v1beta1.VaultSecret, secret *source.Secret) (plan, error) {
 	return want, nil
 }
 
-func dataFor(shape *v1beta1.SecretTemplate, secret *source.Secret) (map[string][]byte, error) {
-	data := make(map[string][]byte)
+// dataFor renders the templates. lacking tells of those that name a key which the source lacks; the others' results are
+// there all the same.
+func dataFor(shape *v1beta1.SecretTemplate, secret *source.Secret) (data map[string][]byte, lacking *condition.Problem, err error) {
+	data = make(map[string][]byte)
 	if len(shape.StringData)+len(shape.Data) == 0 {
 		for key, value := range secret.Data {
 			data[key] = []byte(template.Text(value))
 		}
-		return data, nil
+		return data, nil, nil
 	}
 	rendered, err := template.Render(shape.StringData, secret.Data)
 	if err != nil {
 		problem := condition.Problemf(v1beta1.ReasonTemplateError, "%v", err)
-		if wrong := (*template.Error)(nil); errors.As(err, &wrong) && wrong.Missing != "" {
-			problem.Message += fmt.Sprintf(" (`vault kv put` replaces all keys; `vault kv patch %s %s=VALUE` adds one)", secret.Name, wrong.Missing)
+		wrong := (*template.Error)(nil)
+		if !errors.As(err, &wrong) || wrong.Missing == "" {
+			return nil, nil, problem
 		}
-		return nil, problem
+		problem.Message += fmt.Sprintf(" (`vault kv put` replaces all keys; `vault kv patch %s %s=VALUE` adds one)", secret.Name, wrong.Missing)
+		lacking = problem
 	}
 	for key, value := range shape.Data {
-		data[key] = append([]byte{}, value...)
+		if _, ok := shape.StringData[key]; !ok { // as in a Secret, stringData wins
+			data[key] = append([]byte{}, value...)
+		}
 	}
-	maps.Copy(data, rendered) // as in a Secret, stringData wins
-	return data, nil
+	maps.Copy(data, rendered)
+	return data, lacking, nil
+}
+
+// complete fills what the plan lacks with the last good values, from the Secret that vs filled before, and says whether
+// it could. It is for a source that lost a key, as `kv put` makes it; a Secret of other keys or another type is not
+// touched, for then it is the template that changed and is wrong.
+func (p *plan) complete(vs *v1beta1.VaultSecret, live *corev1.Secret) bool {
+	if live == nil || !metav1.IsControlledBy(live, vs) || live.Type != p.kind || len(live.Data) != len(p.data)+len(p.lacks) {
+		return false
+	}
+	for key := range p.data {
+		if _, ok := live.Data[key]; !ok {
+			return false
+		}
+	}
+	for _, key := range p.lacks {
+		value, ok := live.Data[key]
+		if !ok {
+			return false
+		}
+		p.data[key] = value
+	}
+	return true
+}
+
+// partialError is a Problem beside which the target was written all the same.
+type partialError struct{ problem *condition.Problem }
+
+func (e *partialError) Error() string { return e.problem.Error() }
+func (e *partialError) Unwrap() error { return e.problem }
+
+// partly says what was kept and what was not.
+func partly(want plan, secret *source.Secret) error {
+	return &partialError{&condition.Problem{Reason: want.lacking.Reason, Message: fmt.Sprintf("%s; %s in Secret %s keeps its last value, all else is of %s",
+		want.lacking.Message, strings.Join(want.lacks, ", "), want.name, secret)}}
 }
 
 // step is what to do with the target.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +71,11 @@ func TestPlanFor(t *testing.T) {
 			t.Errorf("printing a plan shows its data: %s", text)
 		}
 	}
-	_, err := planFor(vaultSecret(&v1beta1.SecretTemplate{StringData: map[string]string{"K": "a\n{{ .NO }}"}}), secret())
+	lacking, err := planFor(vaultSecret(&v1beta1.SecretTemplate{StringData: map[string]string{"K": "a\n{{ .NO }}", "A": "{{ .A }}"}}), secret())
+	if err != nil || len(lacking.data) != 1 || len(lacking.lacks) != 1 || lacking.lacks[0] != "K" {
+		t.Errorf("a template that lacks a key gives %v, lacking %q (%v)", slices.Sorted(maps.Keys(lacking.data)), lacking.lacks, err)
+	}
+	err = lacking.lacking
 	if !condition.Is(err, v1beta1.ReasonTemplateError) || !strings.Contains(err.Error(), `template of key "K", line 2: the source has no key "NO"; it has A, M, N, Z`) {
 		t.Error(err)
 	}
@@ -188,5 +194,44 @@ func TestRefusedQuotesNoValue(t *testing.T) {
 	}
 	if _, known := condition.As(refused("target", apierrors.NewInternalError(errors.New("x")))); known {
 		t.Error("an internal error of the API server is told to the user")
+	}
+}
+
+// A source that lost a key leaves that key's last value in the Secret; nothing else does.
+func TestComplete(t *testing.T) {
+	vs := vaultSecret(nil)
+	ours := func(kind corev1.SecretType, keys ...string) *corev1.Secret {
+		live := &corev1.Secret{Type: kind, Data: map[string][]byte{}}
+		yes := true
+		live.OwnerReferences = []metav1.OwnerReference{{UID: vs.UID, Controller: &yes}}
+		for _, key := range keys {
+			live.Data[key] = []byte("old " + key)
+		}
+		return live
+	}
+	foreign := ours(corev1.SecretTypeOpaque, "A", "K")
+	foreign.OwnerReferences[0].UID = "another"
+	for name, test := range map[string]struct {
+		live *corev1.Secret
+		want bool
+	}{
+		"the same keys":      {ours(corev1.SecretTypeOpaque, "A", "K"), true},
+		"no Secret yet":      {nil, false},
+		"somebody else's":    {foreign, false},
+		"never had the key":  {ours(corev1.SecretTypeOpaque, "A"), false},
+		"another template's": {ours(corev1.SecretTypeOpaque, "A", "K", "X"), false},
+		"other keys":         {ours(corev1.SecretTypeOpaque, "K", "X"), false},
+		"another type":       {ours(corev1.SecretTypeTLS, "A", "K"), false},
+	} {
+		want, err := planFor(vaultSecret(&v1beta1.SecretTemplate{StringData: map[string]string{"K": "{{ .NO }}", "A": "{{ .A }}"}}), secret())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := want.complete(vs, test.live); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+		if test.want && (string(want.data["K"]) != "old K" || string(want.data["A"]) == "old A") {
+			t.Errorf("%s: completed to %q", name, want.data)
+		}
 	}
 }
