@@ -34,6 +34,9 @@ func openLog(dir string, logger hclog.Logger) (logStore, io.Closer, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("raftstore: make the log's folder: %w", err)
 	}
+	if err := inspectLog(path); err != nil {
+		return nil, nil, err
+	}
 	meta := &metadb.BoltMetaDB{}
 	w, err := wal.Open(path, wal.WithSegmentSize(segmentSize),
 		wal.WithMetaStore(meta), wal.WithLogger(logger.Named("wal")))

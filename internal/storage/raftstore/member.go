@@ -50,6 +50,15 @@ func (s *Store) AddVoter(ctx context.Context, id, addr string) error {
 	})
 }
 
+// AddNonvoter makes id, reachable at addr, a member that receives everything
+// but does not count for a majority. Only on the leader: else
+// storage.ErrNotLeader.
+func (s *Store) AddNonvoter(ctx context.Context, id, addr string) error {
+	return s.change(ctx, "add "+id, func(timeout time.Duration) raft.Future {
+		return s.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(addr), 0, timeout)
+	})
+}
+
 // RemoveServer ends the membership of id. Only on the leader: else
 // storage.ErrNotLeader.
 func (s *Store) RemoveServer(ctx context.Context, id string) error {

@@ -9,6 +9,8 @@ import (
 	"strongroom/internal/storage"
 )
 
+const testHeartbeat = 20 * time.Millisecond
+
 // lead opens a node alone and waits until it leads.
 func lead(t testing.TB, cfg Config) *Store {
 	t.Helper()
@@ -16,7 +18,7 @@ func lead(t testing.TB, cfg Config) *Store {
 		cfg.NodeID = "n1"
 	}
 	if cfg.Heartbeat == 0 {
-		cfg.Heartbeat = 50 * time.Millisecond
+		cfg.Heartbeat = testHeartbeat
 	}
 	s, err := Open(cfg)
 	if err != nil {
