@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"strongroom/engine"
+	"strongroom/engine/kv"
+	"strongroom/internal/gateway"
+	"strongroom/internal/httpapi"
+	"strongroom/internal/mount"
+	"strongroom/internal/node"
+)
+
+// handler is the whole server of one node in memory, below its sockets: what a profile of these benchmarks shows is the server's own.
+//
+//	go test ./test/bench -run '^$' -bench KVRead -cpuprofile cpu.out
+func handler(b *testing.B) (h http.Handler, token string) {
+	n := node.New(node.Config{NodeID: "bench", StorageType: "inmem", RootToken: "root", Logger: hclog.NewNullLogger(),
+		Types:  map[string]mount.Type{"kv": {Factory: kv.Factory}},
+		Limits: mount.Limits{Default: time.Hour, Max: time.Hour}})
+	api := httpapi.New(n, httpapi.Config{MaxBody: 1 << 20, MaxDuration: time.Minute}, hclog.NewNullLogger())
+	if err := n.Start(api.Forwarded()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { n.Close() })
+	made, err := n.Init(b.Context(), 1, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := n.Unseal(b.Context(), made.Shares[0]); err != nil {
+		b.Fatal(err)
+	}
+	secret, _ := json.Marshal(map[string]any{"data": secretData}) // strings only
+	for _, w := range []struct{ path, body string }{
+		{"sys/mounts/secret", `{"type":"kv","options":{"version":"2"}}`},
+		{"sys/policies/acl/bench", `{"policy":"path \"secret/data/*\" { capabilities = [\"create\", \"read\", \"update\"] }"}`},
+		{"secret/data/r/0", string(secret)},
+		{"auth/token/create", `{"id":"bench-token","policies":["bench"],"ttl":"1h"}`},
+	} {
+		if _, err := n.Session().Serve(b.Context(), &gateway.Request{ID: "bench", Operation: engine.Update, Path: w.path, Token: "root", Body: []byte(w.body)}); err != nil {
+			b.Fatalf("%s: %v", w.path, err)
+		}
+	}
+	return api, "bench-token"
+}
+
+// sink is a ResponseWriter that costs next to nothing.
+type sink struct {
+	header http.Header
+	code   int
+}
+
+func (s *sink) Header() http.Header         { return s.header }
+func (s *sink) WriteHeader(code int)        { s.code = code }
+func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
+
+func benchmark(b *testing.B, method, path, body string) {
+	h, token := handler(b)
+	template := httptest.NewRequest(method, "/v1/"+path, nil)
+	template.Header.Set("X-Vault-Token", token)
+	template.Header.Set("X-Vault-Request", "true")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		content := strings.NewReader(body)
+		req, w := template.Clone(b.Context()), &sink{header: http.Header{}}
+		for pb.Next() {
+			content.Seek(0, io.SeekStart)
+			req.Body = io.NopCloser(content)
+			clear(w.header)
+			w.code = http.StatusOK
+			h.ServeHTTP(w, req)
+			if w.code != http.StatusOK {
+				b.Fatalf("status %d", w.code)
+			}
+		}
+	})
+}
+
+func BenchmarkKVRead(b *testing.B)     { benchmark(b, http.MethodGet, "secret/data/r/0", "") }
+func BenchmarkLookupSelf(b *testing.B) { benchmark(b, http.MethodGet, "auth/token/lookup-self", "") }
+func BenchmarkKVWrite(b *testing.B) {
+	secret, _ := json.Marshal(map[string]any{"data": secretData})
+	benchmark(b, http.MethodPost, "secret/data/w/0", string(bytes.TrimSpace(secret)))
+}
