@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -200,7 +201,10 @@ func (x *exchange) request() (*gateway.Request, error) {
 	if !ok {
 		return nil, engine.Errorf(engine.Unsupported, "method %s is not used by this API", x.r.Method)
 	}
-	query := x.r.URL.Query()
+	var query url.Values
+	if x.r.URL.RawQuery != "" {
+		query = x.r.URL.Query()
+	}
 	if list := query.Get("list"); op == engine.Read && (list == "true" || list == "1") {
 		op = engine.List
 	}

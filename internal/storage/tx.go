@@ -19,13 +19,17 @@ const pending = ^uint64(0)
 // A Tx belongs to one goroutine.
 type Tx struct {
 	store  Store
-	reads  map[string]uint64
+	reads  []Check        // what was read, in that order
+	seen   map[string]int // places in reads, once a scan of them would be slow
 	writes map[string]Write
 }
 
+// scan is how many reads are searched one by one: most requests make fewer.
+const scan = 32
+
 // Begin starts a transaction over store.
 func Begin(store Store) *Tx {
-	return &Tx{store: store, reads: map[string]uint64{}, writes: map[string]Write{}}
+	return &Tx{store: store}
 }
 
 // Get returns the transaction's own pending value (Version 0 for a pending
@@ -48,11 +52,33 @@ func (tx *Tx) Get(ctx context.Context, key string) (Entry, error) {
 // Expect adds the condition that key is at version when the transaction
 // commits; caches call it for what they answered without Get.
 func (tx *Tx) Expect(key string, version uint64) error {
-	if seen, ok := tx.reads[key]; ok && seen != version {
-		return fmt.Errorf("%w: key read twice", ErrConflict)
+	if i, ok := tx.find(key); ok {
+		if tx.reads[i].Version != version {
+			return fmt.Errorf("%w: key read twice", ErrConflict)
+		}
+		return nil
 	}
-	tx.reads[key] = version
+	tx.reads = append(tx.reads, Check{key, version})
+	if tx.seen != nil {
+		tx.seen[key] = len(tx.reads) - 1
+	}
 	return nil
+}
+
+// find returns the place of key in reads.
+func (tx *Tx) find(key string) (int, bool) {
+	if len(tx.reads) <= scan {
+		i := slices.IndexFunc(tx.reads, func(c Check) bool { return c.Key == key })
+		return i, i >= 0
+	}
+	if tx.seen == nil {
+		tx.seen = make(map[string]int, 2*len(tx.reads))
+		for i, c := range tx.reads {
+			tx.seen[c.Key] = i
+		}
+	}
+	i, ok := tx.seen[key]
+	return i, ok
 }
 
 // Version is Get without the value.
@@ -70,10 +96,17 @@ func (tx *Tx) Version(ctx context.Context, key string) (uint64, error) {
 
 // Put writes value at key when the transaction commits. The transaction keeps
 // value; the caller must not change it afterwards.
-func (tx *Tx) Put(key string, value []byte) { tx.writes[key] = Write{Key: key, Value: value} }
+func (tx *Tx) Put(key string, value []byte) { tx.write(Write{Key: key, Value: value}) }
 
 // Delete removes key when the transaction commits.
-func (tx *Tx) Delete(key string) { tx.writes[key] = Write{Key: key, Delete: true} }
+func (tx *Tx) Delete(key string) { tx.write(Write{Key: key, Delete: true}) }
+
+func (tx *Tx) write(w Write) {
+	if tx.writes == nil {
+		tx.writes = map[string]Write{}
+	}
+	tx.writes[w.Key] = w
+}
 
 // Keys yields the store's keys as the transaction would leave them.
 func (tx *Tx) Keys(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
@@ -121,10 +154,7 @@ func (tx *Tx) Commit(ctx context.Context) error {
 	if !tx.Dirty() {
 		return nil
 	}
-	var b Batch
-	for k, v := range tx.reads {
-		b.Checks = append(b.Checks, Check{k, v})
-	}
+	b := Batch{Checks: tx.reads}
 	for _, w := range tx.writes {
 		b.Writes = append(b.Writes, w)
 	}
