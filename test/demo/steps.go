@@ -74,7 +74,9 @@ func (d *demo) initialise(ctx context.Context) error {
 }
 
 func (d *demo) unseal(ctx context.Context) error {
-	d.begin("Unseal: any three of the keys, on each server (of each answer, the lines that tell)")
+	d.begin("Unseal: any three of the keys, on each server")
+	d.note("Of each answer, what it says of the seal and of the server's place in the cluster.")
+	d.gap()
 	keep := regexp.MustCompile(`^(Sealed|Unseal Progress|HA Mode) `)
 	for i, n := range d.servers.Nodes {
 		if i > 0 {
