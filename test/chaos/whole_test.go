@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,6 +66,41 @@ func TestLeaderTerminated(t *testing.T) {
 	t.Logf("%s ended: first acknowledged write %d ms after it was gone", leader.Name, took.Milliseconds())
 	w.comeBack(t, leader)
 	w.awaitWrites(t, 30, serveLimit)
+	w.end(t)
+}
+
+// A leader that hangs (a stopped machine, a long pause) is replaced, and when it goes on it must not answer from the past: not one read.
+func TestLeaderPaused(t *testing.T) {
+	w := begin(t)
+	for range rounds(t) {
+		w.awaitWrites(t, 30, serveLimit)
+		leader, err := w.Leader(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := leader.Pause(); err != nil {
+			t.Fatal(err)
+		}
+		took := w.awaitWrites(t, 20, serveLimit) // by another leader, of which this one knows nothing
+		t.Logf("%s paused: 20 writes acknowledged within %d ms", leader.Name, took.Milliseconds())
+		var late sync.WaitGroup
+		for i := range 24 { // these wait in its sockets for it to go on: each began after the writes above were acknowledged
+			client, err := leader.Client(w.Keys.Root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			key := keys[i%len(keys)]
+			late.Go(func() {
+				w.history.do(100+i, action{key: key}, func() outcome { return readKey(client, key) })
+			})
+		}
+		time.Sleep(100 * time.Millisecond) // long enough for them to arrive; if one does not, it tests less and still tells no lie
+		if err := leader.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		late.Wait()
+		w.awaitWrites(t, 20, serveLimit)
+	}
 	w.end(t)
 }
 
