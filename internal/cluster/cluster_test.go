@@ -301,6 +301,39 @@ func TestRaftMessagesReachOnlyWhomTheyAreFor(t *testing.T) {
 	}
 }
 
+// Close ends connections that Raft has open, and may be called again.
+func TestCloseEndsRaftConnections(t *testing.T) {
+	ca := newCA(t)
+	server := listen(t, Config{Identity: issue(t, ca, "n1")})
+	client := listen(t, Config{Identity: issue(t, ca, "n2")})
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		if c, err := server.StreamLayer().Accept(); err == nil {
+			accepted <- c
+		}
+	}()
+	c, err := client.StreamLayer().Dial(raft.ServerAddress(server.Advertise()), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	in := <-accepted
+	defer in.Close()
+	if err := server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the far end of a closed port: %v", err)
+	}
+	if _, err := in.Read(make([]byte, 1)); err == nil {
+		t.Error("the near end of a closed port is open")
+	}
+	if _, err := server.dial(t.Context(), client.Advertise(), "", protocolRaft); err == nil {
+		t.Error("a closed port dials")
+	}
+}
+
 func TestIdentityFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "node-identity.pem")
 	if _, err := LoadIdentity(path); !errors.Is(err, os.ErrNotExist) {

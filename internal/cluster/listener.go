@@ -63,9 +63,10 @@ type Listener struct {
 	forward *conns
 	client  *http.Transport
 	slots   chan struct{}
-	stop    context.CancelFunc // ends handshakes and dials
+	stop    context.CancelFunc // ends handshakes, dials and connections
 	ctx     context.Context
 	running sync.WaitGroup
+	close   func() error // once
 }
 
 // Listen binds the port and serves it until Close.
@@ -89,6 +90,7 @@ func Listen(cfg Config) (*Listener, error) {
 	l := &Listener{cfg: cfg, tcp: tcp, slots: make(chan struct{}, maxHandshakes)}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.raft, l.forward = newConns(tcp.Addr()), newConns(tcp.Addr())
+	l.close = sync.OnceValue(l.end)
 	l.client = l.newClient()
 	l.server = l.newServer()
 	l.running.Go(l.accept)
@@ -102,9 +104,11 @@ func (l *Listener) Addr() net.Addr { return l.tcp.Addr() }
 // Advertise is the host:port by which peers reach this node.
 func (l *Listener) Advertise() string { return l.cfg.Advertise }
 
-// Close ends every connection and returns when nothing of the listener runs.
-// Raft must have been shut down before, or it will dial in vain.
-func (l *Listener) Close() error {
+// Close ends every connection, in and out, and returns when nothing of the
+// listener runs. Close the Store first: its Raft would go on dialling in vain.
+func (l *Listener) Close() error { return l.close() }
+
+func (l *Listener) end() error {
 	l.stop()
 	err := l.tcp.Close()
 	l.raft.Close()
@@ -145,12 +149,12 @@ func (l *Listener) accept() {
 func (l *Listener) welcome(c net.Conn) {
 	ctx, cancel := context.WithTimeout(l.ctx, handshakeTimeout)
 	defer cancel()
-	p, err := prove(ctx, tls.Server(c, l.cfg.Identity.config(protocolRaft, protocolForward)))
+	p, err := l.prove(ctx, tls.Server(c, l.cfg.Identity.config(protocolRaft, protocolForward)))
 	if err == nil && l.cfg.Admit != nil && !l.cfg.Admit(p.id) {
 		err = fmt.Errorf("cluster: node %q is no member", p.id)
 	}
 	if err != nil {
-		c.Close()
+		refuse(p, c)
 		l.cfg.Logger.Debug("cluster: connection refused", "from", c.RemoteAddr(), "error", err)
 		return
 	}
@@ -167,15 +171,24 @@ type peer struct {
 	net.Conn
 	id       string
 	protocol string
+	forget   func() bool // ends the watch for the listener's Close
 }
 
-// prove shakes hands.
-func prove(ctx context.Context, c *tls.Conn) (*peer, error) {
+// Close implements net.Conn.
+func (p *peer) Close() error {
+	p.forget()
+	return p.Conn.Close()
+}
+
+// prove shakes hands. The connection ends with the listener at the latest. On
+// error it is still open.
+func (l *Listener) prove(ctx context.Context, c *tls.Conn) (*peer, error) {
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
 	s := c.ConnectionState()
-	return &peer{c, s.PeerCertificates[0].Subject.CommonName, s.NegotiatedProtocol}, nil
+	return &peer{c, s.PeerCertificates[0].Subject.CommonName, s.NegotiatedProtocol,
+		context.AfterFunc(l.ctx, func() { c.NetConn().Close() })}, nil
 }
 
 // dial connects to addr; id, if not "", is who must answer.
@@ -187,15 +200,24 @@ func (l *Listener) dial(ctx context.Context, addr, id, protocol string) (*peer, 
 	if err != nil {
 		return nil, fmt.Errorf("cluster: dial %s: %w", addr, err)
 	}
-	p, err := prove(ctx, tls.Client(c, l.cfg.Identity.config(protocol)))
+	p, err := l.prove(ctx, tls.Client(c, l.cfg.Identity.config(protocol)))
 	if err == nil && id != "" && p.id != id {
 		err = fmt.Errorf("node %q answers where %q belongs", p.id, id)
 	}
 	if err != nil {
-		c.Close()
+		refuse(p, c)
 		return nil, fmt.Errorf("cluster: dial %s: %w", addr, err)
 	}
 	return p, nil
+}
+
+// refuse closes p, or c if the peer has proven nothing.
+func refuse(p *peer, c net.Conn) {
+	if p != nil {
+		p.Close()
+		return
+	}
+	c.Close()
 }
 
 // conns is a net.Listener fed with proven connections.

@@ -107,7 +107,6 @@ func (s *Store) Leadership() <-chan uint64 { return s.terms }
 
 // watch turns Raft's notices into terms.
 func (s *Store) watch(notify <-chan bool) {
-	defer close(s.watched)
 	defer close(s.terms)
 	for {
 		select {

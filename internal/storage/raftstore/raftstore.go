@@ -49,7 +49,7 @@ type Config struct {
 
 // DefaultHeartbeat lets a cluster survive short pauses of a small machine and
 // replaces a killed leader within about one to one and a half seconds.
-const DefaultHeartbeat = 700 * time.Millisecond
+const DefaultHeartbeat = 600 * time.Millisecond
 
 const (
 	// maxAppend is the most entries in one write to the log, one message and
@@ -63,6 +63,11 @@ const (
 
 	snapshotEvery     = 5 * time.Second // how often the log is considered for truncation
 	snapshotThreshold = 8192            // entries
+
+	// flushEvery is how often a state that has changed is made durable. A node
+	// that is killed and finds no quorum afterwards knows no more than that of
+	// its data: a sealed one needs its seal's configuration, at least.
+	flushEvery = 2 * time.Second
 )
 
 // Store is one node's storage. Make one with Open.
@@ -80,7 +85,7 @@ type Store struct {
 	shutdown func() raft.Future
 
 	terms   chan uint64
-	watched chan struct{} // closed when watch has returned
+	running sync.WaitGroup // watch and flushes
 	closing atomic.Bool
 	closed  chan struct{}
 }
@@ -144,14 +149,15 @@ func open(cfg Config, fs vfs.FS, openLog func(hclog.Logger) (logStore, io.Closer
 		home: h, fsm: f, log: log, logFile: logFile, logger: cfg.Logger,
 		id: raft.ServerID(cfg.NodeID), addr: cfg.Transport.LocalAddr(),
 		inflight: semaphore.NewWeighted(maxInflight),
-		terms:    make(chan uint64, 1), watched: make(chan struct{}), closed: make(chan struct{}),
+		terms:    make(chan uint64, 1), closed: make(chan struct{}),
 	}
 	notify := make(chan bool, 8) // a true and a false can wait here while watch waits for a barrier
 	if s.raft, err = startRaft(raftConfig(cfg, notify), f, log, snapshots{h}, cfg.Transport); err != nil {
 		return nil, err
 	}
 	s.shutdown = sync.OnceValue(s.raft.Shutdown)
-	go s.watch(notify)
+	s.running.Go(func() { s.watch(notify) })
+	s.running.Go(s.flushes)
 	return s, nil
 }
 
@@ -165,7 +171,9 @@ func raftConfig(cfg Config, notify chan<- bool) *raft.Config {
 		c.HeartbeatTimeout = DefaultHeartbeat
 	}
 	c.ElectionTimeout = c.HeartbeatTimeout
-	c.LeaderLeaseTimeout = c.HeartbeatTimeout / 2
+	// Shorter than any follower waits: an old leader steps down before a new one
+	// can be elected.
+	c.LeaderLeaseTimeout = c.HeartbeatTimeout * 3 / 4
 	c.MaxAppendEntries = maxAppend
 	c.BatchApplyCh = true
 	c.TrailingLogs = cfg.TrailingLogs
@@ -215,6 +223,6 @@ func (s *Store) Close() error {
 	cancel()
 	err := s.shutdown().Error()
 	close(s.closed)
-	<-s.watched
+	s.running.Wait()
 	return errors.Join(err, s.home.close(), s.logFile.Close())
 }

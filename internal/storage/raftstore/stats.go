@@ -110,3 +110,24 @@ func (s *Store) Flush() error {
 	}
 	return nil
 }
+
+// flushes calls Flush now and then until Close.
+func (s *Store) flushes() {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	var done uint64
+	for {
+		select {
+		case <-tick.C:
+		case <-s.closed:
+			return
+		}
+		if now := s.fsm.applied.Load(); now != done {
+			if err := s.Flush(); err != nil {
+				s.logger.Warn("cannot make the state durable; the log keeps everything until that works", "error", err)
+				continue
+			}
+			done = now
+		}
+	}
+}

@@ -284,7 +284,7 @@ func (w *stateWriter) takePair(b []byte) (int, error) {
 func takeField(b []byte, at int) ([]byte, int, error) {
 	n, size := binary.Uvarint(b[at:])
 	switch {
-	case size < 0 || n > streamLimit:
+	case size < 0 || n > streamLimit || size > 1 && b[at+size-1] == 0:
 		return nil, 0, fmt.Errorf("%w: impossible length", errStream)
 	case size == 0 || uint64(len(b)-at-size) < n:
 		return nil, 0, nil
