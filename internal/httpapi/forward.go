@@ -55,7 +55,7 @@ func (h *Handler) forward(x *exchange) {
 				return
 			}
 		}
-		if s := h.node.Session(); s != nil { // this node leads by now
+		if h.node.Session() != nil && h.node.Leads(x.r.Context()) == nil { // by now
 			h.dispatch(x)
 			return
 		}

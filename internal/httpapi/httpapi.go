@@ -142,9 +142,11 @@ func (h *Handler) outside(w http.ResponseWriter, r *http.Request) {
 // dispatch serves x here if this node leads, and otherwise asks the leader.
 func (h *Handler) dispatch(x *exchange) {
 	if s := h.node.Session(); s != nil {
-		err := h.perform(x, s)
+		err := h.node.Leads(x.r.Context())
 		if err == nil {
-			return
+			if err = h.perform(x, s); err == nil {
+				return
+			}
 		}
 		if !errors.Is(err, storage.ErrNotLeader) {
 			h.respondError(x.w, x.id, err)

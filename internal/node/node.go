@@ -100,6 +100,7 @@ type member struct {
 	port    *cluster.Listener // nil for a node that stays alone
 	term    atomic.Uint64     // of this node's leadership; 0 without
 	since   atomic.Int64      // Unix nanoseconds of the Session
+	lease   lease             // for answering from this node's own state
 }
 
 // New makes a node; Start makes it run.
@@ -130,6 +131,7 @@ func (n *Node) Start(forwarded http.Handler) error {
 
 // Close stops the node; what it acknowledged is on disk.
 func (n *Node) Close() error {
+	n.stepDown()
 	n.stop()
 	n.done.Wait()
 	n.endSession()
@@ -139,6 +141,19 @@ func (n *Node) Close() error {
 	}
 	m.barrier.Seal()
 	return m.close()
+}
+
+// stepDown gives leadership to another node, if there is one to take it, so that nobody waits for an election.
+func (n *Node) stepDown() {
+	m := n.member.Load()
+	if m == nil || m.port == nil || n.session.Load() == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	if err := (nodeAPI{n}).StepDown(ctx); err != nil {
+		n.logger.Info("stopping without handing leadership over", "reason", err)
+	}
 }
 
 func (m *member) close() error {

@@ -1,0 +1,75 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"strongroom/internal/storage"
+	"strongroom/internal/storage/raftstore"
+)
+
+// lease is for how long the active node answers from its own state without asking the others. A follower that has accepted an entry waits a whole
+// heartbeat timeout before it stands for election, so until half of that has passed since a confirmation began, nobody else can have been elected
+// and nothing newer acknowledged. Raft's own lease is not enough: it is kept by a timer, and a process that was stopped for a while answers the
+// requests that wait in its sockets before the timer fires, from the past.
+type lease struct {
+	mu     sync.Mutex                // one confirmation at a time; the others wait for it
+	begun  atomic.Pointer[time.Time] // of the last confirmation; nil: none holds
+	voided bool                      // under mu: leadership is being handed over, which waits for no timeout
+}
+
+// holds is whether the confirmation is younger than length, by both clocks: the monotonic one stands still while a virtual machine does.
+func (l *lease) holds(now time.Time, length time.Duration) bool {
+	begun := l.begun.Load()
+	if begun == nil {
+		return false
+	}
+	wall := now.Round(0).Sub(begun.Round(0))
+	return now.Sub(*begun) < length && wall >= 0 && wall < length
+}
+
+// void ends the lease until the returned func is called.
+func (l *lease) void() (restore func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.voided = true
+	l.begun.Store(nil)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.voided = false
+	}
+}
+
+// Leads returns nil if this node leads, as of the call: what it answers from its state is what was last acknowledged anywhere. That costs
+// nothing while the lease holds, and an entry in the log when it does not. Otherwise the error is storage.ErrNotLeader or storage.ErrClosed.
+func (n *Node) Leads(ctx context.Context) error {
+	m := n.member.Load()
+	if m == nil {
+		return storage.ErrNotLeader
+	}
+	heartbeat := n.config.Raft.Heartbeat
+	if heartbeat == 0 {
+		heartbeat = raftstore.DefaultHeartbeat
+	}
+	length := heartbeat / 2
+	if m.lease.holds(time.Now(), length) {
+		return nil
+	}
+	m.lease.mu.Lock()
+	defer m.lease.mu.Unlock()
+	begun := time.Now()
+	switch {
+	case m.lease.voided:
+		return storage.ErrNotLeader
+	case m.lease.holds(begun, length):
+		return nil
+	}
+	if err := m.store.Confirm(ctx); err != nil {
+		return err
+	}
+	m.lease.begun.Store(&begun)
+	return nil
+}
