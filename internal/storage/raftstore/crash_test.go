@@ -321,7 +321,7 @@ func source(t testing.TB, n int) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, size, err := newStateReader(s)
+	r, size, err := newStateReader(s, &h.closing)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -126,7 +126,7 @@ func TestStreamVector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, _, err := newStateReader(s)
+	r, _, err := newStateReader(s, &h.closing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func FuzzStateStream(f *testing.F) {
 		if !s.acquire() {
 			t.Fatal("closed")
 		}
-		r, size, err := newStateReader(s)
+		r, size, err := newStateReader(s, &h.closing)
 		if err != nil {
 			t.Fatal(err)
 		}

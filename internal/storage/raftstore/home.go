@@ -48,6 +48,7 @@ type home struct {
 	logger  hclog.Logger
 	lock    io.Closer
 	current atomic.Pointer[state] // nil once closed
+	closing atomic.Bool           // ends the streams under way
 
 	mu       sync.Mutex // guards what follows and changes of current
 	manifest manifest

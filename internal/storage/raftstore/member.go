@@ -135,6 +135,9 @@ func (s *Store) settle() (term uint64, ok bool) {
 	for s.raft.State() == raft.Leader {
 		term := s.raft.CurrentTerm()
 		err := s.await(context.Background(), func() error { return s.raft.Barrier(0).Error() })
+		if s.fsm.err() != nil { // a barrier passes by the state machine
+			return 0, false
+		}
 		if err == nil {
 			return term, true
 		}
@@ -156,7 +159,7 @@ func (s *Store) announce(term uint64) {
 }
 
 // Transfer hands leadership to the member toID, or to the most current one if
-// toID is "", and returns when the other has been told to stand for election.
+// toID is "", and returns when this node leads no more.
 // Errors: storage.ErrNotLeader; no peer to hand it to.
 func (s *Store) Transfer(ctx context.Context, toID string) error {
 	if err := s.writable(); err != nil {

@@ -33,8 +33,8 @@ type Config struct {
 	Dir string
 	// NodeID names this node in the cluster for as long as the folder lives.
 	NodeID string
-	// Transport carries Raft's messages; Close closes it. nil is a node that
-	// will never have peers.
+	// Transport carries Raft's messages. It is the Store's from Open on: Close, or
+	// an Open that fails, closes it. nil is a node that will never have peers.
 	Transport raft.Transport
 	// Logger is for Raft and the state; nil is silence.
 	Logger hclog.Logger
@@ -107,6 +107,11 @@ func open(cfg Config, fs vfs.FS, openLog func(hclog.Logger) (logStore, io.Closer
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}
+	defer func() {
+		if t, ok := cfg.Transport.(raft.WithClose); ok && err != nil {
+			err = errors.Join(err, t.Close())
+		}
+	}()
 	if cfg.NodeID == "" {
 		return nil, errors.New("raftstore: no node id: set node_id in the storage stanza")
 	}
@@ -216,6 +221,7 @@ func (s *Store) Close() error {
 		<-s.closed
 		return nil
 	}
+	s.home.closing.Store(true)
 	// Let the writes under way learn their outcome. Without a quorum the lease
 	// ends them; the limit is for a disk that hangs.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

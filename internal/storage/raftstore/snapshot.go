@@ -51,7 +51,7 @@ func (s snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 		st.release()
 		return nil, nil, errors.New("raftstore: no snapshot")
 	}
-	r, size, err := newStateReader(st)
+	r, size, err := newStateReader(st, &s.home.closing)
 	if err != nil {
 		return nil, nil, err
 	}

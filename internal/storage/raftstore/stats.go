@@ -44,6 +44,9 @@ func (s *Store) Barrier(ctx context.Context) error {
 	if err := s.await(ctx, func() error { return s.raft.Barrier(0).Error() }); err != nil {
 		return fmt.Errorf("raftstore: barrier: %w", outcome(err))
 	}
+	if err := s.fsm.err(); err != nil {
+		return fmt.Errorf("raftstore: barrier: %w: %w", storage.ErrUnknownOutcome, err)
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -43,12 +44,13 @@ type stateReader struct {
 	valid bool // iter stands on a pair
 	ended bool
 	err   error
+	stop  *atomic.Bool // ends it early
 }
 
 // newStateReader takes over the caller's hold on s. size is the stream's exact
 // length, which Raft's transport announces beforehand: the data is walked twice.
-func newStateReader(s *state) (_ *stateReader, size int64, err error) {
-	r := &stateReader{state: s, snap: s.db.NewSnapshot(), sum: sha256.New()}
+func newStateReader(s *state, stop *atomic.Bool) (_ *stateReader, size int64, err error) {
+	r := &stateReader{state: s, snap: s.db.NewSnapshot(), sum: sha256.New(), stop: stop}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())
@@ -66,6 +68,9 @@ func newStateReader(s *state) (_ *stateReader, size int64, err error) {
 		v, err := r.iter.ValueAndErr()
 		if err != nil {
 			return nil, 0, fmt.Errorf("raftstore: measure the state: %w", err)
+		}
+		if stop.Load() {
+			return nil, 0, storage.ErrClosed
 		}
 		k := len(r.iter.Key()) - 1
 		size += int64(1 + uvarintLen(k) + k + uvarintLen(len(v)) + len(v))
@@ -122,6 +127,10 @@ func (r *stateReader) Read(p []byte) (int, error) {
 func (r *stateReader) fill() {
 	if r.ended {
 		r.err = io.EOF
+		return
+	}
+	if r.stop.Load() {
+		r.err = storage.ErrClosed
 		return
 	}
 	var head []byte
