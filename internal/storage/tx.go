@@ -29,7 +29,7 @@ const scan = 32
 
 // Begin starts a transaction over store.
 func Begin(store Store) *Tx {
-	return &Tx{store: store}
+	return &Tx{store: store, reads: make([]Check, 0, 8)}
 }
 
 // Get returns the transaction's own pending value (Version 0 for a pending
