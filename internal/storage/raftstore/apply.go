@@ -57,7 +57,12 @@ func (s *Store) writable() error {
 	case s.raft.State() != raft.Leader:
 		return storage.ErrNotLeader
 	}
-	return nil
+	select {
+	case <-s.fsm.failed: // Raft does not know yet
+		return fmt.Errorf("%w: %w", storage.ErrNotLeader, s.fsm.err())
+	default:
+		return nil
+	}
 }
 
 // outcome turns Raft's answer into storage's: ErrNotLeader only where the entry
