@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The test's program is its own children too.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && strings.HasPrefix(os.Args[1], "-role=") {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// A run too short to mean anything, so that the benchmark does not rot unseen.
+func TestRun(t *testing.T) {
+	var out, log bytes.Buffer
+	if err := run(t.Context(), options{dir: t.TempDir(), length: 30 * time.Millisecond, asJSON: true, log: &log}, &out); err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	var rep report
+	if err := json.Unmarshal(out.Bytes(), &rep); err != nil {
+		t.Fatal(err)
+	}
+	if rep.SyncsPerS <= 0 || len(rep.Rows) != 2*4*len(connections) {
+		t.Errorf("%d rows, %f fsyncs/s", len(rep.Rows), rep.SyncsPerS)
+	}
+	for _, row := range rep.Rows {
+		for _, f := range []figures{row.Limit, row.Server} {
+			if f.Requests == 0 || f.P50 <= 0 || f.P99 < f.P50 {
+				t.Errorf("%s, %s, %d connections: %+v", row.Workload, row.Servers, row.Conns, f)
+			}
+		}
+	}
+	var table bytes.Buffer
+	rep.markdown(&table)
+	if lines := strings.Count(table.String(), "\n| "); lines != len(rep.Rows)+1 { // and the heads
+		t.Errorf("%d lines:\n%s", lines, &table)
+	}
+}
+
+func TestReadAnswer(t *testing.T) {
+	for _, tc := range []struct{ answer, err string }{
+		{"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 2\r\n\r\n{}", ""},
+		{"HTTP/1.1 204 No Content\r\n\r\n", ""},
+		{"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno", "status 403: no"},
+		{"HTTP/1.1 200 OK\r\n\r\n", "status 200 without a Content-Length"},
+		{"junk\n", `not HTTP: "junk\n"`},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "EOF"},
+	} {
+		err := readAnswer(bufio.NewReader(strings.NewReader(tc.answer)))
+		if tc.err == "" && err != nil || tc.err != "" && (err == nil || err.Error() != tc.err) {
+			t.Errorf("%q: %v, want %q", tc.answer, err, tc.err)
+		}
+	}
+}
