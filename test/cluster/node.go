@@ -175,12 +175,13 @@ func (n *Node) Restart(ctx context.Context) error {
 }
 
 // Pause stops the process where it is (SIGSTOP): its connections stay, and
-// nothing answers, as when a machine hangs. Resume lets it go on.
+// nothing answers, as when a machine hangs. Resume lets it go on. On return all
+// of its threads have stopped.
 func (n *Node) Pause() error {
 	if n.proc == nil {
 		return errors.New(n.Name + " does not run")
 	}
-	return n.proc.Signal(syscall.SIGSTOP)
+	return n.proc.pause()
 }
 
 // Resume lets a paused process go on.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -105,6 +106,33 @@ func (p *Process) Signal(sig syscall.Signal) error {
 		return err
 	}
 	return nil
+}
+
+// pause sends SIGSTOP and waits until it has reached every thread, which the
+// kernel does in its own time.
+func (p *Process) pause() error {
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	return poll(ctx, func() error {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+		if err != nil || len(threads) == 0 {
+			return errors.Join(err, fmt.Errorf("%s is gone", p.Name))
+		}
+		for _, path := range threads {
+			stat, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			// The state follows the name, which stands in parentheses: proc_pid_stat(5).
+			if state := stat[bytes.LastIndexByte(stat, ')')+1:]; !bytes.HasPrefix(state, []byte(" T")) {
+				return fmt.Errorf("%s still runs", p.Name)
+			}
+		}
+		return nil
+	})
 }
 
 // Kill ends the process as a crash or a power cut would (SIGKILL), and waits until it is gone.
