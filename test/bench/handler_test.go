@@ -12,20 +12,22 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"strongroom/auth/kubernetes"
 	"strongroom/engine"
 	"strongroom/engine/kv"
 	"strongroom/internal/gateway"
 	"strongroom/internal/httpapi"
 	"strongroom/internal/mount"
 	"strongroom/internal/node"
+	"strongroom/test/bench/tokenreview"
 )
 
 // handler is the whole server of one node in memory, below its sockets: what a profile of these benchmarks shows is the server's own.
 //
 //	go test ./test/bench -run '^$' -bench KVRead -cpuprofile cpu.out
-func handler(b *testing.B) (h http.Handler, token string) {
+func handler(b *testing.B) (h http.Handler, token, jwt string) {
 	n := node.New(node.Config{NodeID: "bench", StorageType: "inmem", RootToken: "root", Logger: hclog.NewNullLogger(),
-		Types:  map[string]mount.Type{"kv": {Factory: kv.Factory}},
+		Types:  map[string]mount.Type{"kv": {Factory: kv.Factory}, "kubernetes": {Factory: kubernetes.Factory, Auth: true}},
 		Limits: mount.Limits{Default: time.Hour, Max: time.Hour}})
 	api := httpapi.New(n, httpapi.Config{MaxBody: 1 << 20, MaxDuration: time.Minute}, hclog.NewNullLogger())
 	if err := n.Start(api.Forwarded()); err != nil {
@@ -40,7 +42,19 @@ func handler(b *testing.B) (h http.Handler, token string) {
 		b.Fatal(err)
 	}
 	secret, _ := json.Marshal(map[string]any{"data": secretData}) // strings only
+	review, err := tokenreview.Start()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(review.Close)
+	if jwt, err = review.Issue(namespace, account); err != nil {
+		b.Fatal(err)
+	}
+	config, _ := json.Marshal(map[string]string{"kubernetes_host": review.URL, "kubernetes_ca_cert": review.CA})
 	for _, w := range []struct{ path, body string }{
+		{"sys/auth/kubernetes", `{"type":"kubernetes"}`},
+		{"auth/kubernetes/config", string(config)},
+		{"auth/kubernetes/role/bench", `{"bound_service_account_names":"default","bound_service_account_namespaces":"bench","policies":"bench"}`},
 		{"sys/mounts/secret", `{"type":"kv","options":{"version":"2"}}`},
 		{"sys/policies/acl/bench", `{"policy":"path \"secret/data/*\" { capabilities = [\"create\", \"read\", \"update\"] }"}`},
 		{"secret/data/r/0", string(secret)},
@@ -50,7 +64,7 @@ func handler(b *testing.B) (h http.Handler, token string) {
 			b.Fatalf("%s: %v", w.path, err)
 		}
 	}
-	return api, "bench-token"
+	return api, "bench-token", jwt
 }
 
 // sink is a ResponseWriter that costs next to nothing.
@@ -64,7 +78,8 @@ func (s *sink) WriteHeader(code int)        { s.code = code }
 func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
 
 func benchmark(b *testing.B, method, path, body string) {
-	h, token := handler(b)
+	h, token, jwt := handler(b)
+	body = strings.Replace(body, "JWT", jwt, 1)
 	template := httptest.NewRequest(method, "/v1/"+path, nil)
 	template.Header.Set("X-Vault-Token", token)
 	template.Header.Set("X-Vault-Request", "true")
@@ -90,4 +105,9 @@ func BenchmarkLookupSelf(b *testing.B) { benchmark(b, http.MethodGet, "auth/toke
 func BenchmarkKVWrite(b *testing.B) {
 	secret, _ := json.Marshal(map[string]any{"data": secretData})
 	benchmark(b, http.MethodPost, "secret/data/w/0", string(bytes.TrimSpace(secret)))
+}
+
+// BenchmarkLogin includes the TokenReview server, which is in this process: look at the profile, not at the time.
+func BenchmarkLogin(b *testing.B) {
+	benchmark(b, http.MethodPost, "auth/kubernetes/login", `{"role":"bench","jwt":"JWT"}`)
 }
