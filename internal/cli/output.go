@@ -111,11 +111,7 @@ func keyValue(rows ...string) string {
 	return table(append([]string{row("Key", "Value")}, rows...))
 }
 
-// mapTable is the table of a map, its keys in order, durations readable.
-func mapTable(data map[string]any) string {
-	return keyValue(mapRows(data)...)
-}
-
+// mapRows are the rows of a map, its keys in order, durations readable.
 func mapRows(data map[string]any) []string {
 	rows := make([]string, 0, len(data))
 	for _, key := range sortedKeys(data) {

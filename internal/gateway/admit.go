@@ -109,6 +109,10 @@ func (v *visit) settle(ctx context.Context) error {
 	return nil
 }
 
+// ErrForbidden: the caller's policies do not allow it, in Vault's words to the
+// letter.
+var ErrForbidden error = &engine.Error{Kind: engine.Denied, Text: "1 error occurred:\n\t* permission denied\n\n"}
+
 // authorize asks the caller's rules, where the route does not leave it to its handler.
 func (v *visit) authorize() error {
 	if v.route != nil && (v.route.Public || v.route.Self) {
@@ -116,7 +120,7 @@ func (v *visit) authorize() error {
 	}
 	d := v.ACL.Decide(v.engReq.Operation, v.req.Path, v.parameters)
 	if !d.Allowed || (v.route != nil && v.route.Sudo && !d.Sudo) {
-		return engine.ErrDenied
+		return ErrForbidden
 	}
 	if d.MinWrappingTTL > 0 {
 		return engine.Errorf(engine.Denied, "permission denied: the policy demands a wrapped response, which this release cannot give")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"strongroom/engine"
+	"strongroom/internal/gateway"
 	"strongroom/internal/node"
 )
 
@@ -120,7 +121,7 @@ func (h *Handler) sealStandby(x *exchange) {
 		return
 	}
 	if !slices.Contains(got.Capabilities, "root") && !(slices.Contains(got.Capabilities, "update") && slices.Contains(got.Capabilities, "sudo")) {
-		h.respondError(x.w, x.id, engine.ErrDenied)
+		h.respondError(x.w, x.id, gateway.ErrForbidden)
 		return
 	}
 	if err := h.node.Seal(x.r.Context()); err != nil {

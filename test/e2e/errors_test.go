@@ -108,13 +108,15 @@ func testPolicyDenies(t *testing.T, w *world, root *api.Client) {
 URL: PUT ADDR/v1/errors/data/app
 Code: 403. Errors:
 
-* permission denied`, "kv", "put", "-mount=errors", "app", "user=eve")
+* 1 error occurred:
+	* permission denied`, "kv", "put", "-mount=errors", "app", "user=eve")
 	w.refused(t, w.servers.Nodes[0], secret.Auth.ClientToken, 2, `Error reading errors/data/other: Error making API request.
 
 URL: GET ADDR/v1/errors/data/other
 Code: 403. Errors:
 
-* permission denied`, "kv", "get", "-mount=errors", "other")
+* 1 error occurred:
+	* permission denied`, "kv", "get", "-mount=errors", "other")
 }
 
 func testMissingSecret(t *testing.T, w *world) {
