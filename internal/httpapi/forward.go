@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"strongroom/engine"
@@ -78,7 +79,8 @@ func isRead(method string) bool {
 
 // send puts the request to the leader once; sent says whether it may have arrived.
 func (h *Handler) send(x *exchange, leader node.LeaderInfo) (resp *http.Response, sent bool, err error) {
-	ctx := httptrace.WithClientTrace(x.r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { sent = true }})
+	var wrote atomic.Bool // the transport writes in a goroutine of its own
+	ctx := httptrace.WithClientTrace(x.r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
 	out, err := http.NewRequestWithContext(ctx, x.r.Method, "https://"+leader.ClusterAddr+x.r.URL.RequestURI(), bytes.NewReader(x.body))
 	if err != nil {
 		return nil, false, err
@@ -90,7 +92,9 @@ func (h *Handler) send(x *exchange, leader node.LeaderInfo) (resp *http.Response
 	}
 	out.Header.Set(remoteHeader, x.r.RemoteAddr)
 	resp, err = h.node.Peer(leader.ClusterAddr).RoundTrip(out)
-	return resp, sent, err
+	// A request that was given up may be written after all; one that failed
+	// otherwise has lost its connection, and will not be.
+	return resp, wrote.Load() || ctx.Err() != nil, err
 }
 
 func copyResponse(w http.ResponseWriter, resp *http.Response) {
