@@ -76,7 +76,7 @@ func (w *world) client(t *testing.T, node int) *api.Client {
 func (w *world) write(ctx context.Context, id int, client *api.Client) {
 	for i := 0; ctx.Err() == nil; i++ {
 		key := keys[(id+i)%len(keys)]
-		seen := w.history.do(id, action{key: key}, func() outcome { return readKey(client, key) })
+		seen := w.history.do(id, action{key: key}, func() outcome { return readKey(context.Background(), client, key) })
 		if !seen.unknown {
 			a := action{key: key, write: true, cas: seen.version, value: fmt.Sprintf("w%d-%d", id, w.serial.Add(1))}
 			if out := w.history.do(id, a, func() outcome { return writeKey(client, a) }); out.version > 0 {
@@ -90,9 +90,8 @@ func (w *world) write(ctx context.Context, id int, client *api.Client) {
 	}
 }
 
-// readKey ends by itself, so that a read is never left without an answer at the end of the test.
-func readKey(client *api.Client, key string) outcome {
-	s, err := client.KVv2("secret").Get(context.Background(), key)
+func readKey(ctx context.Context, client *api.Client, key string) outcome {
+	s, err := client.KVv2("secret").Get(ctx, key)
 	switch {
 	case errors.Is(err, api.ErrSecretNotFound):
 		return outcome{}
@@ -125,7 +124,7 @@ func (w *world) awaitWrites(t *testing.T, n int64, limit time.Duration) time.Dur
 		if time.Since(begin) > limit {
 			t.Fatalf("no write succeeded for %s\n%s", limit, w.Tails())
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	return time.Since(begin)
 }
@@ -141,7 +140,7 @@ func (w *world) end(t *testing.T) {
 			for _, lie := range w.history.settle(key, versionsOf(t, client, key)) {
 				t.Errorf("asked at %s: %s", w.Nodes[node].Name, lie)
 			}
-			w.history.do(writers+node, action{key: key}, func() outcome { return readKey(client, key) })
+			w.history.do(writers+node, action{key: key}, func() outcome { return readKey(context.Background(), client, key) })
 		}
 	}
 	result, info := porcupine.CheckOperationsVerbose(model, w.history.ops, 30*time.Second)
@@ -274,6 +273,6 @@ func eventually(t *testing.T, limit time.Duration, ok func() error) {
 		if time.Now().After(deadline) {
 			t.Fatalf("after %s: %v", limit, err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 	}
 }

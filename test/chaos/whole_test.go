@@ -1,9 +1,11 @@
 package chaos
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
 	"testing"
 	"time"
@@ -83,18 +85,20 @@ func TestLeaderPaused(t *testing.T) {
 		}
 		took := w.awaitWrites(t, 20, serveLimit) // by another leader, of which this one knows nothing
 		t.Logf("%s paused: 20 writes acknowledged within %d ms", leader.Name, took.Milliseconds())
-		var late sync.WaitGroup
+		var late, sent sync.WaitGroup
 		for i := range 24 { // these wait in its sockets for it to go on: each began after the writes above were acknowledged
 			client, err := leader.Client(w.Keys.Root)
 			if err != nil {
 				t.Fatal(err)
 			}
 			key := keys[i%len(keys)]
+			sent.Add(1)
+			ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { sent.Done() }})
 			late.Go(func() {
-				w.history.do(100+i, action{key: key}, func() outcome { return readKey(client, key) })
+				w.history.do(100+i, action{key: key}, func() outcome { return readKey(ctx, client, key) })
 			})
 		}
-		time.Sleep(100 * time.Millisecond) // long enough for them to arrive; if one does not, it tests less and still tells no lie
+		sent.Wait()
 		if err := leader.Resume(); err != nil {
 			t.Fatal(err)
 		}

@@ -86,7 +86,7 @@ func eventually(t *testing.T, limit time.Duration, ok func() error) {
 		if time.Now().After(deadline) {
 			t.Fatalf("after %s: %v", limit, err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 
