@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"strongroom/engine"
 	"strongroom/internal/call"
@@ -10,6 +12,9 @@ import (
 	"strongroom/internal/storage"
 	"strongroom/internal/token"
 )
+
+// maxPublic bounds the body of a request that needs no token, in bytes: parsed, a body can take many times its size.
+const maxPublic = 1 << 20
 
 // admit finds who asks for what and whether they may. Nothing but reads happens.
 func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
@@ -32,6 +37,9 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 		if v.ACL, err = g.acls.For(ctx, tx, v.Token.Policies); err != nil {
 			return nil, err
 		}
+	}
+	if route != nil && route.Public && len(req.Body) > maxPublic {
+		return nil, engine.Errorf(engine.TooLarge, "the request body is over the limit of %d bytes for a request without a token", maxPublic)
 	}
 	v.engReq = &engine.Request{Operation: req.Operation, Path: rest, Namespace: Namespace, Remote: req.Remote, Header: req.Header, Body: req.Body}
 	if found {
@@ -75,8 +83,13 @@ func (g *Gateway) authenticate(ctx context.Context, tx *storage.Tx, routing *mou
 	if err != nil {
 		return nil, err
 	}
-	if !routing.Has(t.Mount) {
-		return nil, token.ErrInvalid
+	for a, err := range g.tokens.Line(ctx, tx, t) {
+		if err != nil {
+			return nil, err
+		}
+		if !routing.Has(a.Mount) { // what a login's token made ends with the method too
+			return nil, token.ErrInvalid
+		}
 	}
 	if !t.Allows(req.Remote.Addr()) {
 		return nil, engine.ErrDenied
@@ -90,8 +103,17 @@ func (v *visit) decode(params map[string]string) error {
 		return nil
 	}
 	var err error
-	v.engReq.Data, v.ignored, err = engine.Decode(v.route.Fields, v.req.Body, v.req.Query, params)
+	v.engReq.Data, v.ignored, err = engine.Decode(v.route.Fields, v.req.Body, v.query(), params)
 	return err
+}
+
+// query is what counts of the URL's query: a write takes its parameters from the body alone, as in Vault.
+func (v *visit) query() map[string][]string {
+	switch v.req.Operation {
+	case engine.Read, engine.List, engine.Delete:
+		return v.req.Query
+	}
+	return nil
 }
 
 // settle tells Create from Update.
@@ -119,6 +141,11 @@ func (v *visit) authorize() error {
 		return nil
 	}
 	d := v.ACL.Decide(v.engReq.Operation, v.req.Path, v.parameters)
+	if path := v.canonical(); d.Allowed && path != v.req.Path {
+		sudo := d.Sudo
+		d = v.ACL.Decide(v.engReq.Operation, path, v.parameters)
+		d.Sudo = d.Sudo && sudo
+	}
 	if !d.Allowed || (v.route != nil && v.route.Sudo && !d.Sudo) {
 		return ErrForbidden
 	}
@@ -128,11 +155,43 @@ func (v *visit) authorize() error {
 	return nil
 }
 
-// parameters are what a policy's parameter rules look at.
+// canonical is the path as the handler will understand it: names in lower case, and no trailing slash where the server's own handlers drop it. The
+// rules must allow that spelling too, or "role/ADMIN" would be a way round the rule that denies "role/admin".
+func (v *visit) canonical() string {
+	if v.route == nil {
+		return v.req.Path
+	}
+	rest := v.engReq.Path
+	if v.engReq.Operation != engine.List && v.system() {
+		rest = strings.TrimSuffix(rest, "/")
+	}
+	for _, f := range v.route.Fields {
+		if f.Type != engine.Name {
+			continue
+		}
+		if i := slices.Index(strings.Split(v.route.Path, "/"), "{"+f.Name+"}"); i >= 0 {
+			segments := strings.Split(rest, "/")
+			segments[i] = strings.ToLower(segments[i])
+			rest = strings.Join(segments, "/")
+		}
+	}
+	if rest == v.engReq.Path {
+		return v.req.Path
+	}
+	return v.Mount.Entry.Path + rest
+}
+
+// parameters are what a policy's parameter rules look at: all that decode does.
 func (v *visit) parameters() map[string]json.RawMessage {
 	var out map[string]json.RawMessage
-	if json.Unmarshal(v.req.Body, &out) != nil {
+	if len(v.req.Body) > 0 && json.Unmarshal(v.req.Body, &out) != nil {
 		return nil
+	}
+	for name, values := range v.query() {
+		if out == nil {
+			out = map[string]json.RawMessage{}
+		}
+		out[name], _ = json.Marshal(strings.Join(values, ",")) // text always encodes
 	}
 	return out
 }

@@ -155,11 +155,14 @@ func (g *Gateway) external(ctx context.Context, v *visit) (*Response, error) {
 
 // inside is the context of the mount's handlers: the server's own see the call.
 func (v *visit) inside(ctx context.Context) context.Context {
-	if v.Mount.Prefix == mount.DataPrefix(v.Mount.Entry.UUID) {
+	if !v.system() {
 		return ctx
 	}
 	return call.With(ctx, &v.Call)
 }
+
+// system says whether the server itself serves the request.
+func (v *visit) system() bool { return v.Mount.Prefix != mount.DataPrefix(v.Mount.Entry.UUID) }
 
 // perform runs the handler and turns what it grants into a token.
 func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {

@@ -116,7 +116,8 @@ func unprintable(r rune) bool { return r < ' ' || r == 0x7f || r == '\ufffd' }
 
 // Add puts e into the table, or says which mount is in its way.
 func (t *Table) Add(e Entry) error {
-	if !e.Auth() && (e.Path == "auth/" || strings.HasPrefix(e.Path, "sys/")) {
+	first, _, _ := strings.Cut(e.Path, "/")
+	if e.Path == "auth/" || slices.Contains([]string{"sys", "cubbyhole", "identity", "audit"}, first) { // every token's default policy grants cubbyhole/
 		return engine.Invalidf("cannot mount at %q: the path is the server's own", e.Path)
 	}
 	for _, other := range t.Entries {

@@ -31,7 +31,7 @@ func (d *Deps) mountRoutes() []engine.Route {
 	both := func(root, prefix, what string) []engine.Route {
 		return []engine.Route{
 			{Path: root, Help: "List the " + what + ".", Read: d.listMounts(prefix)},
-			{Path: root + "/{path...}", Help: "Enable, read, tune or disable one of the " + what + ".", Fields: fields, Exists: d.mountExists(prefix),
+			{Path: root + "/{path...}", Help: "Enable, read, tune or disable one of the " + what + ".", Fields: fields, Sudo: prefix != "", Exists: d.mountExists(prefix),
 				Read: d.readMount(prefix), Write: d.writeMount(prefix), Delete: d.disable(prefix)},
 		}
 	}
@@ -91,8 +91,12 @@ func (d *Deps) listMounts(prefix string) engine.Handler {
 
 // target is the mount a request is about, and whether it is about its tuning.
 func target(prefix string, req *engine.Request) (path string, tune bool, err error) {
-	given, tune := strings.CutSuffix(req.Data.String("path"), "/tune")
+	given, tune := strings.CutSuffix(strings.TrimSuffix(req.Data.String("path"), "/"), "/tune")
 	clean, err := mount.CleanPath(given)
+	if err == nil && prefix == "" && !tune && strings.HasPrefix(clean, "auth/") {
+		// Else whoever may handle secrets engines could handle auth methods, which demands sudo; tuning is Vault's exception.
+		err = engine.Invalidf("%s is no place for a secrets engine: auth methods are at sys/auth/", clean)
+	}
 	return prefix + clean, tune, err
 }
 
@@ -219,7 +223,7 @@ func (d *Deps) tune(table *mount.Table, path string, req *engine.Request) error 
 		e.Description = req.Data.String("description")
 	}
 	for k, v := range req.Data.Map("options") {
-		if k == "version" && e.Options["version"] == "2" && v == "1" {
+		if k == "version" && e.Options["version"] == "2" && v != "2" {
 			return engine.Invalidf("cannot downgrade mount from \"2\" to \"1\"")
 		}
 		if e.Options == nil {

@@ -109,6 +109,9 @@ func (d *Deps) mayCreate(c *call.Call, spec *token.Spec, sudo bool, data engine.
 	if len(spec.Policies) == 0 {
 		spec.Policies = c.Token.Policies
 	}
+	if !sudo && !slices.Contains(c.Token.Policies, "default") {
+		spec.NoDefaultPolicy = true // a child has nothing that its maker lacks
+	}
 	want := token.Policies(spec.Policies, spec.NoDefaultPolicy)
 	if slices.Contains(want, "root") {
 		if !c.Token.Root() {
@@ -121,7 +124,7 @@ func (d *Deps) mayCreate(c *call.Call, spec *token.Spec, sudo bool, data engine.
 		return nil
 	}
 	for _, p := range want {
-		if p != "default" && !slices.Contains(c.Token.Policies, p) {
+		if !slices.Contains(c.Token.Policies, p) {
 			return engine.Invalidf("child policies must be subset of parent")
 		}
 	}

@@ -82,7 +82,14 @@ func (s *Store) adopt(tx *storage.Tx, parent *Token) error {
 // wholeUnix is now, rounded up: a token never lives shorter than it was granted, and less than a second longer.
 func wholeUnix(now time.Time) int64 { return now.Add(time.Second - 1).Unix() }
 
-func whole(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+// whole is d in seconds, rounded up; the longest duration there is does not overflow.
+func whole(d time.Duration) int64 {
+	n := int64(d / time.Second)
+	if d%time.Second > 0 {
+		n++
+	}
+	return n
+}
 
 // setTimes bounds the token's life by the grant's, the mount's and the explicit
 // maximum (https://developer.hashicorp.com/vault/docs/concepts/tokens).

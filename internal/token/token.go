@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -162,6 +163,20 @@ func decode(b []byte) (*Token, error) {
 // ByID returns the token record of id, or ErrInvalid. Revoking a parent ends
 // its children at once: a token whose ancestor is gone or over is invalid.
 func (s *Store) ByID(ctx context.Context, tx *storage.Tx, id string) (*Token, error) {
+	t, err := s.alone(ctx, tx, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, err := range s.Line(ctx, tx, t) {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// alone is ByID without regard to ancestors.
+func (s *Store) alone(ctx context.Context, tx *storage.Tx, id string) (*Token, error) {
 	key := s.recordKey(id)
 	t, version, err := s.cache.Get(ctx, tx, key, key, decode)
 	if err != nil {
@@ -170,12 +185,17 @@ func (s *Store) ByID(ctx context.Context, tx *storage.Tx, id string) (*Token, er
 	if version == 0 || t.over(time.Now()) {
 		return nil, ErrInvalid
 	}
-	if t.Parent != "" {
-		if _, err := s.ByID(ctx, tx, t.Parent); err != nil {
-			return nil, err
+	return t, nil
+}
+
+// Line yields t, what made it, and so on to an orphan; ErrInvalid where that is gone or over.
+func (s *Store) Line(ctx context.Context, tx *storage.Tx, t *Token) iter.Seq2[*Token, error] {
+	return func(yield func(*Token, error) bool) {
+		err := error(nil)
+		for yield(t, err) && err == nil && t.Parent != "" {
+			t, err = s.alone(ctx, tx, t.Parent)
 		}
 	}
-	return t, nil
 }
 
 func (t *Token) over(now time.Time) bool { return t.Expires != 0 && now.Unix() >= t.Expires }
