@@ -76,7 +76,11 @@ func target(id raft.ServerID, addr raft.ServerAddress) raft.ServerAddress {
 
 // AppendEntriesPipeline implements raft.Transport.
 func (t transport) AppendEntriesPipeline(id raft.ServerID, to raft.ServerAddress) (raft.AppendPipeline, error) {
-	return t.NetworkTransport.AppendEntriesPipeline(id, target(id, to))
+	inner, err := t.NetworkTransport.AppendEntriesPipeline(id, target(id, to))
+	if err != nil {
+		return nil, err
+	}
+	return newPipeline(inner), nil
 }
 
 // AppendEntries implements raft.Transport.
