@@ -258,7 +258,7 @@ func (n *Node) unwrap(ctx context.Context, m *member, c seal.Config, key seal.Ke
 	}
 	n.keys.Store(&heldKeys{join: key.JoinKey()})
 	n.logger.Info("unsealed", "node_id", n.config.NodeID)
-	if m.port != nil && !n.isVoter(m) { // it has just joined, or stopped before it had its vote
+	if m.port != nil { // it may have just joined, or stopped before it had its vote
 		n.done.Go(func() { n.askForVote(m) })
 	}
 	n.poke()

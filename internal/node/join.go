@@ -83,16 +83,25 @@ func (n *Node) Admit(ctx context.Context, answer cluster.Answer) (*cluster.Welco
 	if err != nil {
 		return nil, err
 	}
-	servers := m.store.Servers()
+	servers, forgot := m.store.Servers(), false
 	for _, s := range servers {
-		if s.ID == answer.NodeID && s.Address != answer.ClusterAddr || s.ID != answer.NodeID && s.Address == answer.ClusterAddr {
+		same, there := s.ID == answer.NodeID, s.Address == answer.ClusterAddr
+		if same != there || same && s.ID == n.config.NodeID {
 			return nil, engine.Invalidf("node id %q or cluster address %s belongs to another member of the cluster: give the joining node its own, or remove the old member first", answer.NodeID, answer.ClusterAddr)
 		}
+		forgot = forgot || same && s.Voter
 	}
 	welcome, err := c.Verify(answer)
 	if err != nil {
 		n.logger.Warn("a node that wants to join failed its challenge", "error", err)
 		return nil, engine.Errorf(engine.Denied, "the join challenge was not answered correctly")
+	}
+	// A voter that has to join has lost its disk, and with it what it acknowledged: with its old vote it could help to elect a node without that.
+	// There is a majority without it, or this node would not be active.
+	if forgot {
+		if err := m.store.RemoveServer(ctx, answer.NodeID); err != nil {
+			return nil, err
+		}
 	}
 	if err := m.store.AddNonvoter(ctx, answer.NodeID, answer.ClusterAddr); err != nil {
 		return nil, err
@@ -159,31 +168,22 @@ func (n *Node) join(ctx context.Context, key seal.Key) (*member, error) {
 	return n.enter(identity)
 }
 
-// askForVote asks the leader to make this node a voter, until it is one.
+// askForVote asks the leader to make this node a voter, until it is one. Only the leader knows: while this node catches up, its own configuration
+// is one of the past.
 func (n *Node) askForVote(m *member) {
 	err := poll(n.ctx, 10*time.Minute, func() (bool, error) {
-		if n.isVoter(m) {
-			return true, nil
-		}
 		l, ok := n.Leader()
-		if !ok || l.Self || m.barrier.Sealed() {
+		if !ok || m.barrier.Sealed() {
 			return false, nil
+		}
+		if l.Self {
+			return true, nil
 		}
 		return n.callPeer(n.ctx, http.MethodPost, l.ClusterAddr, "/cluster/v1/vote", nil) == nil, nil
 	})
 	if err != nil && n.ctx.Err() == nil {
 		n.logger.Error("this node is still no voter; restart it to try again", "error", err)
 	}
-}
-
-func (n *Node) isVoter(m *member) bool {
-	servers := m.store.Servers()
-	for _, s := range servers {
-		if s.ID == n.config.NodeID {
-			return s.Voter
-		}
-	}
-	return false
 }
 
 // callAPI posts in to path of target and decodes "data" of the answer.

@@ -87,15 +87,21 @@ func (n *Node) clusterHandler() http.Handler {
 	return mux
 }
 
-// promote makes the member with that id a voter.
+// promote makes the member with that id a voter, if it is none.
 func (n *Node) promote(ctx context.Context, id string) error {
 	m := n.member.Load()
-	if n.session.Load() == nil {
-		return fmt.Errorf("this node is not active")
+	if m == nil || m.term.Load() == 0 {
+		return fmt.Errorf("this node does not lead")
 	}
 	servers := m.store.Servers()
 	for _, s := range servers {
-		if s.ID == id {
+		switch {
+		case s.ID != id:
+		case s.Voter:
+			return nil
+		case n.session.Load() == nil:
+			return fmt.Errorf("this node is not active")
+		default:
 			return m.store.AddVoter(ctx, id, s.Address)
 		}
 	}
