@@ -113,6 +113,7 @@ func (h *Handler) sealStandby(x *exchange) {
 	ask.path = "sys/capabilities-self"
 	ask.body = []byte(`{"paths":["sys/seal"]}`)
 	ask.r = x.r.Clone(x.r.Context())
+	ask.r.Header.Del("X-Vault-No-Request-Forwarding") // or the client would be sent to ask, and take the answer for a seal
 	ask.r.Method, ask.r.URL.Path, ask.r.URL.RawQuery, ask.r.URL.RawPath = http.MethodPost, "/v1/"+ask.path, "", ""
 	answer := &recorder{header: http.Header{}}
 	ask.w = answer

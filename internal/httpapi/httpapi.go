@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"strongroom/engine"
+	"strongroom/internal/barrier"
 	"strongroom/internal/gateway"
 	"strongroom/internal/node"
 	"strongroom/internal/storage"
@@ -148,20 +149,22 @@ func (h *Handler) dispatch(x *exchange) {
 				return
 			}
 		}
-		if !errors.Is(err, storage.ErrNotLeader) {
+		if !errors.Is(err, storage.ErrNotLeader) && !(x.forwarded && errors.Is(err, barrier.ErrSealed)) {
 			h.respondError(x.w, x.id, err)
 			return
 		}
-		// Leadership went away before anything was written.
+		// Leadership, or the keys, went away before anything was written.
 	}
 	st := h.node.State()
+	if x.forwarded { // whatever the reason: another node may serve it in a moment
+		x.w.Header().Set(notActiveHeader, "1")
+	}
 	switch {
 	case !st.Initialized:
 		writeErrors(x.w, http.StatusServiceUnavailable, uninitializedText)
 	case st.Sealed:
 		writeErrors(x.w, http.StatusServiceUnavailable, sealedText)
 	case x.forwarded:
-		x.w.Header().Set(notActiveHeader, "1")
 		writeErrors(x.w, http.StatusServiceUnavailable, "this node is not the active one")
 	case x.path == "sys/seal" && isWrite(x.r.Method):
 		h.sealStandby(x)

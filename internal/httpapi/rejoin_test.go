@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -56,5 +58,43 @@ func TestJoinAsTheLeader(t *testing.T) {
 	answer := peers[0].want(200, "", "GET", "sys/storage/raft/configuration", root, "")
 	if strings.Count(answer, `"node_id"`) != 1 {
 		t.Errorf("the members are %s", answer)
+	}
+}
+
+// A sealed node that is still taken for the leader sends a standby on to the
+// next one, not the client away.
+func TestSealedIsNoAnswerForAnother(t *testing.T) {
+	p := cluster(t, 1)[0]
+	shares, root := p.initialize()
+	p.unseal(shares)
+	p.want(204, "", "PUT", "sys/seal", root, "")
+	w := httptest.NewRecorder()
+	p.serve.Load().Forwarded().ServeHTTP(w, httptest.NewRequest("GET", "/v1/secret/data/k", nil))
+	if w.Code != 503 || w.Header().Get("X-Strongroom-Not-Active") == "" {
+		t.Errorf("a sealed node answers a standby with %d %v", w.Code, w.Header())
+	}
+	w = httptest.NewRecorder()
+	p.serve.Load().ServeHTTP(w, httptest.NewRequest("GET", "/v1/secret/data/k", nil))
+	if w.Code != 503 || w.Header().Get("X-Strongroom-Not-Active") != "" {
+		t.Errorf("a sealed node answers a client with %d %v", w.Code, w.Header())
+	}
+}
+
+// A seal is a seal for clients that want no forwarding, too.
+func TestSealStandbyWithoutForwarding(t *testing.T) {
+	peers, _, root := three(t)
+	req, err := http.NewRequest("PUT", peers[1].api.URL+"/v1/sys/seal", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Vault-Token", root)
+	req.Header.Set("X-Vault-No-Request-Forwarding", "true")
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 204 || !peers[1].node.State().Sealed {
+		t.Errorf("answered %d; sealed: %t", resp.StatusCode, peers[1].node.State().Sealed)
 	}
 }
