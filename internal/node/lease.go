@@ -18,6 +18,9 @@ type lease struct {
 	mu     sync.Mutex                // one confirmation at a time; the others wait for it
 	begun  atomic.Pointer[time.Time] // of the last confirmation; nil: none holds
 	voided bool                      // under mu: leadership is being handed over, which waits for no timeout
+	// doubted, under mu, is a term in which a handover failed: the node that was to lead may be told so late, and stand for election at any time
+	// without waiting. Every answer in that term is confirmed.
+	doubted uint64
 }
 
 // holds is whether the confirmation is younger than length, by both clocks: the monotonic one stands still while a virtual machine does.
@@ -30,17 +33,32 @@ func (l *lease) holds(now time.Time, length time.Duration) bool {
 	return now.Sub(*begun) < length && wall >= 0 && wall < length
 }
 
-// void ends the lease until the returned func is called.
-func (l *lease) void() (restore func()) {
+// void ends the lease until the returned func is called, with the term in which the handover failed, or 0.
+func (l *lease) void() (restore func(failed uint64)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.voided = true
 	l.begun.Store(nil)
-	return func() {
+	return func(failed uint64) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.voided = false
+		if failed != 0 {
+			l.doubted = failed
+		}
 	}
+}
+
+// transfer hands leadership to the node with that id.
+func (m *member) transfer(ctx context.Context, id string) error {
+	term := m.term.Load()
+	restore := m.lease.void()
+	err := m.store.Transfer(ctx, id)
+	if err == nil {
+		term = 0
+	}
+	restore(term)
+	return err
 }
 
 // Leads returns nil if this node leads, as of the call: what it answers from its state is what was last acknowledged anywhere. That costs
@@ -60,7 +78,7 @@ func (n *Node) Leads(ctx context.Context) error {
 	}
 	m.lease.mu.Lock()
 	defer m.lease.mu.Unlock()
-	begun := time.Now()
+	begun, term := time.Now(), m.term.Load()
 	switch {
 	case m.lease.voided:
 		return storage.ErrNotLeader
@@ -70,6 +88,8 @@ func (n *Node) Leads(ctx context.Context) error {
 	if err := m.store.Confirm(ctx); err != nil {
 		return err
 	}
-	m.lease.begun.Store(&begun)
+	if m.lease.doubted != term {
+		m.lease.begun.Store(&begun)
+	}
 	return nil
 }

@@ -281,7 +281,7 @@ func (n *Node) handOver(ctx context.Context, m *member) {
 			continue
 		}
 		n.logger.Info("sealed and leading: handing leadership over", "to", s.ID)
-		if err := m.store.Transfer(ctx, s.ID); err == nil {
+		if err := m.transfer(ctx, s.ID); err == nil {
 			return
 		}
 	}

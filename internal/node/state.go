@@ -87,8 +87,7 @@ func (a nodeAPI) StepDown(ctx context.Context) error {
 			continue
 		}
 		if st, err := a.n.askState(ctx, s.Address); err == nil && !st.Sealed {
-			defer m.lease.void()()
-			return m.store.Transfer(ctx, s.ID)
+			return m.transfer(ctx, s.ID)
 		}
 	}
 	return engine.Errorf(engine.Unavailable, "no other node is unsealed: nothing was changed")
