@@ -92,6 +92,7 @@ func (f *fsm) apply(logs []*raft.Log, out []any) error {
 		if err := batch.Commit(pebble.NoSync); err != nil {
 			return fmt.Errorf("raftstore: apply entry %d: %w", last, err)
 		}
+		s.known.note(f.overlay)
 		clear(f.overlay)
 		f.advance(last)
 		return nil

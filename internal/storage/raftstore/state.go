@@ -30,12 +30,13 @@ var appliedKey = []byte{0x00, 'a'}
 // have released it, so that a switch to another state never pulls the ground
 // from under a read.
 type state struct {
-	db   *pebble.DB
-	name string
-	refs atomic.Int64  // readers, and one for the owner
-	done chan struct{} // closed when db is
-	err  error         // of closing; read after done
-	drop func() error  // set before the owner releases a state that was replaced
+	db    *pebble.DB
+	name  string
+	known *versions     // of keys in db
+	refs  atomic.Int64  // readers, and one for the owner
+	done  chan struct{} // closed when db is
+	err   error         // of closing; read after done
+	drop  func() error  // set before the owner releases a state that was replaced
 }
 
 // openState opens the Pebble directory dir; mustExist refuses to make one.
@@ -68,7 +69,7 @@ func openState(fs vfs.FS, dir, name string, mustExist bool, logger hclog.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("raftstore: open the state in %s: %w", name, err)
 	}
-	s := &state{db: db, name: name, done: make(chan struct{})}
+	s := &state{db: db, name: name, known: newVersions(), done: make(chan struct{})}
 	s.refs.Store(1)
 	return s, nil
 }
@@ -133,10 +134,12 @@ func (s *state) get(key string, use func(version uint64, value []byte)) error {
 	return nil
 }
 
-// version is get without the value.
-func (s *state) version(key string) (version uint64, err error) {
-	err = s.get(key, func(v uint64, _ []byte) { version = v })
-	return version, err
+// version is get without the value, and mostly without a search.
+func (s *state) version(key string) (uint64, error) {
+	return s.known.get(key, func() (version uint64, err error) {
+		err = s.get(key, func(v uint64, _ []byte) { version = v })
+		return version, err
+	})
 }
 
 // appendKey appends the Pebble key of key.
