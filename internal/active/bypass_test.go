@@ -123,3 +123,19 @@ func TestPublicBodyIsBounded(t *testing.T) {
 	body := `{"policies":"reader","x":"` + strings.Repeat("x", 1<<20) + `"}`
 	s.fails(engine.TooLarge, "without a token", "", engine.Update, "auth/login/login", body)
 }
+
+// Every request looks at all ancestors of its token, so there are not too many.
+func TestTokenDepth(t *testing.T) {
+	s := start(t)
+	tok := s.root
+	for i := 0; ; i++ {
+		resp, err := s.do(tok, engine.Update, "auth/token/create", `{"policies":["root"]}`)
+		if err != nil {
+			if i != 64 || !strings.Contains(err.Error(), "ancestors") {
+				t.Errorf("after %d generations: %v", i, err)
+			}
+			return
+		}
+		tok = resp.Auth.ClientToken
+	}
+}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -42,6 +43,8 @@ func (h *Handler) respondError(w http.ResponseWriter, id string, err error) {
 		h.logger.Error("a write has an unknown outcome", "request_id", id, "error", err)
 	case errors.Is(err, storage.ErrClosed):
 		code, text = http.StatusServiceUnavailable, "this server is shutting down; nothing was written"
+	case errors.Is(err, context.Canceled): // the client has gone
+		code, text = http.StatusServiceUnavailable, "the request was given up by the client; nothing was written"
 	default:
 		h.logger.Error("request failed", "request_id", id, "error", err)
 		text = "internal error: the server's log says more under request " + id

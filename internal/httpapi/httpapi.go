@@ -87,7 +87,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 		return
 	}
 	var err error
-	if x.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, h.config.MaxBody)); err != nil {
+	limit := h.config.MaxBody
+	if clientToken(r) == "" {
+		limit = min(limit, maxAnonymous)
+	}
+	if x.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit)); err != nil {
 		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 			err = engine.Errorf(engine.TooLarge, "the request body is over the limit of %d bytes (max_request_size)", tooLarge.Limit)
 		} else {
@@ -106,6 +110,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 	}
 	h.dispatch(x)
 }
+
+// maxAnonymous bounds the body of a request without a token, in bytes.
+const maxAnonymous = 1 << 20
 
 // maxDepth is how deep a JSON body may be nested, Vault's default.
 const maxDepth = 300

@@ -79,7 +79,11 @@ func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, code, out)
 }
 
-func (h *Handler) leader(w http.ResponseWriter, _ *http.Request) {
+func (h *Handler) leader(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		writeErrors(w, http.StatusMethodNotAllowed, "unsupported operation")
+		return
+	}
 	st := h.node.State()
 	out := map[string]any{"ha_enabled": st.HA, "is_self": st.Active, "leader_address": "", "leader_cluster_address": "", "performance_standby": false,
 		"performance_standby_last_remote_wal": 0, "raft_committed_index": st.CommittedIndex, "raft_applied_index": st.AppliedIndex}
@@ -107,6 +111,10 @@ type initRequest struct {
 func (h *Handler) init(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		writeJSON(w, http.StatusOK, map[string]any{"initialized": h.node.State().Initialized})
+		return
+	}
+	if !isWrite(r.Method) {
+		writeErrors(w, http.StatusMethodNotAllowed, "unsupported operation")
 		return
 	}
 	var req initRequest

@@ -27,10 +27,23 @@ type InitResult struct {
 	RootToken secret.Bytes
 }
 
+// begin waits for this node's turn to hold a ceremony; end ends it.
+func (n *Node) begin(ctx context.Context) (end func(), err error) {
+	select {
+	case n.turn <- struct{}{}:
+		return func() { <-n.turn }, nil
+	case <-ctx.Done():
+		return nil, engine.Errorf(engine.Unavailable, "another initialization or unseal of this node is under way; nothing was changed: try again")
+	}
+}
+
 // Init makes a new cluster of this one node and leaves it sealed.
 func (n *Node) Init(ctx context.Context, shares, threshold int) (*InitResult, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	end, err := n.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	c := seal.Config{Type: "shamir", Shares: shares, Threshold: threshold}
 	if err := c.Validate(); err != nil {
 		return nil, engine.Invalidf("%v", err)
@@ -168,40 +181,56 @@ func (n *Node) ResetUnseal() { n.ceremony.Reset() }
 // joining the cluster first if this node is not in it yet, and waits a little
 // for an active node, so that the next command of whoever unseals is served.
 func (n *Node) Unseal(ctx context.Context, share []byte) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	m := n.member.Load()
-	if m == nil && n.pending.Load() == nil && !n.lookForCluster(ctx) {
-		return engine.Invalidf("Vault is not initialized: run \"vault operator init\" on one node; with others, name it in this node's retry_join")
+	if m := n.member.Load(); m != nil {
+		if _, err := n.unsealConfig(ctx, m); err != nil { // it may take a while, and holds nobody up
+			return err
+		}
 	}
-	if m != nil && !m.barrier.Sealed() {
-		return nil
-	}
-	c, err := n.unsealConfig(ctx, m)
+	end, err := n.begin(ctx)
 	if err != nil {
 		return err
 	}
+	m, err := n.takeShare(ctx, share)
+	end()
+	if m != nil {
+		n.awaitActive(ctx, m)
+	}
+	return err
+}
+
+// takeShare is Unseal's turn; it returns the member if this share has opened it.
+func (n *Node) takeShare(ctx context.Context, share []byte) (*member, error) {
+	m := n.member.Load()
+	if m == nil && !n.invited(ctx) {
+		return nil, engine.Invalidf("Vault is not initialized: run \"vault operator init\" on one node; with others, name it in this node's retry_join")
+	}
+	if m != nil && !m.barrier.Sealed() {
+		return nil, nil
+	}
+	c, err := n.unsealConfig(ctx, m)
+	if err != nil {
+		return nil, err
+	}
 	key, err := n.ceremony.Add(share, c.Threshold)
 	if err != nil {
-		return engine.Invalidf("%v", err)
+		return nil, engine.Invalidf("%v", err)
 	}
 	if key == nil {
-		return nil
+		return nil, nil
 	}
 	defer secret.Bytes(key).Zero()
 	if m == nil {
 		if m, err = n.join(ctx, key); err != nil {
-			return err
+			return nil, err
 		}
 		if c, err = n.unsealConfig(ctx, m); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := n.unwrap(ctx, m, c, key); err != nil {
-		return err
+		return nil, err
 	}
-	n.awaitActive(ctx, m)
-	return nil
+	return m, nil
 }
 
 // unsealConfig is the seal of the cluster: this node's copy, for which it waits
@@ -257,6 +286,10 @@ func (n *Node) unwrap(ctx context.Context, m *member, c seal.Config, key seal.Ke
 		return err
 	}
 	n.keys.Store(&heldKeys{join: key.JoinKey()})
+	if m.barrier.Sealed() { // by somebody else, meanwhile
+		n.dropKeys()
+		return nil
+	}
 	n.logger.Info("unsealed", "node_id", n.config.NodeID)
 	if m.port != nil { // it may have just joined, or stopped before it had its vote
 		n.done.Go(func() { n.askForVote(m) })
@@ -289,12 +322,16 @@ func (n *Node) Seal(context.Context) error {
 	}
 	m.barrier.Seal()
 	n.ceremony.Reset()
-	if k := n.keys.Swap(nil); k != nil {
-		k.join.Zero()
-	}
+	n.dropKeys()
 	n.logger.Info("sealed", "node_id", n.config.NodeID)
 	n.poke()
 	return nil
+}
+
+func (n *Node) dropKeys() {
+	if k := n.keys.Swap(nil); k != nil {
+		k.join.Zero()
+	}
 }
 
 func (n *Node) raftDir() string { return filepath.Join(n.config.Dir, "raft") }

@@ -126,21 +126,48 @@ func (n *Node) seekCluster(ctx context.Context) {
 	}
 }
 
-// lookForCluster asks every node of retry_join once, and says whether one
-// invited this node.
+// invited says whether a cluster has invited this node; it asks for an
+// invitation four times a second at the most, whoever asks.
+func (n *Node) invited(ctx context.Context) bool {
+	if n.pending.Load() != nil {
+		return true
+	}
+	select {
+	case <-time.After(time.Until(time.Unix(0, n.looked.Load()).Add(250 * time.Millisecond))):
+		return n.lookForCluster(ctx)
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// lookForCluster asks every node of retry_join once, all together, and says
+// whether one invited this node.
 func (n *Node) lookForCluster(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan *invitation, len(n.config.RetryJoin))
+	asked := 0
 	for _, t := range n.config.RetryJoin {
 		if strings.TrimSuffix(t.LeaderAPIAddr, "/") == strings.TrimSuffix(n.config.APIAddr, "/") {
 			continue
 		}
-		var out Challenge
-		if err := callAPI(ctx, t, "sys/storage/raft/bootstrap/challenge", map[string]string{"server_id": n.config.NodeID}, &out); err != nil {
-			n.logger.Debug("no invitation to a cluster", "leader_api_addr", t.LeaderAPIAddr, "error", err)
-			continue
-		}
-		n.pending.Store(&invitation{out, t})
-		return true
+		asked++
+		go func() { // ends with the call, at most 5 s
+			inv := &invitation{target: t}
+			if err := callAPI(ctx, t, "sys/storage/raft/bootstrap/challenge", map[string]string{"server_id": n.config.NodeID}, &inv.Challenge); err != nil {
+				n.logger.Debug("no invitation to a cluster", "leader_api_addr", t.LeaderAPIAddr, "error", err)
+				inv = nil
+			}
+			answers <- inv
+		}()
 	}
+	for range asked {
+		if inv := <-answers; inv != nil {
+			n.pending.Store(inv)
+			return true
+		}
+	}
+	n.looked.Store(time.Now().UnixNano())
 	return false
 }
 

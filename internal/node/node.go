@@ -75,9 +75,10 @@ type Node struct {
 	forward http.Handler // serves what other nodes forward
 
 	ceremony seal.Ceremony
-	mu       sync.Mutex // held by one ceremony at a time: init, unseal, join, seal
+	turn     chan struct{} // holds one ceremony at a time: init, unseal, join
 	keys     atomic.Pointer[heldKeys]
 	pending  atomic.Pointer[invitation]
+	looked   atomic.Int64 // when no node of retry_join invited this one, Unix nanoseconds
 
 	failed  chan error      // why the node can go on no more
 	changed chan struct{}   // tells the loop to look again
@@ -105,7 +106,7 @@ type member struct {
 
 // New makes a node; Start makes it run.
 func New(config Config) *Node {
-	n := &Node{config: config, logger: config.Logger, changed: make(chan struct{}, 1), failed: make(chan error, 1)}
+	n := &Node{config: config, logger: config.Logger, turn: make(chan struct{}, 1), changed: make(chan struct{}, 1), failed: make(chan error, 1)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	return n
 }

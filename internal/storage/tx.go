@@ -148,11 +148,12 @@ func (tx *Tx) Keys(ctx context.Context, prefix, after string) iter.Seq2[string, 
 func (tx *Tx) Dirty() bool { return len(tx.writes) > 0 }
 
 // Commit applies the writes if everything read is still as it was, and
-// otherwise returns ErrConflict. With nothing to write it does nothing. A Tx is
-// not used again after Commit.
+// otherwise returns ErrConflict. With nothing to write it only looks whether
+// everything read is still as it was, so that what was read stood together at
+// one moment. A Tx is not used again after Commit.
 func (tx *Tx) Commit(ctx context.Context) error {
 	if !tx.Dirty() {
-		return nil
+		return tx.validate(ctx)
 	}
 	b := Batch{Checks: tx.reads}
 	for _, w := range tx.writes {
@@ -161,6 +162,24 @@ func (tx *Tx) Commit(ctx context.Context) error {
 	slices.SortFunc(b.Checks, func(x, y Check) int { return strings.Compare(x.Key, y.Key) })
 	slices.SortFunc(b.Writes, func(x, y Write) int { return strings.Compare(x.Key, y.Key) })
 	return tx.store.Apply(ctx, b)
+}
+
+// validate compares what was read with the store. Nothing is compared before
+// all was read, so if all is as it was, it was so at the moment between.
+func (tx *Tx) validate(ctx context.Context) error {
+	if len(tx.reads) < 2 {
+		return nil
+	}
+	for _, c := range tx.reads {
+		v, err := tx.store.Version(ctx, c.Key)
+		if err != nil {
+			return err
+		}
+		if v != c.Version {
+			return ErrConflict
+		}
+	}
+	return nil
 }
 
 // View returns the part of the transaction below prefix.

@@ -283,3 +283,31 @@ func TestCacheFollowsTheStore(t *testing.T) {
 		t.Errorf("after others: %q", got)
 	}
 }
+
+// A transaction that only read is told when what it read never stood together.
+func TestReadOnlyCommit(t *testing.T) {
+	s := storage.NewMem()
+	put := func(key string) {
+		tx := storage.Begin(s)
+		tx.Put(key, nil)
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("a")
+	put("b")
+	for changed, want := range map[string]error{"": nil, "a": storage.ErrConflict, "b": storage.ErrConflict, "c": nil} {
+		tx := storage.Begin(s)
+		for _, key := range []string{"a", "b"} {
+			if _, err := tx.Get(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if changed != "" {
+			put(changed)
+		}
+		if err := tx.Commit(t.Context()); !errors.Is(err, want) {
+			t.Errorf("with %q changed: %v, want %v", changed, err, want)
+		}
+	}
+}

@@ -44,7 +44,7 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 	}
 	if spec.Parent != nil {
 		t.Parent = spec.Parent.ID
-		if err := s.adopt(tx, spec.Parent); err != nil {
+		if err := s.adopt(ctx, tx, spec.Parent); err != nil {
 			return nil, "", nil, err
 		}
 	}
@@ -65,9 +65,21 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 	return t, raw, warnings, s.put(tx, t)
 }
 
+// maxDepth is the most ancestors a token can have.
+const maxDepth = 64
+
 // adopt notes in the parent's record that it has children. Ending the parent
 // meanwhile is a conflict, so no child is ever left behind.
-func (s *Store) adopt(tx *storage.Tx, parent *Token) error {
+func (s *Store) adopt(ctx context.Context, tx *storage.Tx, parent *Token) error {
+	depth := 0
+	for _, err := range s.Line(ctx, tx, parent) {
+		if err != nil {
+			return err
+		}
+		if depth++; depth > maxDepth {
+			return engine.Invalidf("a token has at most %d ancestors: every request looks at them all; create an orphan (no_parent) instead", maxDepth)
+		}
+	}
 	if parent.MaxUses > 0 {
 		return engine.Invalidf("restricted use token cannot generate child tokens")
 	}
