@@ -28,6 +28,11 @@ const (
 	Any             // any JSON, kept as json.RawMessage
 )
 
+// String names the type as help does.
+func (t Type) String() string {
+	return [...]string{"string", "lowercase string", "int", "bool", "duration (sec)", "slice", "keypair", "map", "any"}[t]
+}
+
 // Field is one parameter of a Route.
 type Field struct {
 	Name     string

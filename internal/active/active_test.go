@@ -354,3 +354,27 @@ func TestUnknownOutcome(t *testing.T) {
 type lost struct{ storage.Store }
 
 func (lost) Apply(context.Context, storage.Batch) error { return storage.ErrUnknownOutcome }
+
+func TestHelp(t *testing.T) {
+	s := start(t)
+	s.prepare()
+	tok, _ := s.login(`{}`)
+	help := func(token, path string) (string, error) {
+		resp, err := s.s.Serve(t.Context(), &gateway.Request{Operation: engine.Read, Path: path, Token: token, Query: map[string][]string{"help": {"1"}}})
+		if err != nil {
+			return "", err
+		}
+		return string(resp.Raw.Body), nil
+	}
+	for path, want := range map[string]string{"secret": "data/{path...}", "secret/": "metadata/{path...}", "secret/data/app/db": "Matching Route: secret/data/{path...}", "sys/policy/x": "policy (string)"} {
+		if got, err := help(tok, path); err != nil || !strings.Contains(got, want) {
+			t.Errorf("help of %s: %s (%v), want %s", path, got, err, want)
+		}
+	}
+	if _, err := help("", "secret"); engine.KindOf(err) != engine.Denied {
+		t.Errorf("help without a token: %v", err)
+	}
+	if _, err := help(tok, "none"); engine.KindOf(err) != engine.NotFound {
+		t.Errorf("help of nothing: %v", err)
+	}
+}

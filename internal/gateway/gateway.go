@@ -64,6 +64,9 @@ const attempts = 64
 // Serve answers req. Whatever it writes is durable when it returns without an
 // error. After storage.ErrNotLeader nothing has happened and another node may be asked.
 func (g *Gateway) Serve(ctx context.Context, req *Request) (*Response, error) {
+	if helpAsked(req) {
+		return g.help(ctx, req)
+	}
 	for range attempts {
 		resp, err := g.once(ctx, req)
 		if !errors.Is(err, storage.ErrConflict) {
