@@ -40,6 +40,7 @@ func (n *Node) open(identity *cluster.Identity) (*member, error) {
 		}
 	}
 	if n.config.ClusterBind == "" {
+		cfg.Heartbeat = 50 * time.Millisecond // nobody to hear from: lead at once
 		_, cfg.Transport = raft.NewInmemTransport(raft.ServerAddress(n.raftAddr()))
 	} else {
 		port, err := cluster.Listen(cluster.Config{Listen: n.config.ClusterBind, Advertise: n.config.ClusterAddr, Identity: identity,
