@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,14 +10,12 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
-	"iter"
 	"log"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,62 +28,6 @@ import (
 	"strongroom/engine/enginetest"
 	"strongroom/internal/storage"
 )
-
-// mapStore is a storage.Store of one map.
-type mapStore struct {
-	mu   sync.Mutex
-	m    map[string]storage.Entry
-	last uint64
-}
-
-func (s *mapStore) Get(_ context.Context, key string) (storage.Entry, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.m[key], nil
-}
-
-func (s *mapStore) Version(ctx context.Context, key string) (uint64, error) {
-	e, err := s.Get(ctx, key)
-	return e.Version, err
-}
-
-func (s *mapStore) Keys(_ context.Context, prefix, after string) iter.Seq2[string, error] {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var keys []string
-	for k := range s.m {
-		if strings.HasPrefix(k, prefix) && k > after {
-			keys = append(keys, k)
-		}
-	}
-	slices.Sort(keys)
-	return func(yield func(string, error) bool) {
-		for _, k := range keys {
-			if !yield(k, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (s *mapStore) Apply(_ context.Context, b storage.Batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range b.Checks {
-		if s.m[c.Key].Version != c.Version {
-			return storage.ErrConflict
-		}
-	}
-	s.last++
-	for _, w := range b.Writes {
-		if w.Delete {
-			delete(s.m, w.Key)
-		} else {
-			s.m[w.Key] = storage.Entry{Value: slices.Clone(w.Value), Version: s.last}
-		}
-	}
-	return nil
-}
 
 // fixture is a mounted method whose pod has no files but those a test writes.
 type fixture struct {
@@ -106,7 +47,7 @@ func mountMethod(t testing.TB) *fixture {
 		f.method = New(env, pod)
 		return f.method, nil
 	}
-	f.Mounted = enginetest.New(t, &mapStore{m: map[string]storage.Entry{}}, "auth/kubernetes/", factory, nil)
+	f.Mounted = enginetest.New(t, storage.NewMem(), "auth/kubernetes/", factory, nil)
 	return f
 }
 

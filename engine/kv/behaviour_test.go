@@ -59,7 +59,7 @@ func TestV2ClockSetBack(t *testing.T) {
 		m, s := mountV2(t)
 		future := int64(946684800+3600) * 1e9
 		r := record{created: future, updated: future, current: 1, history: version{created: future}.append(nil), data: []byte("{}")}
-		s.m["mount/test/s/a"] = storage.Entry{Value: r.encode(), Version: 1}
+		s.plant("mount/test/s/a", r.encode())
 		do(m, "PUT metadata/a", `{"max_versions":1}`)
 		if got := do(m, "GET metadata/a", ""); !strings.Contains(got, `"updated_time":"`+clock(3600)+`"`) {
 			t.Error(got)
@@ -79,19 +79,19 @@ func TestV2Vanishing(t *testing.T) {
 	m, s := mountV2(t)
 	do(m, "PUT data/a", `{"data":{"v":1}}`)
 	do(m, "PUT data/a", `{"data":{"v":2}}`)
-	store := &meddler{mapStore: s, key: "mount/test/v/a/1", meddle: func() { do(m, "PUT destroy/a", `{"versions":[1]}`) }}
+	store := &meddler{counted: s, key: "mount/test/v/a/1", meddle: func() { do(m, "PUT destroy/a", `{"versions":[1]}`) }}
 	reader := enginetest.New(t, store, "secret/", Factory, map[string]string{"version": "2"})
 	if got := do(reader, "GET data/a?version=1", ""); !strings.HasPrefix(got, `404 {"data":null`) || !strings.Contains(got, `"destroyed":true`) {
 		t.Error(got)
 	}
 	do(m, "PUT data/b", `{"data":{"v":1}}`)
 	do(m, "PUT data/b", `{"data":{"v":2}}`)
-	delete(s.m, "mount/test/v/b/1")
+	s.plant("mount/test/v/b/1", nil)
 	if got, want := do(m, "GET data/b?version=1", ""), "error 0: "+errCorrupt.Error(); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	for _, call := range []string{"GET data/b", "PUT data/b", "PATCH data/b", "DELETE data/b", "PUT delete/b", "GET metadata/b", "PUT metadata/b", "PATCH metadata/b", "DELETE metadata/b", "GET subkeys/b"} {
-		s.m["mount/test/s/b"] = storage.Entry{Value: []byte{formatV2, 0, 0}, Version: 1}
+		s.plant("mount/test/s/b", []byte{formatV2, 0, 0})
 		if got, want := do(m, call, `{"data":{},"versions":[1]}`), "error 0: "+errCorrupt.Error(); got != want {
 			t.Errorf("%s: got %s, want %s", call, got, want)
 		}
@@ -100,7 +100,7 @@ func TestV2Vanishing(t *testing.T) {
 
 // meddler runs meddle once, before a Get of key.
 type meddler struct {
-	*mapStore
+	*counted
 	key    string
 	meddle func()
 	once   sync.Once
@@ -110,7 +110,7 @@ func (m *meddler) Get(ctx context.Context, key string) (storage.Entry, error) {
 	if key == m.key {
 		m.once.Do(m.meddle)
 	}
-	return m.mapStore.Get(ctx, key)
+	return m.counted.Get(ctx, key)
 }
 
 func TestExists(t *testing.T) {

@@ -59,7 +59,7 @@ func BenchmarkRead(b *testing.B) {
 	// The limit: the store's Get of as many bytes, in its transaction.
 	b.Run("limit", func(b *testing.B) {
 		s := newStore()
-		s.m["mount/test/s/a"] = storage.Entry{Value: kilobyte, Version: 1}
+		s.plant("mount/test/s/a", kilobyte)
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := storage.Begin(s).View("mount/test/").Get(b.Context(), "s/a"); err != nil {

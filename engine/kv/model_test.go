@@ -133,7 +133,7 @@ func settings(maxVersions, after int, required bool) string {
 }
 
 // check compares everything that can be read, and the keys in storage.
-func (m *model) check(t *testing.T, e *enginetest.Mounted, s *mapStore) {
+func (m *model) check(t *testing.T, e *enginetest.Mounted, s *counted) {
 	t.Helper()
 	keys := []string{}
 	if m.found {

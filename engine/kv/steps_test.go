@@ -14,7 +14,7 @@ import (
 // The bubble of testing/synctest begins at midnight, 2000-01-01.
 const t0 = "2000-01-01T00:00:00Z"
 
-func mountV2(tb testing.TB) (*enginetest.Mounted, *mapStore) {
+func mountV2(tb testing.TB) (*enginetest.Mounted, *counted) {
 	s := newStore()
 	return enginetest.New(tb, s, "secret/", Factory, map[string]string{"version": "2"}), s
 }

@@ -2,78 +2,50 @@ package kv
 
 import (
 	"context"
-	"iter"
-	"slices"
-	"strings"
 	"sync"
 
 	"strongroom/internal/storage"
 )
 
-// mapStore is a storage.Store that is nothing but a map and a lock.
-type mapStore struct {
+// counted is a storage.Mem that counts what it is asked.
+type counted struct {
+	*storage.Mem
 	mu   sync.Mutex
-	m    map[string]storage.Entry
-	last uint64
 	gets int
 	// writes is how many the last batch made.
 	writes int
 }
 
-func newStore() *mapStore { return &mapStore{m: map[string]storage.Entry{}} }
+func newStore() *counted { return &counted{Mem: storage.NewMem()} }
 
-func (s *mapStore) Get(_ context.Context, key string) (storage.Entry, error) {
+// Get implements storage.Store.
+func (s *counted) Get(ctx context.Context, key string) (storage.Entry, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.gets++
-	e := s.m[key]
-	return storage.Entry{Value: slices.Clone(e.Value), Version: e.Version}, nil
+	s.mu.Unlock()
+	return s.Mem.Get(ctx, key)
 }
 
-func (s *mapStore) Version(_ context.Context, key string) (uint64, error) {
+// Apply implements storage.Store.
+func (s *counted) Apply(ctx context.Context, b storage.Batch) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.m[key].Version, nil
+	s.writes = len(b.Writes)
+	s.mu.Unlock()
+	return s.Mem.Apply(ctx, b)
 }
 
-func (s *mapStore) Keys(_ context.Context, prefix, after string) iter.Seq2[string, error] {
-	keys := s.keys()
-	return func(yield func(string, error) bool) {
-		for _, k := range keys {
-			if strings.HasPrefix(k, prefix) && k > after && !yield(k, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (s *mapStore) keys() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var keys []string
-	for k := range s.m {
+// keys are all keys, in order.
+func (s *counted) keys() (keys []string) {
+	for k := range s.Keys(context.Background(), "", "") {
 		keys = append(keys, k)
 	}
-	slices.Sort(keys)
 	return keys
 }
 
-func (s *mapStore) Apply(_ context.Context, b storage.Batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range b.Checks {
-		if s.m[c.Key].Version != c.Version {
-			return storage.ErrConflict
-		}
+// plant puts value at key, behind the engine's back; nil deletes it.
+func (s *counted) plant(key string, value []byte) {
+	err := s.Mem.Apply(context.Background(), storage.Batch{Writes: []storage.Write{{Key: key, Value: value, Delete: value == nil}}})
+	if err != nil {
+		panic(err)
 	}
-	s.last++
-	s.writes = len(b.Writes)
-	for _, w := range b.Writes {
-		if w.Delete {
-			delete(s.m, w.Key)
-		} else {
-			s.m[w.Key] = storage.Entry{Value: slices.Clone(w.Value), Version: s.last}
-		}
-	}
-	return nil
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -229,15 +227,7 @@ func callAPI(ctx context.Context, target JoinTarget, path string, in, out any) e
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(answer))
-	}
-	return json.Unmarshal(answer, &struct {
+	return readAnswer(resp, &struct {
 		Data any `json:"data"`
 	}{out})
 }

@@ -126,8 +126,14 @@ func (n *Node) callPeer(ctx context.Context, method, addr, path string, out any)
 	if err != nil {
 		return err
 	}
+	return readAnswer(resp, out)
+}
+
+// readAnswer decodes the JSON of a good answer, at most 1 MiB, into out (nil for
+// none), and makes an error of any other.
+func readAnswer(resp *http.Response, out any) error {
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
 		return err
 	}
