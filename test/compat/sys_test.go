@@ -89,6 +89,7 @@ func testMounts(t *testing.T, sys *api.Sys) {
 		t.Fatalf("mount: %+v", m)
 	}
 	description := "for all"
+	//lint:ignore SA1019 clients in the field still call it
 	check(sys.TuneMount("apps/kv", api.MountConfigInput{Description: &description, MaxLeaseTTL: "3h"}))
 	tuned := must[*api.MountConfigOutput](t)(sys.MountConfig("apps/kv"))
 	if tuned.MaxLeaseTTL != 10800 || tuned.DefaultLeaseTTL != 3600 {
