@@ -202,6 +202,7 @@ func TestMounts(t *testing.T) {
 	s.fails(engine.NotFound, "", s.root, engine.Read, "secret/data/app/db", "")
 	s.must(s.root, engine.Delete, "sys/auth/login", "")
 	s.fails(engine.Denied, "invalid token", reader, engine.Read, "auth/token/lookup-self", "")
+	s.fails(engine.Denied, "bad token", s.root, engine.Update, "auth/token/lookup", `{"token":"`+reader+`"}`) // nor does anybody see it alive
 	if n, err := mount.Sweep(t.Context(), s.store); err != nil || n == 0 {
 		t.Errorf("sweeping the disabled mount's data: %d keys, %v", n, err)
 	}

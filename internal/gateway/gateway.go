@@ -122,7 +122,7 @@ func (g *Gateway) spendAlone(ctx context.Context, v *visit, cause error) error {
 		return cause
 	}
 	tx := storage.Begin(g.store)
-	t, err := g.tokens.ByID(ctx, tx, v.Token.ID)
+	t, err := g.tokens.ByID(ctx, tx, v.Token.ID, v.Routing)
 	if err == nil {
 		err = g.spend(tx, t)
 	}

@@ -33,7 +33,7 @@ const (
 type Config struct {
 	MaxBody     int64         // bytes
 	MaxDuration time.Duration // of serving one request
-	UI          bool          // redirect / to /ui/
+	UI          bool          // answer / and /ui/ by saying that there is no UI yet
 }
 
 // Handler serves the API of one node. Safe for concurrent use.

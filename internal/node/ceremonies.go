@@ -113,12 +113,18 @@ type founding struct {
 	identity *cluster.Identity
 }
 
-// abandon removes what a failed initialization has made.
+// abandon removes what a failed initialization has made. The identity goes
+// first: with it and without data, the node would think itself a member.
 func (n *Node) abandon(f *founding) {
 	f.close()
-	if n.config.Dir != "" {
-		os.RemoveAll(n.raftDir())
+	if n.config.Dir == "" {
+		return
 	}
+	if err := os.Remove(n.identityFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		n.logger.Error("a failed initialization cannot be undone: move the folder away and try again", "folder", n.config.Dir, "error", err)
+		return
+	}
+	os.RemoveAll(n.raftDir())
 }
 
 // fill writes the first data. The seal comes last, and the identity, which makes
@@ -240,13 +246,8 @@ func (n *Node) unsealConfig(ctx context.Context, m *member) (seal.Config, error)
 		return n.pending.Load().Seal, nil
 	}
 	var c seal.Config
-	err := poll(ctx, 30*time.Second, func() (bool, error) {
-		var ok bool
-		var err error
+	err := poll(ctx, 30*time.Second, func() (ok bool, err error) { // the keyring comes in the same batch
 		c, ok, err = n.sealConfig(m)
-		if err == nil && ok {
-			_, err = m.store.Get(ctx, barrier.KeyringPath)
-		}
 		return ok, err
 	})
 	if errors.Is(err, context.DeadlineExceeded) {

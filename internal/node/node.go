@@ -100,7 +100,6 @@ type member struct {
 	barrier *barrier.Barrier
 	port    *cluster.Listener // nil for a node that stays alone
 	term    atomic.Uint64     // of this node's leadership; 0 without
-	since   atomic.Int64      // Unix nanoseconds of the Session
 	lease   lease             // for answering from this node's own state
 }
 
@@ -236,8 +235,7 @@ func (n *Node) settle(ctx context.Context, m *member) {
 func (n *Node) beginSession(ctx context.Context, m *member) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	now := time.Now().UTC()
-	rec := leaderRecord{NodeID: n.config.NodeID, APIAddr: n.config.APIAddr, ClusterAddr: n.config.ClusterAddr, Since: now}
+	rec := leaderRecord{NodeID: n.config.NodeID, APIAddr: n.config.APIAddr, ClusterAddr: n.config.ClusterAddr, Since: time.Now().UTC()}
 	tx := storage.Begin(m.store)
 	if err := storage.PutJSON(tx, leaderPath, rec); err != nil {
 		return err
@@ -249,7 +247,6 @@ func (n *Node) beginSession(ctx context.Context, m *member) error {
 	if err != nil {
 		return err
 	}
-	m.since.Store(now.UnixNano())
 	n.session.Store(s)
 	n.logger.Info("this node is active", "node_id", n.config.NodeID, "term", m.term.Load())
 	return nil

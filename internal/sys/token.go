@@ -136,7 +136,8 @@ func (d *Deps) tokenInBody(ctx context.Context, req *engine.Request) (*token.Tok
 	if raw == "" {
 		return nil, engine.Invalidf("missing token ID")
 	}
-	t, err := d.Tokens.Lookup(ctx, call.From(ctx).Tx, raw)
+	c := call.From(ctx)
+	t, err := d.Tokens.Lookup(ctx, c.Tx, raw, c.Routing)
 	if err == token.ErrInvalid {
 		return nil, engine.Errorf(engine.Denied, "bad token")
 	}
@@ -148,7 +149,8 @@ func (d *Deps) tokenByAccessor(ctx context.Context, req *engine.Request) (*token
 	if accessor == "" {
 		return nil, engine.Invalidf("missing accessor")
 	}
-	t, err := d.Tokens.ByAccessor(ctx, call.From(ctx).Tx, accessor)
+	c := call.From(ctx)
+	t, err := d.Tokens.ByAccessor(ctx, c.Tx, accessor, c.Routing)
 	if err == token.ErrInvalid {
 		return nil, engine.Errorf(engine.Denied, "invalid accessor")
 	}
@@ -213,7 +215,7 @@ func (d *Deps) renew(find finder) engine.Handler {
 			return nil, err
 		}
 		c := call.From(ctx)
-		if t, err = d.Tokens.ByID(ctx, c.Tx, t.ID); err != nil { // its last use may just have been spent
+		if t, err = d.Tokens.ByID(ctx, c.Tx, t.ID, c.Routing); err != nil { // its last use may just have been spent
 			return nil, err
 		}
 		next, warnings, err := d.Tokens.Renew(c.Tx, t, req.Data.Duration("increment"))

@@ -160,16 +160,23 @@ func decode(b []byte) (*Token, error) {
 	return t, nil
 }
 
-// ByID returns the token record of id, or ErrInvalid. Revoking a parent ends
-// its children at once: a token whose ancestor is gone or over is invalid.
-func (s *Store) ByID(ctx context.Context, tx *storage.Tx, id string) (*Token, error) {
+// Mounts says which mounts, by UUID, exist.
+type Mounts interface{ Has(uuid string) bool }
+
+// ByID returns the token record of id, or ErrInvalid. Revoking a parent, or
+// disabling an auth method, ends what came of it at once: a token is invalid if
+// it or an ancestor is gone, is over, or was issued by a mount that is gone.
+func (s *Store) ByID(ctx context.Context, tx *storage.Tx, id string, mounts Mounts) (*Token, error) {
 	t, err := s.alone(ctx, tx, id)
 	if err != nil {
 		return nil, err
 	}
-	for _, err := range s.Line(ctx, tx, t) {
+	for a, err := range s.Line(ctx, tx, t) {
 		if err != nil {
 			return nil, err
+		}
+		if !mounts.Has(a.Mount) {
+			return nil, ErrInvalid
 		}
 	}
 	return t, nil
@@ -201,15 +208,15 @@ func (s *Store) Line(ctx context.Context, tx *storage.Tx, t *Token) iter.Seq2[*T
 func (t *Token) over(now time.Time) bool { return t.Expires != 0 && now.Unix() >= t.Expires }
 
 // Lookup returns the token that raw is, or ErrInvalid.
-func (s *Store) Lookup(ctx context.Context, tx *storage.Tx, raw string) (*Token, error) {
+func (s *Store) Lookup(ctx context.Context, tx *storage.Tx, raw string, mounts Mounts) (*Token, error) {
 	if raw == "" || len(raw) > 4096 {
 		return nil, ErrInvalid
 	}
-	return s.ByID(ctx, tx, s.hash(raw))
+	return s.ByID(ctx, tx, s.hash(raw), mounts)
 }
 
 // ByAccessor returns the token with that accessor, or ErrInvalid.
-func (s *Store) ByAccessor(ctx context.Context, tx *storage.Tx, accessor string) (*Token, error) {
+func (s *Store) ByAccessor(ctx context.Context, tx *storage.Tx, accessor string, mounts Mounts) (*Token, error) {
 	e, err := tx.Get(ctx, s.accessorKey(accessor))
 	if err != nil {
 		return nil, err
@@ -217,7 +224,7 @@ func (s *Store) ByAccessor(ctx context.Context, tx *storage.Tx, accessor string)
 	if !e.Exists() {
 		return nil, ErrInvalid
 	}
-	return s.ByID(ctx, tx, string(e.Value))
+	return s.ByID(ctx, tx, string(e.Value), mounts)
 }
 
 // Accessors lists the accessors of all tokens.
@@ -264,7 +271,7 @@ func (s *Store) RevokeOrphan(ctx context.Context, tx *storage.Tx, t *Token) erro
 		if err != nil {
 			return err
 		}
-		c, err := s.ByID(ctx, tx, strings.TrimPrefix(child, s.childKey(t.ID, "")))
+		c, err := s.alone(ctx, tx, strings.TrimPrefix(child, s.childKey(t.ID, "")))
 		if err == ErrInvalid {
 			continue
 		} else if err != nil {
