@@ -42,6 +42,14 @@ type Handler struct {
 	config Config
 	logger hclog.Logger
 	local  map[string]http.HandlerFunc // paths answered in every state of the node
+	open   []openPath                  // paths the active node answers without a token
+}
+
+// openPath serves every path below prefix on the active node; what the caller
+// proves by the body stands for a token.
+type openPath struct {
+	prefix string
+	serve  func(*exchange) error
 }
 
 // New makes the handler of n.
@@ -50,6 +58,9 @@ func New(n *node.Node, config Config, logger hclog.Logger) *Handler {
 	h.local = map[string]http.HandlerFunc{
 		"sys/seal-status": h.sealStatus, "sys/health": h.health, "sys/leader": h.leader,
 		"sys/init": h.init, "sys/unseal": h.unseal,
+	}
+	h.open = []openPath{
+		{"sys/storage/raft/bootstrap/", h.bootstrap},
 	}
 	return h
 }
@@ -182,8 +193,10 @@ func (h *Handler) dispatch(x *exchange) {
 
 // perform serves x with session s; it writes an answer unless it returns an error.
 func (h *Handler) perform(x *exchange, s node.Session) error {
-	if strings.HasPrefix(x.path, "sys/storage/raft/bootstrap/") {
-		return h.bootstrap(x)
+	for _, o := range h.open {
+		if strings.HasPrefix(x.path, o.prefix) {
+			return o.serve(x)
+		}
 	}
 	req, err := x.request()
 	if err != nil {
