@@ -1,0 +1,38 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"strongroom/engine"
+	"strongroom/internal/cluster"
+)
+
+// bootstrap serves a node that wants to join; the proof it gives stands for a token.
+func (h *Handler) bootstrap(x *exchange) error {
+	if !isWrite(x.r.Method) {
+		return engine.ErrUnsupported
+	}
+	switch strings.TrimPrefix(x.path, "sys/storage/raft/bootstrap/") {
+	case "challenge":
+		out, err := h.node.Challenge(x.r.Context())
+		if err != nil {
+			return err
+		}
+		writeJSON(x.w, http.StatusOK, map[string]any{"data": out})
+	case "answer":
+		var answer cluster.Answer
+		if err := json.Unmarshal(x.body, &answer); err != nil {
+			return engine.Invalidf("the answer to a join challenge is malformed")
+		}
+		out, err := h.node.Admit(x.r.Context(), answer)
+		if err != nil {
+			return err
+		}
+		writeJSON(x.w, http.StatusOK, map[string]any{"data": out})
+	default:
+		return engine.Errorf(engine.NotFound, "unsupported path")
+	}
+	return nil
+}
