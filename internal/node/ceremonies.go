@@ -283,10 +283,16 @@ func (n *Node) unwrap(ctx context.Context, m *member, c seal.Config, key seal.Ke
 		return err
 	}
 	defer clear(root)
+	n.keys.Store(&heldKeys{join: key.JoinKey()})
+	return n.openBarrier(ctx, m, root)
+}
+
+// openBarrier is the end of every way to unseal: with the root key, whoever gave it.
+func (n *Node) openBarrier(ctx context.Context, m *member, root secret.Bytes) error {
 	if err := m.barrier.Unseal(ctx, root); err != nil {
+		n.dropKeys()
 		return err
 	}
-	n.keys.Store(&heldKeys{join: key.JoinKey()})
 	if m.barrier.Sealed() { // by somebody else, meanwhile
 		n.dropKeys()
 		return nil

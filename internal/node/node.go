@@ -48,6 +48,8 @@ type Config struct {
 	APIAddr     string // as clients reach it, a URL
 	ClusterName string // "" makes one up
 	RetryJoin   []JoinTarget
+	Seal        seal.Auto // nil: Shamir
+	OldSeal     seal.Auto // to migrate from; its stanza is disabled. nil: none
 	Types       map[string]mount.Type
 	Limits      mount.Limits
 	Raft        raftstore.Config // timeouts only; the rest is filled in

@@ -1,4 +1,5 @@
-// Package seal owns how the root key is protected while the server is down, and
+// Package seal owns how the root key is protected while the server is down: by
+// an unseal key that people hold shares of (Shamir) or that an Auto wraps, and
 // the ceremony by which people bring it back. It never stores anything: what it
 // wraps is kept by node, and what the root key opens is barrier's affair.
 package seal
@@ -7,6 +8,7 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"sync"
@@ -16,21 +18,40 @@ import (
 	"strongroom/internal/secret"
 )
 
-// Seal protects the root key. Wrap's result is public; only the holder of the
-// seal can Unwrap it.
+// Seal protects a key. Wrap's result is public; only the holder of the seal can
+// Unwrap it. Unwrap of what another key made is secret.ErrOpen; every other error
+// says nothing about that: the same call may succeed later.
 type Seal interface {
-	Wrap(ctx context.Context, rootKey []byte) ([]byte, error)
+	Wrap(ctx context.Context, key []byte) ([]byte, error)
 	Unwrap(ctx context.Context, wrapped []byte) ([]byte, error)
 }
+
+// Auto is a seal that needs nobody: it wraps the unseal key (Config.Sealed).
+// PKCS#11 and the clouds' key services have their place here.
+type Auto interface {
+	Seal
+	Type() string // as in the configuration and in Config.Type
+
+	// Stale says whether Wrap would use a newer key than wrapped was made with,
+	// so that the older one can be retired once wrapped is made anew.
+	Stale(ctx context.Context, wrapped []byte) (bool, error)
+}
+
+// Shamir is the type of the seal that people open with their shares.
+const Shamir = "shamir"
 
 // Config describes a seal; it is stored unencrypted, being what a sealed server
 // has to know.
 type Config struct {
-	Type      string `json:"type"`      // "shamir"
-	Shares    int    `json:"shares"`    // how many exist
-	Threshold int    `json:"threshold"` // how many are needed
-	Wrapped   []byte `json:"wrapped"`   // the root key, wrapped by the seal
+	Type      string `json:"type"`             // Shamir, or the type of an Auto
+	Shares    int    `json:"shares"`           // how many exist, of the unseal key or, with an Auto, of the recovery key
+	Threshold int    `json:"threshold"`        // how many of them are needed
+	Wrapped   []byte `json:"wrapped"`          // the root key, wrapped by the unseal key
+	Sealed    []byte `json:"sealed,omitempty"` // with an Auto: the unseal key, wrapped by it
 }
+
+// Auto says whether the seal opens without shares.
+func (c Config) Auto() bool { return c.Type != Shamir }
 
 // Validate says what is wrong with the numbers of shares.
 func (c Config) Validate() error {
@@ -78,6 +99,21 @@ func (k Key) JoinKey() secret.Bytes {
 		panic(err) // only for a length over 255 hashes
 	}
 	return key
+}
+
+// Verifier is what a recovery key is recognized by: it says nothing of the key
+// (HKDF-SHA256 of 256 random bits).
+func (k Key) Verifier() []byte {
+	v, err := hkdf.Key(sha256.New, k, nil, "strongroom/recovery/v1", secret.KeySize)
+	if err != nil {
+		panic(err) // only for a length over 255 hashes
+	}
+	return v
+}
+
+// Verify says, in constant time, whether verifier is of this key.
+func (k Key) Verify(verifier []byte) bool {
+	return subtle.ConstantTimeCompare(k.Verifier(), verifier) == 1
 }
 
 // Deal makes a new seal key and its shares; with one share the share is the key.

@@ -21,6 +21,7 @@ import (
 type Config struct {
 	Listeners   []Listener // one at least; the first one's ClusterAddress is where the cluster port is bound
 	Storage     Storage
+	Seals       []SealStanza
 	APIAddr     string // URL of this node for clients
 	ClusterAddr string // URL of this node for its peers, always https
 	ClusterName string // empty: made at initialisation
@@ -197,7 +198,7 @@ func environment(c *Config) error {
 		override("VAULT_RAFT_NODE_ID", text(&c.Storage.NodeID))
 		override("VAULT_RAFT_PATH", text(&c.Storage.Path))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, sealEnvironment(c, os.Getenv))...)
 }
 
 // finish overrides c from the environment, checks it and fills in what depends on several fields.
@@ -212,7 +213,7 @@ func (d *decoder) finish(c *Config) error {
 	for i := range c.Listeners {
 		errs = append(errs, c.Listeners[i].check())
 	}
-	errs = append(errs, c.Storage.check())
+	errs = append(errs, c.Storage.check(), checkSeals(c.Seals))
 	c.MaxLeaseTTL = orDefault(c.MaxLeaseTTL, defaultLeaseTTL)
 	c.DefaultLeaseTTL = orDefault(c.DefaultLeaseTTL, min(defaultLeaseTTL, c.MaxLeaseTTL))
 	if c.DefaultLeaseTTL > c.MaxLeaseTTL {

@@ -25,7 +25,7 @@ func TestConfigErrors(t *testing.T) {
 		{"unlabelled storage", plain + `storage { path = "d" }`, `v.hcl:2:1: storage: the block's type is missing: write storage "raft" { … }`},
 		{"storage is a word", plain + `storage = "raft"`, `v.hcl:2:1: storage: a block with its type is needed here`},
 		{"ha_storage", store + plain + `ha_storage "raft" {}`, `v.hcl:3:1: ha_storage: not supported: storage "raft" replicates by itself; remove this block`},
-		{"auto seal", store + plain + `seal "awskms" { secret_key = "` + secret + `" }`, `v.hcl:3:1: seal "awskms" is not supported: this release unseals with key shares only`},
+		{"auto seal", store + plain + `seal "awskms" { secret_key = "` + secret + `" }`, `v.hcl:3:1: seal "awskms" is not supported: this release has "shamir", "static", "transit" and "peer"`},
 		{"auto_join", join("  auto_join = \"provider=aws secret_access_key=" + secret + "\""), "v.hcl:5:3: auto_join: finding nodes through a cloud's API is not in this release"},
 		{"join nobody", join(""), "v.hcl:4:2: retry_join: leader_api_addr is missing"},
 		{"half a client certificate", join("leader_api_addr = \"https://a:1\"\nleader_client_key = \"" + secret + "\""), "a client certificate needs both its certificate and its key"},

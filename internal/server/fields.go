@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"strongroom/internal/seal"
 )
 
 // The keys of every block, as Vault documents them. A key that is missing here is warned of as unknown.
@@ -21,7 +23,7 @@ func (d *decoder) root(c *Config) setters {
 		"storage":           storage,
 		"backend":           storage,
 		"ha_storage":        refused("not supported: storage \"raft\" replicates by itself; remove this block"),
-		"seal":              labelled("shamir", checkSeal),
+		"seal":              labelled(seal.Shamir, func(kind string, body *block) error { return d.seal(c, kind, body) }),
 		"api_addr":          baseURL(&c.APIAddr),
 		"cluster_addr":      baseURL(&c.ClusterAddr),
 		"cluster_name":      text(&c.ClusterName),
@@ -41,13 +43,6 @@ func (d *decoder) root(c *Config) setters {
 	return d.ignore(known, nothing, "cache_size", "disable_cache", "detect_deadlocks", "license_path", "entropy", "kms_library", "replication",
 		"reporting", "sentinel", "experiments", "disable_sealwrap", "disable_performance_standby", "disable_printable_check",
 		"imprecise_lease_role_tracking", "request_limiter", "adaptive_overload_protection", "administrative_namespace_path")
-}
-
-func checkSeal(kind string, body *block) error {
-	if kind == "shamir" {
-		return nil
-	}
-	return fmt.Errorf("%s: seal %q is not supported: this release unseals with key shares only; remove the block, or say seal \"shamir\" {}", body.at, kind)
 }
 
 func (d *decoder) storage(c *Config, kind string, body *block) error {

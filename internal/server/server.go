@@ -167,6 +167,9 @@ func nodeConfig(c *Config, opts Options, logger hclog.Logger) (node.Config, erro
 		Dir: c.Storage.Path, StorageType: c.Storage.Type, APIAddr: c.APIAddr, ClusterName: c.ClusterName, Types: builtin(),
 		Limits: mount.Limits{Default: c.DefaultLeaseTTL, Max: c.MaxLeaseTTL}, Version: Version, BuildDate: BuildDate, Logger: logger,
 	}
+	if err := openSeals(&nc, c.Seals); err != nil {
+		return nc, err
+	}
 	nc.Raft.TrailingLogs = c.Storage.TrailingLogs
 	if opts.Dev {
 		nc.RootToken = opts.DevRootTokenID
