@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"strongroom/engine"
+	"strongroom/internal/kube"
 )
 
 const (
@@ -30,8 +30,6 @@ type claims struct {
 var algorithms = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
 }
-
-var errNotServiceAccount = errors.New("not the token of a service account")
 
 // parseClaims reads a service account's token, of the bound form (a claim
 // "kubernetes.io") or the old one of token Secrets, without trusting it.
@@ -65,21 +63,13 @@ func parseClaims(text string) (*claims, error) {
 		c.account = account{text("namespace"), text("service-account.name"), text("service-account.uid")}
 	}
 	if c.Namespace == "" || c.Name == "" {
-		if c.account, err = parseUsername(c.Subject); err != nil {
+		a, err := kube.ParseUsername(c.Subject)
+		if err != nil {
 			return nil, err
 		}
+		c.account = account{Namespace: a.Namespace, Name: a.Name}
 	}
 	return c, nil
-}
-
-// parseUsername takes "system:serviceaccount:NAMESPACE:NAME" apart.
-func parseUsername(user string) (account, error) {
-	rest, ok := strings.CutPrefix(user, "system:serviceaccount:")
-	namespace, name, two := strings.Cut(rest, ":")
-	if !ok || !two || namespace == "" || name == "" || strings.Contains(name, ":") {
-		return account{}, errNotServiceAccount
-	}
-	return account{Namespace: namespace, Name: name}, nil
 }
 
 // check refuses what the API server would refuse too, and what the role would

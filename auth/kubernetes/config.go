@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -107,7 +106,7 @@ func (m *Method) writeConfig(_ context.Context, req *engine.Request) (*engine.Re
 		AliasAnnotations: d.Bool("use_annotations_as_alias_metadata"),
 	}
 	if c.Host == "" {
-		c.Host = m.pod.host()
+		c.Host = m.pod.Host()
 	}
 	if err := c.validate(); err != nil {
 		return nil, err
@@ -119,15 +118,6 @@ func (m *Method) writeConfig(_ context.Context, req *engine.Request) (*engine.Re
 		return &engine.Response{Warnings: w}, nil
 	}
 	return nil, nil
-}
-
-// host is the API server of the cluster that the pod runs in, or "".
-func (p Pod) host() string {
-	host, port := p.Getenv("KUBERNETES_SERVICE_HOST"), p.Getenv("KUBERNETES_SERVICE_PORT")
-	if host == "" || port == "" {
-		return ""
-	}
-	return "https://" + net.JoinHostPort(host, port)
 }
 
 func (c *config) validate() error {

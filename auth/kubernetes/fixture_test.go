@@ -26,6 +26,7 @@ import (
 
 	"strongroom/engine"
 	"strongroom/engine/enginetest"
+	"strongroom/internal/kube"
 	"strongroom/internal/storage"
 )
 
@@ -39,7 +40,7 @@ type fixture struct {
 
 func mountMethod(t testing.TB) *fixture {
 	f := &fixture{dir: t.TempDir(), env: map[string]string{}}
-	pod := Pod{
+	pod := kube.Pod{
 		TokenFile: filepath.Join(f.dir, "token"), CAFile: filepath.Join(f.dir, "ca.crt"),
 		Getenv: func(name string) string { return f.env[name] },
 	}
@@ -120,9 +121,9 @@ type apiServer struct {
 	*httptest.Server
 	mu      sync.Mutex
 	asked   int
-	bearer  string     // of the last question
-	spec    reviewSpec // of the last question
-	answer  func(w http.ResponseWriter, spec reviewSpec)
+	bearer  string          // of the last question
+	spec    kube.ReviewSpec // of the last question
+	answer  func(w http.ResponseWriter, spec kube.ReviewSpec)
 	strange string // what it was asked for beside TokenReviews
 }
 
@@ -136,14 +137,14 @@ func newAPIServer(t testing.TB) *apiServer {
 }
 
 func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var review tokenReview
+	var review kube.TokenReview
 	body, _ := io.ReadAll(r.Body)
 	err := json.Unmarshal(body, &review)
 	a.mu.Lock()
 	a.asked++
 	a.bearer = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	a.spec = review.Spec
-	if r.Method != http.MethodPost || r.URL.Path != reviewPath || err != nil || review.Kind != "TokenReview" || review.APIVersion != "authentication.k8s.io/v1" {
+	if r.Method != http.MethodPost || r.URL.Path != kube.ReviewPath || err != nil || review.Kind != "TokenReview" || review.APIVersion != "authentication.k8s.io/v1" {
 		a.strange = r.Method + " " + r.URL.Path
 	}
 	answer := a.answer
@@ -160,8 +161,8 @@ func send(w http.ResponseWriter, status int, body any) {
 }
 
 // yes knows the token as that of a service account, for the audience asked.
-func yes(namespace, name string) func(http.ResponseWriter, reviewSpec) {
-	return func(w http.ResponseWriter, spec reviewSpec) {
+func yes(namespace, name string) func(http.ResponseWriter, kube.ReviewSpec) {
+	return func(w http.ResponseWriter, spec kube.ReviewSpec) {
 		send(w, http.StatusCreated, object{"kind": "TokenReview", "status": object{
 			"authenticated": true, "audiences": spec.Audiences,
 			"user": object{"username": "system:serviceaccount:" + namespace + ":" + name, "uid": "real-uid", "groups": []string{"system:serviceaccounts"}},
@@ -169,8 +170,8 @@ func yes(namespace, name string) func(http.ResponseWriter, reviewSpec) {
 	}
 }
 
-func status(s object) func(http.ResponseWriter, reviewSpec) {
-	return func(w http.ResponseWriter, _ reviewSpec) { send(w, http.StatusCreated, object{"status": s}) }
+func status(s object) func(http.ResponseWriter, kube.ReviewSpec) {
+	return func(w http.ResponseWriter, _ kube.ReviewSpec) { send(w, http.StatusCreated, object{"status": s}) }
 }
 
 // expiredServer is a TLS server whose certificate and authority have expired.

@@ -9,33 +9,20 @@
 package kubernetes
 
 import (
-	"os"
+	"net/http"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
 	"strongroom/engine"
+	"strongroom/internal/kube"
 	"strongroom/internal/storage"
 )
 
-// Pod says where the method finds what Kubernetes gives to the pod that the
-// server runs in. The files are read again at every use: Kubernetes renews them.
-type Pod struct {
-	TokenFile string                   // the pod's own service account token
-	CAFile    string                   // the authority of the API server's certificate, PEM
-	Getenv    func(name string) string // os.Getenv
-}
-
-// InPod is where Kubernetes puts them.
-func InPod() Pod {
-	const dir = "/var/run/secrets/kubernetes.io/serviceaccount/"
-	return Pod{TokenFile: dir + "token", CAFile: dir + "ca.crt", Getenv: os.Getenv}
-}
-
 // Method is one mounted Kubernetes auth method.
 type Method struct {
-	pod     Pod
+	pod     kube.Pod
 	mount   engine.Mount
 	timeout time.Duration // of one TokenReview
 
@@ -43,15 +30,16 @@ type Method struct {
 	roles   *storage.Cache[*role]
 	reviews singleflight.Group // of reviews under way
 
-	mu     sync.Mutex
-	client *client // for the configuration in use
+	mu        sync.Mutex
+	client    *client                  // for the configuration in use
+	roundTrip func() http.RoundTripper // nil but in tests
 }
 
 // Factory makes the method for a mount, with what the server's own pod has.
-func Factory(env engine.Env) (engine.Engine, error) { return New(env, InPod()), nil }
+func Factory(env engine.Env) (engine.Engine, error) { return New(env, kube.InPod()), nil }
 
 // New makes the method for a mount with the pod's files elsewhere.
-func New(env engine.Env, pod Pod) *Method {
+func New(env engine.Env, pod kube.Pod) *Method {
 	return &Method{
 		pod: pod, mount: env.Mount, timeout: reviewTimeout,
 		configs: storage.NewCache[*config](1), roles: storage.NewCache[*role](1024),

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"strongroom/engine"
+	"strongroom/internal/kube"
 )
 
 const roleName = "longhorn-role"
@@ -123,7 +124,7 @@ func TestLoginJudgesTheAnswer(t *testing.T) {
 	for _, c := range []struct {
 		what     string
 		audience string
-		answer   func(http.ResponseWriter, reviewSpec)
+		answer   func(http.ResponseWriter, kube.ReviewSpec)
 		kind     engine.Kind
 		want     string
 	}{
@@ -137,15 +138,15 @@ func TestLoginJudgesTheAnswer(t *testing.T) {
 		{"no uid", "", status(object{"authenticated": true, "user": user(sa, "")}), engine.Denied, "does not belong to a service account"},
 		{"audience not confirmed", "vault", status(object{"authenticated": true, "user": user(sa, "u")}), engine.Denied, `did not confirm the role's audience "vault"`},
 		{"other audience", "vault", status(object{"authenticated": true, "user": user(sa, "u"), "audiences": []string{"x"}}), engine.Denied, "did not confirm"},
-		{"garbage", "", func(w http.ResponseWriter, _ reviewSpec) { fmt.Fprint(w, "<html>") }, engine.Upstream, "did not answer with a TokenReview"},
-		{"too long", "", func(w http.ResponseWriter, _ reviewSpec) {
-			fmt.Fprint(w, `{"x": "`+strings.Repeat("x", maxAnswer)+`"}`)
+		{"garbage", "", func(w http.ResponseWriter, _ kube.ReviewSpec) { fmt.Fprint(w, "<html>") }, engine.Upstream, "did not answer with a TokenReview"},
+		{"too long", "", func(w http.ResponseWriter, _ kube.ReviewSpec) {
+			fmt.Fprint(w, `{"x": "`+strings.Repeat("x", 1<<20)+`"}`)
 		}, engine.Upstream, "did not answer with a TokenReview"},
-		{"500", "", func(w http.ResponseWriter, spec reviewSpec) { send(w, 500, object{"message": spec.Token}) }, engine.Upstream, "answered with status 500"},
-		{"404", "", func(w http.ResponseWriter, _ reviewSpec) { send(w, 404, nil) }, engine.Upstream, "check that kubernetes_host is a Kubernetes API server"},
-		{"401", "", func(w http.ResponseWriter, _ reviewSpec) { send(w, 401, nil) }, engine.Upstream, "does not accept token_reviewer_jwt; it may have expired"},
-		{"403", "", func(w http.ResponseWriter, _ reviewSpec) { send(w, 403, nil) }, engine.Upstream, "does not let token_reviewer_jwt create TokenReviews; bind the cluster role system:auth-delegator"},
-		{"cut off", "", func(w http.ResponseWriter, _ reviewSpec) { panic(http.ErrAbortHandler) }, engine.Upstream, "cannot be asked: EOF; check kubernetes_host"},
+		{"500", "", func(w http.ResponseWriter, spec kube.ReviewSpec) { send(w, 500, object{"message": spec.Token}) }, engine.Upstream, "answered with status 500"},
+		{"404", "", func(w http.ResponseWriter, _ kube.ReviewSpec) { send(w, 404, nil) }, engine.Upstream, "check that kubernetes_host is a Kubernetes API server"},
+		{"401", "", func(w http.ResponseWriter, _ kube.ReviewSpec) { send(w, 401, nil) }, engine.Upstream, "does not accept token_reviewer_jwt; it may have expired"},
+		{"403", "", func(w http.ResponseWriter, _ kube.ReviewSpec) { send(w, 403, nil) }, engine.Upstream, "does not let token_reviewer_jwt create TokenReviews; bind the cluster role system:auth-delegator"},
+		{"cut off", "", func(w http.ResponseWriter, _ kube.ReviewSpec) { panic(http.ErrAbortHandler) }, engine.Upstream, "cannot be asked: EOF; check kubernetes_host"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			srv := newAPIServer(t)
@@ -167,7 +168,7 @@ func TestLoginJudgesTheAnswer(t *testing.T) {
 func TestLoginErrorHidesTheToken(t *testing.T) {
 	srv := newAPIServer(t)
 	f, s := ready(t, srv, nil, nil)
-	srv.answer = func(w http.ResponseWriter, spec reviewSpec) {
+	srv.answer = func(w http.ResponseWriter, spec kube.ReviewSpec) {
 		send(w, 201, object{"status": object{"error": "bad token " + spec.Token}})
 	}
 	jwt := s.token(t, "longhorn-system", "default", nil)
@@ -179,8 +180,8 @@ func TestLoginRedirect(t *testing.T) {
 	elsewhere := newAPIServer(t)
 	srv := newAPIServer(t)
 	f, s := ready(t, srv, nil, nil)
-	srv.answer = func(w http.ResponseWriter, _ reviewSpec) {
-		w.Header().Set("Location", elsewhere.URL+reviewPath)
+	srv.answer = func(w http.ResponseWriter, _ kube.ReviewSpec) {
+		w.Header().Set("Location", elsewhere.URL+kube.ReviewPath)
 		w.WriteHeader(http.StatusTemporaryRedirect)
 	}
 	_, err := f.login(roleName, s.token(t, "longhorn-system", "default", nil))
@@ -216,7 +217,7 @@ func TestLoginSlow(t *testing.T) {
 	f, s := ready(t, srv, nil, nil)
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
-	srv.answer = func(http.ResponseWriter, reviewSpec) { <-release }
+	srv.answer = func(http.ResponseWriter, kube.ReviewSpec) { <-release }
 	f.method.timeout = 20 * time.Millisecond
 	_, err := f.login(roleName, s.token(t, "longhorn-system", "default", nil))
 	wantError(t, "slow", err, engine.Upstream, "cannot be asked: ")
@@ -279,10 +280,10 @@ func TestReviewer(t *testing.T) {
 
 	// With the caller's own token the refusal is the caller's.
 	config(object{"disable_local_ca_jwt": true, "kubernetes_ca_cert": srv.ca()})
-	srv.answer = func(w http.ResponseWriter, _ reviewSpec) { send(w, 401, nil) }
+	srv.answer = func(w http.ResponseWriter, _ kube.ReviewSpec) { send(w, 401, nil) }
 	_, err = f.login(roleName, jwt)
 	wantError(t, "own token refused", err, engine.Denied, "permission denied: "+srv.URL+" does not accept the jwt")
-	srv.answer = func(w http.ResponseWriter, _ reviewSpec) { send(w, 403, nil) }
+	srv.answer = func(w http.ResponseWriter, _ kube.ReviewSpec) { send(w, 403, nil) }
 	_, err = f.login(roleName, jwt)
 	wantError(t, "own token without rights", err, engine.Denied, "bind the cluster role system:auth-delegator")
 }
@@ -298,12 +299,14 @@ func TestReviewsCoalesce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
 		release := make(chan struct{})
-		m := New(engine.Env{}, Pod{TokenFile: "absent", CAFile: "absent"})
-		m.client = &client{version: 1, http: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
-			asked.Add(1)
-			<-release
-			return &http.Response{StatusCode: 201, Body: io.NopCloser(strings.NewReader(answerYes))}, nil
-		})}}
+		m := New(engine.Env{}, kube.Pod{TokenFile: "absent", CAFile: "absent"})
+		m.roundTrip = func() http.RoundTripper {
+			return transport(func(*http.Request) (*http.Response, error) {
+				asked.Add(1)
+				<-release
+				return &http.Response{StatusCode: 201, Body: io.NopCloser(strings.NewReader(answerYes))}, nil
+			})
+		}
 		conf := &config{Host: "https://h", DisableLocal: true}
 		var wg sync.WaitGroup
 		login := func(ctx context.Context, jwt, audience string, want error) {
@@ -338,11 +341,13 @@ func TestReviewsCoalesce(t *testing.T) {
 
 func TestReviewTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := New(engine.Env{}, Pod{TokenFile: "absent", CAFile: "absent"})
-		m.client = &client{version: 1, http: &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})}}
+		m := New(engine.Env{}, kube.Pod{TokenFile: "absent", CAFile: "absent"})
+		m.roundTrip = func() http.RoundTripper {
+			return transport(func(r *http.Request) (*http.Response, error) {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			})
+		}
 		start := time.Now()
 		_, err := m.review(t.Context(), &config{Host: "https://h", DisableLocal: true}, 1, "a", "")
 		wantError(t, "no answer", err, engine.Upstream, "the Kubernetes API server at https://h cannot be asked: no answer in time")
@@ -353,13 +358,11 @@ func TestReviewTimesOut(t *testing.T) {
 }
 
 func TestClientIsKept(t *testing.T) {
-	m := New(engine.Env{}, Pod{TokenFile: "absent", CAFile: "absent"})
+	m := New(engine.Env{}, kube.Pod{TokenFile: "absent", CAFile: "absent"})
 	conf := &config{DisableLocal: true}
-	a, err := m.clientFor(conf, 1)
-	b, _ := m.clientFor(conf, 1)
-	c, _ := m.clientFor(conf, 2)
-	if err != nil || a != b || a == c {
-		t.Errorf("one client a version is wanted: %p %p %p %v", a, b, c, err)
+	a, b, c := m.clientFor(conf, 1), m.clientFor(conf, 1), m.clientFor(conf, 2)
+	if a != b || a == c {
+		t.Errorf("one client a version is wanted: %p %p %p", a, b, c)
 	}
 }
 

@@ -1,62 +1,28 @@
 package kubernetes
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"strongroom/engine"
+	"strongroom/internal/kube"
 )
 
-const (
-	reviewTimeout = 15 * time.Second // of a whole TokenReview
-	dialTimeout   = 5 * time.Second  // of its connection, and again of its TLS
-	maxAnswer     = 1 << 20          // bytes of an answer
-	reviewPath    = "/apis/authentication.k8s.io/v1/tokenreviews"
-)
+const reviewTimeout = kube.Timeout // of a whole TokenReview
 
-// tokenReview is the part of authentication.k8s.io/v1 TokenReview that is used.
-type tokenReview struct {
-	APIVersion string       `json:"apiVersion"`
-	Kind       string       `json:"kind"`
-	Spec       reviewSpec   `json:"spec"`
-	Status     reviewStatus `json:"status"`
-}
-
-type reviewSpec struct {
-	Token     string   `json:"token"`
-	Audiences []string `json:"audiences,omitempty"`
-}
-
-type reviewStatus struct {
-	Authenticated bool `json:"authenticated"`
-	User          struct {
-		Username string `json:"username"`
-		UID      string `json:"uid"`
-	} `json:"user"`
-	Audiences []string `json:"audiences"`
-	Error     string   `json:"error"`
-}
-
-// client is an HTTP client for one version of the configuration and one CA.
+// client asks the API server of one version of the configuration.
 type client struct {
 	version uint64
-	ca      string
-	http    *http.Client
+	*kube.Client
 }
 
 // review asks the API server whose token jwt is. Logins with the same token at
@@ -84,53 +50,24 @@ func (m *Method) review(ctx context.Context, conf *config, version uint64, jwt, 
 
 // ask sends one TokenReview and judges the answer.
 func (m *Method) ask(ctx context.Context, conf *config, version uint64, jwt, audience string) (account, error) {
-	c, err := m.clientFor(conf, version)
-	if err != nil {
-		return account{}, err
-	}
+	c := m.clientFor(conf, version)
 	reviewer, whose, err := m.reviewer(conf, jwt)
 	if err != nil {
 		return account{}, err
 	}
-	question := tokenReview{APIVersion: "authentication.k8s.io/v1", Kind: "TokenReview", Spec: reviewSpec{Token: jwt}}
+	var audiences []string
 	if audience != "" {
-		question.Spec.Audiences = []string{audience}
+		audiences = []string{audience}
 	}
-	body, err := json.Marshal(question)
+	review, err := c.ReviewToken(ctx, string(reviewer), jwt, audiences...)
 	if err != nil {
-		return account{}, err
+		return account{}, m.explain(conf.Host, whose, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(conf.Host, "/")+reviewPath, bytes.NewReader(body))
-	if err != nil {
-		return account{}, engine.Errorf(engine.Upstream, "lookup failed: kubernetes_host is not a URL; write the config anew")
-	}
-	req.Header.Set("Authorization", "Bearer "+string(reviewer))
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	// A review changes nothing, so net/http may send it again when an idle
-	// connection turns out dead; the empty key says so and is not sent.
-	req.Header["Idempotency-Key"] = []string{}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return account{}, unreachable(conf.Host, err)
-	}
-	defer resp.Body.Close()
-	if err := judgeStatus(conf.Host, resp.StatusCode, whose); err != nil {
-		return account{}, err
-	}
-	var review tokenReview
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&review); err != nil {
-		if ctx.Err() != nil {
-			return account{}, unreachable(conf.Host, ctx.Err())
-		}
-		return account{}, &engine.Error{Kind: engine.Upstream, Err: err,
-			Text: "lookup failed: " + conf.Host + " did not answer with a TokenReview; check that kubernetes_host is a Kubernetes API server"}
-	}
-	return judge(review.Status, jwt, audience)
+	return judge(review, jwt, audience)
 }
 
 // judge takes the service account from the status, if it is one.
-func judge(s reviewStatus, jwt, audience string) (account, error) {
+func judge(s kube.Review, jwt, audience string) (account, error) {
 	if !s.Authenticated || s.Error != "" {
 		text := "service account unauthorized; this could mean it has been deleted or recreated with a new token"
 		if s.Error != "" && !strings.Contains(s.Error, jwt) {
@@ -143,12 +80,11 @@ func judge(s reviewStatus, jwt, audience string) (account, error) {
 	if audience != "" && !slices.Contains(s.Audiences, audience) {
 		return account{}, engine.Errorf(engine.Denied, "lookup failed: the API server did not confirm the role's audience %q", audience)
 	}
-	a, err := parseUsername(s.User.Username)
+	a, err := kube.ParseUsername(s.User.Username)
 	if err != nil || s.User.UID == "" {
 		return account{}, engine.Errorf(engine.Denied, "lookup failed: the token does not belong to a service account")
 	}
-	a.UID = s.User.UID
-	return a, nil
+	return account{a.Namespace, a.Name, s.User.UID}, nil
 }
 
 // whose says which token asks for the review.
@@ -179,46 +115,53 @@ func (m *Method) reviewer(conf *config, jwt string) (secret, whose, error) {
 }
 
 // clientFor returns the client of this configuration. It makes a new one when
-// that or the pod's CA has changed.
-func (m *Method) clientFor(conf *config, version uint64) (*client, error) {
-	ca := conf.CACert
-	if ca == "" && !conf.DisableLocal {
-		b, err := os.ReadFile(m.pod.CAFile)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("kubernetes: read the pod's CA: %w", err)
-		}
-		ca = string(b)
-	}
+// that has changed; the client itself sees to it when the pod's CA has.
+func (m *Method) clientFor(conf *config, version uint64) *client {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if c := m.client; c != nil && c.version == version && c.ca == ca {
-		return c, nil
-	}
-	var roots *x509.CertPool // nil: the system's
-	if ca != "" {
-		roots = x509.NewCertPool()
-		if !roots.AppendCertsFromPEM([]byte(ca)) {
-			return nil, engine.Errorf(engine.Upstream, "lookup failed: the pod's CA file %s holds no certificate; set kubernetes_ca_cert", m.pod.CAFile)
-		}
+	if c := m.client; c != nil && c.version == version {
+		return c
 	}
 	if m.client != nil {
-		m.client.http.CloseIdleConnections()
+		m.client.Close()
 	}
-	m.client = &client{version: version, ca: ca, http: &http.Client{
-		// A redirect would carry the reviewer's token elsewhere.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-			TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:   dialTimeout,
-			ResponseHeaderTimeout: m.timeout,
-			IdleConnTimeout:       90 * time.Second,
-			MaxIdleConnsPerHost:   16,
-			ForceAttemptHTTP2:     true,
-		},
-	}}
-	return m.client, nil
+	m.client = &client{version, kube.New(kube.Config{URL: conf.Host, CA: m.authority(conf), RoundTrip: m.roundTrip})}
+	return m.client
+}
+
+// authority is the CA of the configuration, else the pod's, else the system's.
+func (m *Method) authority(conf *config) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		if conf.CACert != "" || conf.DisableLocal {
+			return []byte(conf.CACert), nil
+		}
+		b, err := os.ReadFile(m.pod.CAFile)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return b, err
+	}
+}
+
+// explain turns an error of package kube into one that says what to mend in the
+// method's configuration.
+func (m *Method) explain(host string, w whose, err error) error {
+	if refused, ok := errors.AsType[*kube.StatusError](err); ok {
+		return judgeStatus(host, refused.Status, w)
+	}
+	switch {
+	case errors.Is(err, kube.ErrURL):
+		return engine.Errorf(engine.Upstream, "lookup failed: kubernetes_host is not a URL; write the config anew")
+	case errors.Is(err, kube.ErrNoCA):
+		return engine.Errorf(engine.Upstream, "lookup failed: the pod's CA file %s holds no certificate; set kubernetes_ca_cert", m.pod.CAFile)
+	case errors.Is(err, kube.ErrNotKube):
+		return &engine.Error{Kind: engine.Upstream, Err: err,
+			Text: "lookup failed: " + host + " did not answer with a TokenReview; check that kubernetes_host is a Kubernetes API server"}
+	}
+	if _, ours := errors.AsType[*fs.PathError](err); ours {
+		return err
+	}
+	return unreachable(host, err)
 }
 
 // judgeStatus turns an HTTP status into an error that says what to mend.
@@ -233,8 +176,6 @@ func judgeStatus(host string, status int, w whose) error {
 		kind = engine.Denied
 	}
 	switch {
-	case status == http.StatusOK || status == http.StatusCreated:
-		return nil
 	case status == http.StatusUnauthorized && w == callers:
 		return engine.Errorf(kind, "permission denied: %s does not accept %s; it may be forged, ended, or made for another audience", host, subject)
 	case status == http.StatusUnauthorized:

@@ -1,0 +1,80 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+)
+
+const (
+	podsAPage = 100
+	maxPage   = 16 << 20 // bytes of a page
+	maxPods   = 1000
+)
+
+// Found is a running pod.
+type Found struct {
+	Name   string
+	IP     string // its own
+	HostIP string // its node's
+}
+
+// podList is the part of v1 PodList that is used.
+type podList struct {
+	Kind     string `json:"kind"`
+	Metadata struct {
+		Continue string `json:"continue"`
+	} `json:"metadata"`
+	Items []struct {
+		Metadata struct {
+			Name              string `json:"name"`
+			DeletionTimestamp string `json:"deletionTimestamp"`
+		} `json:"metadata"`
+		Status struct {
+			Phase  string `json:"phase"`
+			PodIP  string `json:"podIP"`
+			HostIP string `json:"hostIP"`
+		} `json:"status"`
+	} `json:"items"`
+}
+
+// Pods are the running pods of namespace ("": of all) that the selectors match
+// ("": whatever they are), ready or not: a sealed server is not ready. It needs
+// the verb list on pods.
+func (c *Client) Pods(ctx context.Context, namespace, labelSelector, fieldSelector string) ([]Found, error) {
+	q := question{method: http.MethodGet, path: "/api/v1/pods", limit: maxPage, what: "list pods",
+		role: "bind a ClusterRole with the verb list on pods to its service account"}
+	if namespace != "" {
+		q.path = "/api/v1/namespaces/" + url.PathEscape(namespace) + "/pods"
+		q.what = "list pods in the namespace " + namespace
+		q.role = "bind a Role with the verb list on pods to its service account there"
+	}
+	q.query = url.Values{"limit": {fmt.Sprint(podsAPage)}}
+	for name, value := range map[string]string{"labelSelector": labelSelector, "fieldSelector": fieldSelector} {
+		if value != "" {
+			q.query.Set(name, value)
+		}
+	}
+	var found []Found
+	for range maxPods / podsAPage {
+		var list podList
+		if err := c.ask(ctx, q, &list); err != nil {
+			return nil, err
+		}
+		if list.Kind != "PodList" {
+			return nil, ErrNotKube
+		}
+		for _, p := range list.Items {
+			if p.Status.Phase == "Running" && p.Status.PodIP != "" && p.Metadata.DeletionTimestamp == "" {
+				found = append(found, Found{Name: p.Metadata.Name, IP: p.Status.PodIP, HostIP: p.Status.HostIP})
+			}
+		}
+		if list.Metadata.Continue == "" {
+			return found, nil
+		}
+		q.query.Set("continue", list.Metadata.Continue)
+	}
+	return nil, errors.New("kube: more than 1000 pods match: narrow the label selector to the servers' pods")
+}
