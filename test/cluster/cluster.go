@@ -36,6 +36,13 @@ type Options struct {
 	Env    []string           // NAME=value for every server
 	Log    string             // level of the servers' logs; "": info
 	Stderr io.Writer          // gets the output of go build; nil: os.Stderr
+
+	// Host is the address of node i, where this process reaches it, and ports are
+	// 8200 and 8201; nil: 127.0.0.1 and ports that nobody else has.
+	Host func(i int) string
+	// Wrap is the command line that runs node i's server, made of the plain one. It
+	// must become the server by exec, so that signals reach it; nil: as it is.
+	Wrap func(i int, command []string) []string
 }
 
 // Cluster is some servers. [Cluster.Stop] ends them.
@@ -112,16 +119,15 @@ func NewReady(t testing.TB, n int) *Cluster {
 
 func (c *Cluster) start(ctx context.Context, options Options) error {
 	for i := range max(1, options.Nodes) {
-		var preferred []int
-		if i < len(options.Ports) {
-			preferred = options.Ports[i : i+1]
-		}
-		p, err := claimPorts(preferred...)
+		p, err := c.place(i, options)
 		if err != nil {
 			return err
 		}
-		c.claims = append(c.claims, p)
-		c.Nodes = append(c.Nodes, newNode(c, i, p, options.Env))
+		n := newNode(c, i, p, options.Env)
+		if options.Wrap != nil {
+			n.wrap = func(command []string) []string { return options.Wrap(i, command) }
+		}
+		c.Nodes = append(c.Nodes, n)
 	}
 	if err := os.MkdirAll(c.Logs, 0o700); err != nil {
 		return err
@@ -146,6 +152,22 @@ func (c *Cluster) start(ctx context.Context, options Options) error {
 		}
 	}
 	return nil
+}
+
+// place says where node i listens.
+func (c *Cluster) place(i int, options Options) (ports, error) {
+	if options.Host != nil {
+		return ports{host: options.Host(i), api: 8200}, nil
+	}
+	var preferred []int
+	if i < len(options.Ports) {
+		preferred = options.Ports[i : i+1]
+	}
+	p, err := claimPorts(preferred...)
+	if err == nil {
+		c.claims = append(c.claims, p)
+	}
+	return p, err
 }
 
 // Run starts another program beside the servers, such as an operator, with

@@ -18,8 +18,8 @@ import (
 // it. Its methods are not for concurrent use.
 type Node struct {
 	Name        string // its node_id: vault-0, vault-1, …
-	Addr        string // of its API: http://127.0.0.1:PORT
-	ClusterAddr string // of its port for peers: 127.0.0.1:PORT
+	Addr        string // of its API: http://HOST:PORT
+	ClusterAddr string // of its port for peers: HOST:PORT
 	Config      string // path of its configuration file
 	Data        string // folder of its Raft storage
 
@@ -27,7 +27,8 @@ type Node struct {
 	home string // of the command line, when it talks to this node
 	log  string
 	env  []string
-	proc *Process // nil when it does not run
+	wrap func(command []string) []string // what Options.Wrap says; may be nil
+	proc *Process                        // nil when it does not run
 }
 
 func newNode(c *Cluster, i int, p ports, env []string) *Node {
@@ -78,7 +79,11 @@ disable_mlock = true
 
 // launch starts the process.
 func (n *Node) launch() (err error) {
-	cmd := exec.Command(filepath.Join(n.c.BinDir, "strongroom"), "server", "-config="+n.Config)
+	command := []string{filepath.Join(n.c.BinDir, "strongroom"), "server", "-config=" + n.Config}
+	if n.wrap != nil {
+		command = n.wrap(command)
+	}
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(cleanEnv(), n.env...)
 	n.proc, err = n.c.processes.Start(cmd, n.log)
 	if err != nil {

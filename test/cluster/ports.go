@@ -15,6 +15,7 @@ const firstPort, lastPort = 20000, 29998
 // ports is a pair that belongs to a node over all its restarts: api, and
 // api+1 for its peers.
 type ports struct {
+	host  string
 	api   int
 	claim net.Listener
 }
@@ -46,7 +47,7 @@ func claim(port int) (ports, error) {
 	if err != nil {
 		return ports{}, err
 	}
-	p := ports{port, c}
+	p := ports{"127.0.0.1", port, c}
 	for _, addr := range []string{p.addr(), p.clusterAddr()} {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
@@ -60,6 +61,6 @@ func claim(port int) (ports, error) {
 
 func (p ports) release() { p.claim.Close() }
 
-func (p ports) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.api)) }
+func (p ports) addr() string { return net.JoinHostPort(p.host, strconv.Itoa(p.api)) }
 
-func (p ports) clusterAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.api+1)) }
+func (p ports) clusterAddr() string { return net.JoinHostPort(p.host, strconv.Itoa(p.api+1)) }
