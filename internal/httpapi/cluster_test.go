@@ -34,7 +34,7 @@ type peer struct {
 }
 
 // cluster starts n nodes that look for each other.
-func cluster(t *testing.T, n int) []*peer {
+func cluster(t *testing.T, n int, options ...func(*node.Config)) []*peer {
 	t.Helper()
 	var peers []*peer
 	var targets []node.JoinTarget
@@ -58,6 +58,9 @@ func cluster(t *testing.T, n int) []*peer {
 	}
 	for _, p := range peers {
 		p.config.RetryJoin = targets
+		for _, option := range options {
+			option(&p.config)
+		}
 		p.start()
 		t.Cleanup(p.stop)
 	}

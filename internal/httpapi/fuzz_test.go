@@ -28,9 +28,9 @@ func FuzzAPI(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { n.Close() })
-	res, err := n.Init(f.Context(), 1, 1)
+	res, err := n.Init(f.Context(), node.InitRequest{Shares: 1, Threshold: 1})
 	if err == nil {
-		err = n.Unseal(f.Context(), res.Shares[0])
+		err = n.Unseal(f.Context(), res.Shares[0], false)
 	}
 	if err != nil {
 		f.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"strongroom/engine"
+	"strongroom/internal/node"
+	"strongroom/internal/seal"
 )
 
 // The paths in this file are answered in every state of the node, without a
@@ -25,8 +27,11 @@ func (h *Handler) writeSealStatus(w http.ResponseWriter) {
 	st := h.node.State()
 	out := map[string]any{
 		"type": st.SealType, "initialized": st.Initialized, "sealed": st.Sealed, "t": st.Threshold, "n": st.Shares, "progress": st.Progress,
-		"nonce": st.Nonce, "version": st.Version, "build_date": st.BuildDate, "migration": false, "recovery_seal": false,
+		"nonce": st.Nonce, "version": st.Version, "build_date": st.BuildDate, "migration": st.Migration, "recovery_seal": st.Recovery,
 		"storage_type": st.StorageType, "removed_from_cluster": false,
+	}
+	if st.Recovery {
+		out["recovery_seal_type"] = seal.Shamir
 	}
 	if !st.Sealed {
 		out["cluster_name"], out["cluster_id"] = st.ClusterName, st.ClusterID
@@ -63,7 +68,8 @@ func (h *Handler) init(w http.ResponseWriter, r *http.Request) {
 		writeErrors(w, http.StatusBadRequest, "PGP encryption of the unseal keys is not in this release: leave the PGP keys out")
 		return
 	}
-	res, err := h.node.Init(r.Context(), req.SecretShares, req.SecretThreshold)
+	res, err := h.node.Init(r.Context(), node.InitRequest{Shares: req.SecretShares, Threshold: req.SecretThreshold,
+		RecoveryShares: req.RecoveryShares, RecoveryThreshold: req.RecoveryThreshold})
 	if err != nil {
 		h.respondError(w, "init", err)
 		return
@@ -72,7 +78,11 @@ func (h *Handler) init(w http.ResponseWriter, r *http.Request) {
 	for _, s := range res.Shares {
 		hexes, b64 = append(hexes, hex.EncodeToString(s)), append(b64, base64.StdEncoding.EncodeToString(s))
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"keys": hexes, "keys_base64": b64, "root_token": string(res.RootToken)})
+	out := map[string]any{"keys": hexes, "keys_base64": b64, "root_token": string(res.RootToken)}
+	if res.Recovery {
+		out["keys"], out["keys_base64"], out["recovery_keys"], out["recovery_keys_base64"] = []string{}, []string{}, hexes, b64
+	}
+	writeJSON(w, http.StatusOK, out)
 }
 
 func (h *Handler) unseal(w http.ResponseWriter, r *http.Request) {
@@ -89,9 +99,6 @@ func (h *Handler) unseal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
-	case req.Migrate:
-		writeErrors(w, http.StatusBadRequest, "seal migration is not in this release")
-		return
 	case req.Reset:
 		h.node.ResetUnseal()
 	case req.Key == "":
@@ -100,7 +107,7 @@ func (h *Handler) unseal(w http.ResponseWriter, r *http.Request) {
 	default:
 		share, err := decodeShare(req.Key)
 		if err == nil {
-			err = h.node.Unseal(r.Context(), share)
+			err = h.node.Unseal(r.Context(), share, req.Migrate)
 		}
 		if err != nil {
 			h.respondError(w, "unseal", err)

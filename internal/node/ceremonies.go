@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -21,10 +22,33 @@ import (
 	"strongroom/internal/storage"
 )
 
+// InitRequest says how a new cluster's keys are shared: Shares and Threshold of
+// the unseal key, or, of a node that unseals itself, those of the recovery key.
+type InitRequest struct {
+	Shares, Threshold                 int
+	RecoveryShares, RecoveryThreshold int
+}
+
 // InitResult is shown once and kept nowhere.
 type InitResult struct {
 	Shares    [][]byte
+	Recovery  bool // Shares are of the recovery key
 	RootToken secret.Bytes
+}
+
+// seal is the seal of a cluster that kind seals, without its keys.
+func (r InitRequest) seal(kind string) (seal.Config, error) {
+	c, other, names := seal.Config{Type: kind, Shares: r.Shares, Threshold: r.Threshold}, r.RecoveryShares+r.RecoveryThreshold, "recovery_shares,recovery_threshold"
+	if c.Auto() {
+		c.Shares, c.Threshold, other, names = r.RecoveryShares, r.RecoveryThreshold, r.Shares+r.Threshold, "secret_shares,secret_threshold"
+	}
+	if other != 0 {
+		return c, engine.Invalidf("parameters %s not applicable to seal type %s", names, kind)
+	}
+	if err := c.Validate(); err != nil {
+		return c, engine.Invalidf("%v", err)
+	}
+	return c, nil
 }
 
 // begin waits for this node's turn to hold a ceremony; end ends it.
@@ -37,16 +61,26 @@ func (n *Node) begin(ctx context.Context) (end func(), err error) {
 	}
 }
 
-// Init makes a new cluster of this one node and leaves it sealed.
-func (n *Node) Init(ctx context.Context, shares, threshold int) (*InitResult, error) {
+// Init makes a new cluster of this one node. It stays sealed, unless it is one
+// that unseals itself.
+func (n *Node) Init(ctx context.Context, r InitRequest) (*InitResult, error) {
 	end, err := n.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	c := seal.Config{Type: "shamir", Shares: shares, Threshold: threshold}
-	if err := c.Validate(); err != nil {
-		return nil, engine.Invalidf("%v", err)
+	res, err := n.initialize(ctx, r)
+	end()
+	if m := n.member.Load(); err == nil && m != nil && res.Recovery {
+		n.awaitActive(ctx, m) // unsealAlone has been poked
+	}
+	return res, err
+}
+
+// initialize is Init's turn.
+func (n *Node) initialize(ctx context.Context, r InitRequest) (*InitResult, error) {
+	c, err := r.seal(n.sealType())
+	if err != nil {
+		return nil, err
 	}
 	if n.member.Load() != nil {
 		return nil, engine.Invalidf("Vault is already initialized")
@@ -63,7 +97,7 @@ func (n *Node) Init(ctx context.Context, shares, threshold int) (*InitResult, er
 		n.abandon(f)
 		return nil, fmt.Errorf("node: initialization failed and was undone: %w", err)
 	}
-	n.logger.Info("initialized", "shares", shares, "threshold", threshold)
+	n.logger.Info("initialized", "seal", c.Type, "shares", c.Shares, "threshold", c.Threshold)
 	return res, nil
 }
 
@@ -130,13 +164,21 @@ func (n *Node) abandon(f *founding) {
 // fill writes the first data. The seal comes last, and the identity, which makes
 // the node a member for good, after it is on disk.
 func (n *Node) fill(ctx context.Context, f *founding, c seal.Config) (*InitResult, error) {
-	key, shares, err := seal.Deal(c)
+	dealt, shares, err := seal.Deal(c)
 	if err != nil {
 		return nil, err
 	}
+	defer secret.Bytes(dealt).Zero()
 	rootKey := secret.NewKey()
 	defer rootKey.Zero()
-	defer secret.Bytes(key).Zero()
+	key := dealt
+	if c.Auto() {
+		key = seal.Key(secret.NewKey())
+		defer secret.Bytes(key).Zero()
+		if c.Sealed, err = n.config.Seal.Wrap(ctx, key); err != nil {
+			return nil, err
+		}
+	}
 	if c.Wrapped, err = key.Wrap(ctx, rootKey); err != nil {
 		return nil, err
 	}
@@ -155,6 +197,11 @@ func (n *Node) fill(ctx context.Context, f *founding, c seal.Config) (*InitResul
 	}
 	inside := storage.Begin(f.barrier)
 	inside.Put(caPath, caKey)
+	inside.Put(barrier.RootKeyPath, rootKey)
+	inside.Put(joinPath, key.JoinKey())
+	if c.Auto() {
+		inside.Put(recoveryPath, dealt.Verifier())
+	}
 	if err := inside.Commit(ctx); err != nil {
 		return nil, err
 	}
@@ -177,16 +224,18 @@ func (n *Node) fill(ctx context.Context, f *founding, c seal.Config) (*InitResul
 	}
 	n.member.Store(f.member)
 	n.poke()
-	return &InitResult{Shares: shares, RootToken: root}, nil
+	return &InitResult{Shares: shares, Recovery: c.Auto(), RootToken: root}, nil
 }
 
 // ResetUnseal forgets the shares given so far.
 func (n *Node) ResetUnseal() { n.ceremony.Reset() }
 
-// Unseal takes one share; with enough of them it opens the barrier, after
-// joining the cluster first if this node is not in it yet, and waits a little
-// for an active node, so that the next command of whoever unseals is served.
-func (n *Node) Unseal(ctx context.Context, share []byte) error {
+// Unseal takes one share of what the seal's people hold; with enough of them it
+// opens the barrier, after joining the cluster first if this node is not in it yet,
+// and waits a little for an active node, so that the next command of whoever
+// unseals is served. It goes with migrate exactly when this node's configuration
+// names another seal than the cluster has.
+func (n *Node) Unseal(ctx context.Context, share []byte, migrate bool) error {
 	if m := n.member.Load(); m != nil {
 		if _, err := n.unsealConfig(ctx, m); err != nil { // it may take a while, and holds nobody up
 			return err
@@ -196,7 +245,7 @@ func (n *Node) Unseal(ctx context.Context, share []byte) error {
 	if err != nil {
 		return err
 	}
-	m, err := n.takeShare(ctx, share)
+	m, err := n.takeShare(ctx, share, migrate)
 	end()
 	if m != nil {
 		n.awaitActive(ctx, m)
@@ -205,7 +254,7 @@ func (n *Node) Unseal(ctx context.Context, share []byte) error {
 }
 
 // takeShare is Unseal's turn; it returns the member if this share has opened it.
-func (n *Node) takeShare(ctx context.Context, share []byte) (*member, error) {
+func (n *Node) takeShare(ctx context.Context, share []byte, migrate bool) (*member, error) {
 	m := n.member.Load()
 	if m == nil && !n.invited(ctx) {
 		return nil, engine.Invalidf("Vault is not initialized: run \"vault operator init\" on one node; with others, name it in this node's retry_join")
@@ -217,14 +266,52 @@ func (n *Node) takeShare(ctx context.Context, share []byte) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := n.ceremony.Add(share, c.Threshold)
+	opener, migrating, err := n.opener(ctx, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case migrating && !migrate:
+		return nil, engine.Invalidf("'migrate' parameter must be set true in JSON body when in seal migration mode")
+	case migrate && !migrating:
+		return nil, engine.Invalidf("'migrate' parameter set true in JSON body when not in seal migration mode")
+	}
+	held, err := n.ceremony.Add(share, c.Threshold)
 	if err != nil {
 		return nil, engine.Invalidf("%v", err)
 	}
-	if key == nil {
+	if held == nil {
 		return nil, nil
 	}
-	defer secret.Bytes(key).Zero()
+	defer secret.Bytes(held).Zero()
+	m, err = n.openWith(ctx, m, opener, held)
+	if errors.Is(err, secret.ErrOpen) {
+		err = engine.Invalidf("unseal failed: the keys do not open this cluster's seal, so at least one of them is wrong; all %d were discarded: enter them again", c.Threshold)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if migrate {
+		key := seal.Key(bytes.Clone(held))
+		n.done.Go(func() { n.migrate(n.ctx, m, key) })
+	}
+	return m, nil
+}
+
+// openWith joins the cluster if this node is in none, and opens the barrier: with
+// the unseal key, which is held or which opener has wrapped. What is held is then
+// the recovery key; nil is nobody's, for a node that unseals itself.
+func (n *Node) openWith(ctx context.Context, m *member, opener seal.Auto, held seal.Key) (*member, error) {
+	c, err := n.unsealConfig(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	key := held
+	if opener != nil {
+		if key, err = opener.Unwrap(ctx, c.Sealed); err != nil {
+			return nil, err
+		}
+		defer secret.Bytes(key).Zero()
+	}
 	if m == nil {
 		if m, err = n.join(ctx, key); err != nil {
 			return nil, err
@@ -233,10 +320,29 @@ func (n *Node) takeShare(ctx context.Context, share []byte) (*member, error) {
 			return nil, err
 		}
 	}
-	if err := n.unwrap(ctx, m, c, key); err != nil {
+	root, err := key.Unwrap(ctx, c.Wrapped)
+	if err != nil {
 		return nil, err
 	}
-	return m, nil
+	defer clear(root)
+	if opener != nil && held != nil {
+		if err := checkRecovery(ctx, m, root, c, held); err != nil {
+			return nil, err
+		}
+	}
+	n.keys.Store(&heldKeys{join: key.JoinKey()})
+	return m, n.openBarrier(ctx, m, root)
+}
+
+// checkRecovery looks at the recovery key's verifier through a barrier of its own,
+// so that nobody is served before it is found right.
+func checkRecovery(ctx context.Context, m *member, root secret.Bytes, c seal.Config, held seal.Key) error {
+	b := barrier.New(m.store)
+	defer b.Seal()
+	if err := b.Unseal(ctx, root); err != nil {
+		return err
+	}
+	return stillHeld(ctx, b, c, held)
 }
 
 // unsealConfig is the seal of the cluster: this node's copy, for which it waits
@@ -274,19 +380,6 @@ func poll(ctx context.Context, limit time.Duration, ready func() (bool, error)) 
 	}
 }
 
-func (n *Node) unwrap(ctx context.Context, m *member, c seal.Config, key seal.Key) error {
-	root, err := key.Unwrap(ctx, c.Wrapped)
-	if errors.Is(err, secret.ErrOpen) {
-		return engine.Invalidf("unseal failed: the keys do not open this cluster's seal, so at least one of them is wrong; all %d were discarded: enter them again", c.Threshold)
-	}
-	if err != nil {
-		return err
-	}
-	defer clear(root)
-	n.keys.Store(&heldKeys{join: key.JoinKey()})
-	return n.openBarrier(ctx, m, root)
-}
-
 // openBarrier is the end of every way to unseal: with the root key, whoever gave it.
 func (n *Node) openBarrier(ctx context.Context, m *member, root secret.Bytes) error {
 	if err := m.barrier.Unseal(ctx, root); err != nil {
@@ -297,6 +390,7 @@ func (n *Node) openBarrier(ctx context.Context, m *member, root secret.Bytes) er
 		n.dropKeys()
 		return nil
 	}
+	n.alone.byHand.Store(false)
 	n.logger.Info("unsealed", "node_id", n.config.NodeID)
 	if m.port != nil { // it may have just joined, or stopped before it had its vote
 		n.done.Go(func() { n.askForVote(m) })
@@ -327,6 +421,7 @@ func (n *Node) Seal(context.Context) error {
 	if m == nil {
 		return errNotMember
 	}
+	n.alone.byHand.Store(true) // or it would open at once
 	m.barrier.Seal()
 	n.ceremony.Reset()
 	n.dropKeys()

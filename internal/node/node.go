@@ -80,6 +80,7 @@ type Node struct {
 	turn     chan struct{} // holds one ceremony at a time: init, unseal, join
 	keys     atomic.Pointer[heldKeys]
 	pending  atomic.Pointer[invitation]
+	alone    alone
 	looked   atomic.Int64 // when no node of retry_join invited this one, Unix nanoseconds
 
 	failed  chan error      // why the node can go on no more
@@ -127,6 +128,7 @@ func (n *Node) Start(forwarded http.Handler) error {
 	} else if len(n.config.RetryJoin) > 0 {
 		n.done.Go(func() { n.seekCluster(n.ctx) })
 	}
+	n.startSeals()
 	n.done.Go(func() { n.run(n.ctx) })
 	return nil
 }

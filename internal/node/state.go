@@ -16,6 +16,8 @@ type State struct {
 	Active      bool
 	HA          bool
 	SealType    string
+	Recovery    bool // Shares, Threshold and Progress are of the recovery key
+	Migration   bool // the cluster's seal is to be replaced by the one this node is configured with
 	Shares      int
 	Threshold   int
 	Progress    int
@@ -37,12 +39,13 @@ type clusterName struct {
 
 // State returns the node's present state.
 func (n *Node) State() State {
-	st := State{Sealed: true, SealType: "shamir", Version: n.config.Version, BuildDate: n.config.BuildDate, StorageType: n.config.StorageType, HA: n.config.ClusterBind != ""}
+	st := State{Sealed: true, SealType: n.sealType(), Recovery: n.config.Seal != nil, Version: n.config.Version, BuildDate: n.config.BuildDate, StorageType: n.config.StorageType, HA: n.config.ClusterBind != ""}
 	st.Progress, st.Nonce = n.ceremony.Progress()
 	m := n.member.Load()
 	if m == nil {
 		if inv := n.pending.Load(); inv != nil { // the cluster exists; this node is about to join it
-			st.Initialized, st.Shares, st.Threshold = true, inv.Seal.Shares, inv.Seal.Threshold
+			st.Initialized = true
+			st.setSeal(n, inv.Seal)
 		}
 		return st
 	}
@@ -50,13 +53,17 @@ func (n *Node) State() State {
 	stats := m.store.Stats()
 	st.CommittedIndex, st.AppliedIndex = stats.CommitIndex, stats.AppliedIndex
 	if c, ok, err := n.sealConfig(m); err == nil && ok {
-		st.SealType, st.Shares, st.Threshold = c.Type, c.Shares, c.Threshold
+		st.setSeal(n, c)
 	}
 	var name clusterName
 	if e, err := m.store.Get(context.Background(), namePath); err == nil && json.Unmarshal(e.Value, &name) == nil {
 		st.ClusterName, st.ClusterID = name.Name, name.ID
 	}
 	return st
+}
+
+func (st *State) setSeal(n *Node, c seal.Config) {
+	st.SealType, st.Recovery, st.Migration, st.Shares, st.Threshold = c.Type, c.Auto(), n.migrating(c), c.Shares, c.Threshold
 }
 
 // sealConfig reads the stored seal; false if this node does not have it yet.

@@ -12,17 +12,18 @@ import (
 
 	"strongroom/engine"
 	"strongroom/internal/gateway"
+	"strongroom/internal/node"
 )
 
 // prepareDev initializes and unseals a development server, enables KV version 2
 // at secret/ and shows its key and root token.
 func (s *running) prepareDev(ctx context.Context, opts Options, stdout io.Writer) error {
-	res, err := s.node.Init(ctx, 1, 1)
+	res, err := s.node.Init(ctx, node.InitRequest{Shares: 1, Threshold: 1})
 	if err != nil {
 		return err
 	}
 	share := base64.StdEncoding.EncodeToString(res.Shares[0])
-	if err := s.node.Unseal(ctx, res.Shares[0]); err != nil {
+	if err := s.node.Unseal(ctx, res.Shares[0], false); err != nil {
 		return err
 	}
 	root := string(res.RootToken)

@@ -34,11 +34,11 @@ func handler(b *testing.B) (h http.Handler, token, jwt string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { n.Close() })
-	made, err := n.Init(b.Context(), 1, 1)
+	made, err := n.Init(b.Context(), node.InitRequest{Shares: 1, Threshold: 1})
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := n.Unseal(b.Context(), made.Shares[0]); err != nil {
+	if err := n.Unseal(b.Context(), made.Shares[0], false); err != nil {
 		b.Fatal(err)
 	}
 	secret, _ := json.Marshal(map[string]any{"data": secretData}) // strings only
