@@ -143,9 +143,10 @@ func (n *Node) invited(ctx context.Context) bool {
 func (n *Node) lookForCluster(ctx context.Context) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make(chan *invitation, len(n.config.RetryJoin))
+	targets := n.joinTargets(ctx)
+	answers := make(chan *invitation, len(targets))
 	asked := 0
-	for _, t := range n.config.RetryJoin {
+	for _, t := range targets {
 		if strings.TrimSuffix(t.LeaderAPIAddr, "/") == strings.TrimSuffix(n.config.APIAddr, "/") {
 			continue
 		}

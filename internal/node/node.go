@@ -63,6 +63,8 @@ type Config struct {
 type JoinTarget struct {
 	LeaderAPIAddr string
 	TLS           *tls.Config // nil: the system's roots
+	// Resolve, if set, finds the targets that this one stands for; see AutoJoin.
+	Resolve func(ctx context.Context) ([]JoinTarget, error)
 }
 
 // Session is what serves requests while the node is active.
@@ -82,6 +84,8 @@ type Node struct {
 	pending  atomic.Pointer[invitation]
 	alone    alone
 	looked   atomic.Int64 // when no node of retry_join invited this one, Unix nanoseconds
+
+	autoJoinError atomic.Pointer[string] // the last one that was logged
 
 	failed  chan error      // why the node can go on no more
 	changed chan struct{}   // tells the loop to look again

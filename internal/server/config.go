@@ -51,9 +51,13 @@ type Storage struct {
 	at position
 }
 
-// RetryJoin is one node that may be asked to let this one into its cluster.
+// RetryJoin is one node that may be asked to let this one into its cluster, or several that a provider finds.
 type RetryJoin struct {
 	LeaderAPIAddr string // URL
+
+	AutoJoin       string // "provider=k8s …", see node.AutoJoin
+	AutoJoinScheme string // http or https; "": https
+	AutoJoinPort   int    // 0: 8200
 
 	// How to trust that node's TLS: PEM files, or the PEM text itself.
 	LeaderTLSServerName                                         string

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"strongroom/internal/node"
 	"strongroom/internal/seal"
 )
 
@@ -87,20 +88,27 @@ func (d *decoder) retryJoin(s *Storage) setter {
 			"leader_ca_cert":          text(&j.LeaderCACert),
 			"leader_client_cert":      text(&j.LeaderClientCert),
 			"leader_client_key":       text(&j.LeaderClientKey),
-		}
-		for _, name := range []string{"auto_join", "auto_join_scheme", "auto_join_port"} {
-			known[name] = refused("finding nodes through a cloud's API is not in this release: write a retry_join block with leader_api_addr for each node")
+			"auto_join":               text(&j.AutoJoin),
+			"auto_join_scheme":        oneOf(&j.AutoJoinScheme, "http", "https"),
+			"auto_join_port":          count(&j.AutoJoinPort, 1, math.MaxUint16),
 		}
 		if err := d.nested(known)(f); err != nil {
 			return err
 		}
 		switch {
-		case j.LeaderAPIAddr == "":
-			return f.errorf("leader_api_addr is missing, the address of a node to join, such as https://vault-0.example.com:8200")
+		case j.LeaderAPIAddr == "" && j.AutoJoin == "":
+			return f.errorf("leader_api_addr is missing, the address of a node to join, such as https://vault-0.example.com:8200; or auto_join = \"provider=k8s …\"")
+		case j.AutoJoin == "" && (j.AutoJoinScheme != "" || j.AutoJoinPort != 0):
+			return f.errorf("auto_join_scheme and auto_join_port say how to reach what auto_join finds, which is missing")
 		case j.LeaderCACert != "" && j.LeaderCACertFile != "":
 			return f.errorf("leader_ca_cert and leader_ca_cert_file are two answers to one question: keep one")
 		case (j.LeaderClientCertFile == "") != (j.LeaderClientKeyFile == "") || (j.LeaderClientCert == "") != (j.LeaderClientKey == ""):
 			return f.errorf("a client certificate needs both its certificate and its key")
+		}
+		if j.AutoJoin != "" {
+			if err := node.CheckAutoJoin(j.AutoJoin); err != nil {
+				return f.errorf("%w", err)
+			}
 		}
 		s.RetryJoin = append(s.RetryJoin, j)
 		return nil

@@ -191,7 +191,16 @@ func nodeConfig(c *Config, opts Options, logger hclog.Logger) (node.Config, erro
 		if err != nil {
 			return nc, fmt.Errorf("retry_join %s: %w", r.LeaderAPIAddr, err)
 		}
-		nc.RetryJoin = append(nc.RetryJoin, node.JoinTarget{LeaderAPIAddr: r.LeaderAPIAddr, TLS: t})
+		if r.LeaderAPIAddr != "" {
+			nc.RetryJoin = append(nc.RetryJoin, node.JoinTarget{LeaderAPIAddr: r.LeaderAPIAddr, TLS: t})
+		}
+		if r.AutoJoin != "" {
+			found, err := node.AutoJoin(r.AutoJoin, r.AutoJoinScheme, r.AutoJoinPort, t)
+			if err != nil {
+				return nc, fmt.Errorf("retry_join: %w", err)
+			}
+			nc.RetryJoin = append(nc.RetryJoin, found)
+		}
 	}
 	return nc, nil
 }
