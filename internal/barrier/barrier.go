@@ -9,12 +9,11 @@ package barrier
 
 import (
 	"context"
-	"crypto/cipher"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,60 +24,46 @@ import (
 // KeyringPath is where the keyring is stored, encrypted by the root key.
 const KeyringPath = "core/keyring"
 
-const (
-	boxVersion = 1
-	header     = 1 + 4 // version, term
-)
-
 // Errors of this package.
 var (
 	ErrSealed  = errors.New("barrier: sealed")
 	ErrCorrupt = errors.New("barrier: a stored value is damaged or was moved")
+	// ErrNoKeyring: this store has never been initialized, or has not caught up yet.
+	ErrNoKeyring = errors.New("barrier: no keyring is stored")
+	// ErrReplaced: the stored keyring was replaced by one that this node's keys do
+	// not open, as by restoring another cluster's snapshot. The barrier has sealed
+	// itself: the root key of what is stored now opens it.
+	ErrReplaced = fmt.Errorf("%w itself: the stored keyring is another cluster's, or its root key is damaged; unseal with the keys of what was restored", ErrSealed)
 )
 
 // Barrier is a storage.Store that encrypts; while sealed every call returns
-// ErrSealed. Safe for concurrent use.
+// ErrSealed. It follows the stored keyring: a value that cannot be opened, and a
+// batch that finds the keyring changed, make it look again. Safe for concurrent use.
 type Barrier struct {
 	store storage.Store
 	ring  atomic.Pointer[ring]
-}
-
-// ring is an opened keyring. It is never changed.
-type ring struct {
-	active    uint32
-	installed time.Time // when the active key was made
-	aeads     map[uint32]cipher.AEAD
-}
-
-// keyring is the stored form.
-type keyring struct {
-	Active uint32    `json:"active"`
-	Keys   []termKey `json:"keys"`
-}
-
-type termKey struct {
-	Term      uint32    `json:"term"`
-	Key       []byte    `json:"key"`
-	Installed time.Time `json:"installed"`
+	turn  chan struct{} // one reader of the stored keyring at a time; the others wait for it
 }
 
 // New returns a sealed barrier over store.
-func New(store storage.Store) *Barrier { return &Barrier{store: store} }
+func New(store storage.Store) *Barrier { return &Barrier{store: store, turn: make(chan struct{}, 1)} }
 
 // Initialize opens the barrier on a new keyring and returns that keyring
-// encrypted under rootKey, to be stored at KeyringPath.
+// encrypted under rootKey, to be stored at KeyringPath. The root key itself is to
+// be put at RootKeyPath inside the barrier first.
 func (b *Barrier) Initialize(rootKey secret.Bytes) ([]byte, error) {
-	k := keyring{Active: 1, Keys: []termKey{{Term: 1, Key: secret.NewKey(), Installed: time.Now().UTC()}}}
+	k := keyring{}
+	k.add()
 	defer k.zero()
-	plain, err := json.Marshal(k)
+	r, err := k.open(0, nil)
 	if err != nil {
-		return nil, fmt.Errorf("barrier: encode keyring: %w", err)
-	}
-	defer clear(plain)
-	if err := b.open(k); err != nil {
 		return nil, err
 	}
-	return secret.Seal(rootKey, plain, []byte(KeyringPath))
+	box, err := k.box(rootKey)
+	if err == nil {
+		b.ring.Store(r)
+	}
+	return box, err
 }
 
 // Unseal opens the barrier with the stored keyring. A wrong root key gives
@@ -91,45 +76,16 @@ func (b *Barrier) Unseal(ctx context.Context, rootKey secret.Bytes) error {
 	if !e.Exists() {
 		return ErrNoKeyring
 	}
-	plain, err := secret.Open(rootKey, e.Value, []byte(KeyringPath))
+	k, err := openKeyring(rootKey, e.Value)
 	if err != nil {
-		return fmt.Errorf("barrier: open keyring: %w", err)
-	}
-	defer clear(plain)
-	var k keyring
-	if err := json.Unmarshal(plain, &k); err != nil {
-		return fmt.Errorf("%w: keyring", ErrCorrupt)
+		return err
 	}
 	defer k.zero()
-	return b.open(k)
-}
-
-// ErrNoKeyring: this store has never been initialized, or has not caught up yet.
-var ErrNoKeyring = errors.New("barrier: no keyring is stored")
-
-func (b *Barrier) open(k keyring) error {
-	r := &ring{active: k.Active, aeads: make(map[uint32]cipher.AEAD, len(k.Keys))}
-	for _, t := range k.Keys {
-		a, err := secret.NewAEAD(t.Key)
-		if err != nil {
-			return err
-		}
-		r.aeads[t.Term] = a
-		if t.Term == k.Active {
-			r.installed = t.Installed
-		}
+	r, err := k.open(e.Version, nil)
+	if err == nil {
+		b.ring.Store(r)
 	}
-	if r.aeads[r.active] == nil {
-		return fmt.Errorf("%w: keyring without its active key", ErrCorrupt)
-	}
-	b.ring.Store(r)
-	return nil
-}
-
-func (k keyring) zero() {
-	for _, t := range k.Keys {
-		clear(t.Key)
-	}
+	return err
 }
 
 // Seal forgets the keyring.
@@ -148,52 +104,31 @@ func (b *Barrier) KeyTerm() (uint32, string) {
 // Sealed says whether the barrier is sealed.
 func (b *Barrier) Sealed() bool { return b.ring.Load() == nil }
 
-func (r *ring) seal(key string, value []byte) []byte {
-	a := r.aeads[r.active]
-	box := make([]byte, header, header+len(value)+a.Overhead())
-	box[0] = boxVersion
-	binary.BigEndian.PutUint32(box[1:], r.active)
-	return a.Seal(box, nil, value, aad(key, box))
-}
-
-func (r *ring) open(key string, box []byte) ([]byte, error) {
-	if len(box) < header || box[0] != boxVersion {
-		return nil, fmt.Errorf("%w: %s", ErrCorrupt, key)
-	}
-	a := r.aeads[binary.BigEndian.Uint32(box[1:])]
-	if a == nil {
-		return nil, fmt.Errorf("%w: %s names an encryption key that the keyring lacks", ErrCorrupt, key)
-	}
-	plain, err := a.Open(nil, nil, box[header:], aad(key, box[:header]))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrCorrupt, key)
-	}
-	if plain == nil {
-		plain = []byte{}
-	}
-	return plain, nil
-}
-
-// aad binds a box to its path and header.
-func aad(key string, head []byte) []byte {
-	return append(append(make([]byte, 0, len(head)+len(key)), head[:header]...), key...)
-}
-
 // Get implements storage.Store.
 func (b *Barrier) Get(ctx context.Context, key string) (storage.Entry, error) {
 	r := b.ring.Load()
-	if r == nil {
-		return storage.Entry{}, ErrSealed
+	for {
+		if r == nil {
+			return storage.Entry{}, ErrSealed
+		}
+		e, err := b.store.Get(ctx, key)
+		if err != nil || !e.Exists() {
+			return e, err
+		}
+		value, err := r.open(key, e.Value)
+		if err == nil {
+			e.Value = value
+			return e, nil
+		}
+		next, failed := b.refresh(ctx) // the value may be newer than the ring
+		if failed != nil {
+			return storage.Entry{}, failed
+		}
+		if next == r {
+			return storage.Entry{}, err
+		}
+		r = next
 	}
-	e, err := b.store.Get(ctx, key)
-	if err != nil || !e.Exists() {
-		return e, err
-	}
-	e.Value, err = r.open(key, e.Value)
-	if err != nil {
-		return storage.Entry{}, err
-	}
-	return e, nil
 }
 
 // Version implements storage.Store.
@@ -212,18 +147,44 @@ func (b *Barrier) Keys(ctx context.Context, prefix, after string) iter.Seq2[stri
 	return b.store.Keys(ctx, prefix, after)
 }
 
-// Apply implements storage.Store.
+// Apply implements storage.Store. The keyring's version is one of the batch's
+// checks: nothing is ever written under a key that the stored keyring lacks, as a
+// restore of an older state would leave it. The batch is sealed anew if that fails it.
 func (b *Barrier) Apply(ctx context.Context, batch storage.Batch) error {
 	r := b.ring.Load()
-	if r == nil {
-		return ErrSealed
+	for {
+		if r == nil {
+			return ErrSealed
+		}
+		err := b.store.Apply(ctx, r.sealBatch(batch))
+		if !errors.Is(err, storage.ErrConflict) {
+			return err
+		}
+		next, failed := b.refresh(ctx)
+		if failed != nil {
+			return failed
+		}
+		if next == r {
+			return err
+		}
+		r = next
 	}
+}
+
+func (r *ring) sealBatch(batch storage.Batch) storage.Batch {
+	at, found := slices.BinarySearchFunc(batch.Checks, KeyringPath, func(c storage.Check, key string) int { return strings.Compare(c.Key, key) })
 	out := storage.Batch{Checks: batch.Checks, Writes: make([]storage.Write, len(batch.Writes))}
+	if !found {
+		out.Checks = make([]storage.Check, 0, len(batch.Checks)+1)
+		out.Checks = append(out.Checks, batch.Checks[:at]...)
+		out.Checks = append(out.Checks, storage.Check{Key: KeyringPath, Version: r.version})
+		out.Checks = append(out.Checks, batch.Checks[at:]...)
+	}
 	for i, w := range batch.Writes {
 		if !w.Delete {
 			w.Value = r.seal(w.Key, w.Value)
 		}
 		out.Writes[i] = w
 	}
-	return b.store.Apply(ctx, out)
+	return out
 }

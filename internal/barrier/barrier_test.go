@@ -21,11 +21,8 @@ func open(t testing.TB, below storage.Store) (*Barrier, secret.Bytes) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tx := storage.Begin(below)
-	tx.Put(KeyringPath, ring)
-	if err := tx.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	put(t, b, RootKeyPath, string(root))
+	put(t, below, KeyringPath, string(ring))
 	return b, root
 }
 
@@ -121,9 +118,12 @@ func TestFormat(t *testing.T) {
 	key := bytes.Repeat([]byte{7}, 32)
 	below := storage.NewMem()
 	b := New(below)
-	if err := b.open(keyring{Active: 3, Keys: []termKey{{Term: 3, Key: key}}}); err != nil {
+	k := keyring{Active: 3, Keys: []termKey{{Term: 3, Key: key}}}
+	r, err := k.open(0, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
+	b.ring.Store(r)
 	block, _ := aes.NewCipher(key)
 	gcm, _ := cipher.NewGCM(block)
 	head := []byte{1, 0, 0, 0, 3}
