@@ -200,22 +200,28 @@ func TestHostile(t *testing.T) {
 	whole := pack(t, good()...)
 	padded := func(tail []byte) []byte { return compress(append(unpack(t, whole), tail...)) }
 	for name, data := range map[string][]byte{
-		"nothing":          {},
-		"no gzip":          []byte("hello, world, this is no snapshot"),
-		"no files":         pack(t),
-		"a wrong first":    change(func(f []file) []file { f[0].name = "../meta.json"; return f }),
-		"another order":    change(func(f []file) []file { f[0], f[1] = f[1], f[0]; return f }),
-		"a link":           change(func(f []file) []file { f[1].kind, f[1].body = tar.TypeSymlink, nil; return f }),
-		"no sums":          change(func(f []file) []file { return f[:2] }),
-		"no seal":          change(func(f []file) []file { return f[:3] }),
-		"an empty seal":    change(func(f []file) []file { f[3].body = nil; return f }),
-		"one more":         change(func(f []file) []file { return append(f, file{name: "x"}) }),
-		"one twice":        change(func(f []file) []file { return append(f, f[3]) }),
-		"a long meta":      change(func(f []file) []file { f[0].body = bytes.Repeat([]byte(" "), 1<<20); return f }),
-		"a long seal":      change(func(f []file) []file { f[3].body = make([]byte, 1<<20); return f }),
-		"another version":  change(func(f []file) []file { f[0].body = bytes.Replace(f[0].body, []byte(`"Version":1`), []byte(`"Version":2`), 1); return f }),
-		"meta of garbage":  change(func(f []file) []file { f[0].body = []byte("[]"); return f }),
-		"altered meta":     change(func(f []file) []file { f[0].body = bytes.Replace(f[0].body, []byte("name"), []byte("mane"), 1); return f }),
+		"nothing":       {},
+		"no gzip":       []byte("hello, world, this is no snapshot"),
+		"no files":      pack(t),
+		"a wrong first": change(func(f []file) []file { f[0].name = "../meta.json"; return f }),
+		"another order": change(func(f []file) []file { f[0], f[1] = f[1], f[0]; return f }),
+		"a link":        change(func(f []file) []file { f[1].kind, f[1].body = tar.TypeSymlink, nil; return f }),
+		"no sums":       change(func(f []file) []file { return f[:2] }),
+		"no seal":       change(func(f []file) []file { return f[:3] }),
+		"an empty seal": change(func(f []file) []file { f[3].body = nil; return f }),
+		"one more":      change(func(f []file) []file { return append(f, file{name: "x"}) }),
+		"one twice":     change(func(f []file) []file { return append(f, f[3]) }),
+		"a long meta":   change(func(f []file) []file { f[0].body = bytes.Repeat([]byte(" "), 1<<20); return f }),
+		"a long seal":   change(func(f []file) []file { f[3].body = make([]byte, 1<<20); return f }),
+		"another version": change(func(f []file) []file {
+			f[0].body = bytes.Replace(f[0].body, []byte(`"Version":1`), []byte(`"Version":2`), 1)
+			return f
+		}),
+		"meta of garbage": change(func(f []file) []file { f[0].body = []byte("[]"); return f }),
+		"altered meta": change(func(f []file) []file {
+			f[0].body = bytes.Replace(f[0].body, []byte("name"), []byte("mane"), 1)
+			return f
+		}),
 		"a wrong size":     change(func(f []file) []file { f[1].body = append(f[1].body, 0); return f }),
 		"altered sums":     change(func(f []file) []file { f[2].body[0] ^= 1; return f }),
 		"another state":    change(func(f []file) []file { f[1].body = stateOf("a", "2"); return f }),
@@ -229,10 +235,10 @@ func TestHostile(t *testing.T) {
 			f[1].pax = map[string]string{"XNU.sparse.major": "1"} // archive/tar writes no real ones
 			return f
 		})), []byte("XNU.sparse"), []byte("GNU.sparse"), 1)),
-		"zeros behind":     padded(make([]byte, 1<<20)),
-		"text behind":      padded([]byte("x")),
-		"a second member":  append(slices.Clone(whole), whole...),
-		"garbage behind":   append(slices.Clone(whole), 'x'),
+		"zeros behind":    padded(make([]byte, 1<<20)),
+		"text behind":     padded([]byte("x")),
+		"a second member": append(slices.Clone(whole), whole...),
+		"garbage behind":  append(slices.Clone(whole), 'x'),
 	} {
 		if _, err := Check(bytes.NewReader(data), nil); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
