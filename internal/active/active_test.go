@@ -33,12 +33,15 @@ type server struct {
 	root  string
 }
 
-type fakeNode struct{ sealed int }
+type fakeNode struct {
+	sys.Members
+	sealed int
+}
 
 func (n *fakeNode) Seal(context.Context) error     { n.sealed++; return nil }
 func (n *fakeNode) StepDown(context.Context) error { return nil }
-func (n *fakeNode) Servers() ([]sys.Server, error) {
-	return []sys.Server{{NodeID: "a", Voter: true}}, nil
+func (n *fakeNode) Servers() ([]sys.Server, uint64, error) {
+	return []sys.Server{{NodeID: "a", Voter: true}}, 1, nil
 }
 func (n *fakeNode) KeyTerm() (uint32, string) { return 1, "" }
 

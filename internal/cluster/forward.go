@@ -13,8 +13,20 @@ type peerKey struct{}
 
 // PeerID is the node that forwarded the request with this context.
 func PeerID(ctx context.Context) (id string, ok bool) {
-	id, ok = ctx.Value(peerKey{}).(string)
-	return id, ok
+	p, ok := ctx.Value(peerKey{}).(*peer)
+	if !ok {
+		return "", false
+	}
+	return p.id, true
+}
+
+// serve refuses a node that was removed after it connected.
+func (l *Listener) serve(w http.ResponseWriter, r *http.Request) {
+	if p, ok := r.Context().Value(peerKey{}).(*peer); !ok || p.removed.Load() {
+		http.Error(w, ErrRemoved.Error(), http.StatusForbidden)
+		return
+	}
+	l.cfg.Handler.ServeHTTP(w, r)
 }
 
 // Forwarded requests are HTTP/2 inside the mutual TLS that dial and welcome
@@ -34,14 +46,14 @@ func health() *http.HTTP2Config {
 
 func (l *Listener) newServer() *http.Server {
 	return &http.Server{
-		Handler:           l.cfg.Handler,
+		Handler:           http.HandlerFunc(l.serve),
 		Protocols:         protocols(),
 		HTTP2:             health(),
 		ReadHeaderTimeout: 10 * time.Second,
 		MaxHeaderBytes:    1 << 20,
 		ErrorLog:          l.cfg.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, peerKey{}, c.(*peer).id)
+			return context.WithValue(ctx, peerKey{}, c.(*peer))
 		},
 	}
 }

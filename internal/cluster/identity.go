@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"strongroom/internal/secret"
@@ -25,8 +26,9 @@ import (
 const nodeName = "node.strongroom.internal"
 
 // lifetime of the CA and of node certificates. They are only good on the
-// cluster port, where membership is Raft's matter; an expiry there would be an
-// outage and no protection.
+// cluster port, where the list of removed certificates shuts out who is no
+// member; an expiry there would be an outage and no protection. They are
+// replaced by age long before it ends.
 const lifetime = 20 * 365 * 24 * time.Hour
 
 // skew allows for clocks that disagree when a certificate is new.
@@ -82,11 +84,17 @@ func (c *CA) Marshal() (secret.Bytes, error) {
 // CertPEM returns the certificate, which is public.
 func (c *CA) CertPEM() []byte { return certPEM(c.cert) }
 
-// Sign issues the certificate of a node from a request made by NewCSR.
-func (c *CA) Sign(csr []byte) ([]byte, error) { return c.signFor("", csr) }
+// ID names the CA: see Trust.
+func (c *CA) ID() string { return fingerprint(c.cert) }
 
-// signFor is Sign for a request that must name nodeID, unless that is "".
-func (c *CA) signFor(nodeID string, csr []byte) ([]byte, error) {
+// Made is when the CA was made.
+func (c *CA) Made() time.Time { return c.cert.NotBefore.Add(skew) }
+
+// Sign issues the certificate of a node from a request made by NewCSR.
+func (c *CA) Sign(csr []byte) ([]byte, error) { return c.SignFor("", csr) }
+
+// SignFor is Sign for a request that must name nodeID, unless that is "".
+func (c *CA) SignFor(nodeID string, csr []byte) ([]byte, error) {
 	block, rest := pem.Decode(csr)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" || len(bytes.TrimSpace(rest)) > 0 {
 		return nil, errors.New("cluster: the certificate request is not PEM")
@@ -149,32 +157,80 @@ func NewCSR(nodeID string) (*ecdsa.PrivateKey, []byte, error) {
 	return key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
 }
 
-// Identity is what a node is on the cluster port. It opens nothing but that
-// port, so it is kept in plain text: Raft runs while the node is sealed.
+// Identity is what a node is on the cluster port, and whom it trusts there. It
+// opens nothing but that port, so it is kept in plain text: Raft runs while the
+// node is sealed. It does not change; see With.
 type Identity struct {
 	NodeID string
 	key    *ecdsa.PrivateKey
 	cert   *x509.Certificate
-	ca     *x509.Certificate
+	trust  Trust
 }
 
-// NewIdentity joins a key with the certificate that the CA issued for it.
-func NewIdentity(key *ecdsa.PrivateKey, cert, ca []byte) (*Identity, error) {
-	_, certs, err := parsePEM(append(bytes.Clone(cert), ca...))
+// NewIdentity joins a key with the certificate that a CA of the PEM bundle cas
+// issued for it.
+func NewIdentity(key *ecdsa.PrivateKey, cert, cas []byte) (*Identity, error) {
+	trust, err := ParseTrust(cas, 0)
+	if err != nil {
+		return nil, err
+	}
+	_, certs, err := parsePEM(cert)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: read the node's certificate: %w", err)
 	}
-	if len(certs) != 2 {
-		return nil, fmt.Errorf("cluster: the node's identity has %d certificates, not its own and the CA's", len(certs))
+	if len(certs) != 1 {
+		return nil, fmt.Errorf("cluster: the node has %d certificates, not one", len(certs))
 	}
-	id := &Identity{NodeID: certs[0].Subject.CommonName, key: key, cert: certs[0], ca: certs[1]}
-	if !key.PublicKey.Equal(id.cert.PublicKey) {
+	return newIdentity(key, certs[0], trust)
+}
+
+func newIdentity(key *ecdsa.PrivateKey, cert *x509.Certificate, trust Trust) (*Identity, error) {
+	id := &Identity{NodeID: cert.Subject.CommonName, key: key, cert: cert, trust: trust}
+	if !key.PublicKey.Equal(cert.PublicKey) {
 		return nil, errors.New("cluster: the node's certificate is for another key")
 	}
-	if _, err := id.cert.Verify(x509.VerifyOptions{DNSName: nodeName, Roots: id.pool()}); err != nil {
+	if _, err := cert.Verify(x509.VerifyOptions{DNSName: nodeName, Roots: trust.pool()}); err != nil {
 		return nil, fmt.Errorf("cluster: the node's certificate: %w", err)
 	}
 	return id, nil
+}
+
+// Serial names the node's certificate among those of all CAs, in hexadecimal.
+func (id *Identity) Serial() string { return serial(id.cert) }
+
+// Issuer is the ID of the CA that issued the node's certificate.
+func (id *Identity) Issuer() string { return id.trust.issuer(id.cert) }
+
+// Made is when the node's certificate was issued.
+func (id *Identity) Made() time.Time { return id.cert.NotBefore.Add(skew) }
+
+// Trust is whom the node trusts.
+func (id *Identity) Trust() Trust { return id.trust }
+
+// With is the same node trusting t, and the CA of its own certificate besides.
+func (id *Identity) With(t Trust) *Identity {
+	own := id.Issuer()
+	if !t.Has(own) {
+		for _, ca := range id.trust.cas {
+			if fingerprint(ca) == own {
+				t.cas = append(slices.Clone(t.cas), ca)
+			}
+		}
+	}
+	return &Identity{NodeID: id.NodeID, key: id.key, cert: id.cert, trust: t}
+}
+
+// Renew is the same node with the certificate that was issued for key.
+func (id *Identity) Renew(key *ecdsa.PrivateKey, cert []byte) (*Identity, error) {
+	_, certs, err := parsePEM(cert)
+	if err != nil || len(certs) != 1 {
+		return nil, errors.New("cluster: the new certificate is not one PEM certificate")
+	}
+	next, err := newIdentity(key, certs[0], id.trust)
+	if err == nil && next.NodeID != id.NodeID {
+		err = fmt.Errorf("cluster: the new certificate is for node %q, not %q", next.NodeID, id.NodeID)
+	}
+	return next, err
 }
 
 // LoadIdentity reads what Save wrote; the error is fs.ErrNotExist if there is
@@ -184,14 +240,18 @@ func LoadIdentity(path string) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: load the node's identity: %w", err)
 	}
+	version, text := takeVersion(text)
 	key, certs, err := parsePEM(text)
-	if err == nil && (key == nil || len(certs) != 2) {
+	if err == nil && (key == nil || len(certs) < 2) {
 		err = errors.New("it is incomplete")
 	}
-	if err != nil {
-		return nil, fmt.Errorf("cluster: %s is damaged (%w); remove it together with the storage folder and let the node join again", path, err)
+	if err == nil {
+		var id *Identity
+		if id, err = newIdentity(key, certs[0], Trust{Version: version, cas: certs[1:]}); err == nil {
+			return id, nil
+		}
 	}
-	return NewIdentity(key, certPEM(certs[0]), certPEM(certs[1]))
+	return nil, fmt.Errorf("cluster: %s is damaged (%w); remove it together with the storage folder and let the node join again", path, err)
 }
 
 // Save writes the identity to path, readable by the owner only, as a whole or
@@ -201,7 +261,8 @@ func (id *Identity) Save(path string) error {
 	if err != nil {
 		return fmt.Errorf("cluster: encode the node's identity: %w", err)
 	}
-	text = append(append(text, certPEM(id.cert)...), certPEM(id.ca)...)
+	text = append(append(text, certPEM(id.cert)...), id.trust.PEM()...)
+	text = append(text, versionPEM(id.trust.Version)...)
 	f, err := os.CreateTemp(filepath.Dir(path), ".identity-*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("cluster: save the node's identity: %w", err)
@@ -223,16 +284,10 @@ func (id *Identity) Save(path string) error {
 	return nil
 }
 
-func (id *Identity) pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(id.ca)
-	return pool
-}
-
 // config is the TLS of both directions: TLS 1.3, both sides proven to be nodes
 // of this cluster.
 func (id *Identity) config(protocols ...string) *tls.Config {
-	pool := id.pool()
+	pool := id.trust.pool()
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		Certificates:           []tls.Certificate{{Certificate: [][]byte{id.cert.Raw}, PrivateKey: id.key, Leaf: id.cert}},

@@ -42,13 +42,14 @@ type Answer struct {
 	NodeID      string `json:"node_id"`
 	ClusterAddr string `json:"cluster_addr"`
 	CSR         []byte `json:"csr"` // PKCS#10, PEM
+	NonVoter    bool   `json:"non_voter"`
 	MAC         []byte `json:"mac"`
 }
 
-// Welcome carries the node's certificate and the cluster's CA.
+// Welcome carries the node's certificate and the cluster's CAs.
 type Welcome struct {
 	Cert []byte `json:"cert"` // PEM
-	CA   []byte `json:"ca"`   // PEM
+	CA   []byte `json:"ca"`   // PEM, of all CAs that members have
 	MAC  []byte `json:"mac"`
 }
 
@@ -72,7 +73,11 @@ func macKey(joinKey secret.Bytes) []byte {
 }
 
 func (a *Answer) mac(key secret.Bytes) []byte {
-	return mac(key, "answer", a.Nonce, []byte(a.NodeID), []byte(a.ClusterAddr), a.CSR)
+	kind := []byte("voter")
+	if a.NonVoter {
+		kind = []byte("non-voter")
+	}
+	return mac(key, "answer", a.Nonce, []byte(a.NodeID), []byte(a.ClusterAddr), a.CSR, kind)
 }
 
 func (w *Welcome) mac(key secret.Bytes, nonce []byte) []byte {
@@ -87,23 +92,37 @@ func (w *Welcome) mac(key secret.Bytes, nonce []byte) []byte {
 // answered with the join key are remembered, until they end.
 type Challenger struct {
 	key secret.Bytes
-	own []byte // key of the nonces' MAC
-	ca  *CA
+	own secret.Bytes // key of the nonces' MAC
 
-	mu   sync.Mutex
-	used map[string]time.Time // nonce → when it ends
+	mu     sync.Mutex
+	closed bool
+	used   map[string]time.Time // nonce → when it ends
 }
 
-// NewChallenger makes a challenger with the cluster's join key and CA.
-func NewChallenger(joinKey secret.Bytes, ca *CA) *Challenger {
+// NewChallenger makes a challenger with the cluster's join key. Close forgets it.
+func NewChallenger(joinKey secret.Bytes) *Challenger {
 	return &Challenger{
-		key: append(secret.Bytes(nil), joinKey...), own: secret.NewKey(), ca: ca,
+		key: append(secret.Bytes(nil), joinKey...), own: secret.NewKey(),
 		used: map[string]time.Time{},
 	}
 }
 
+// Close zeroes the keys; no challenge is open after it.
+func (c *Challenger) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	c.key.Zero()
+	c.own.Zero()
+}
+
 // Issue makes a challenge that can be answered once, within a minute.
 func (c *Challenger) Issue() (*Challenge, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrAnswer
+	}
 	nonce := make([]byte, nonceRandom, nonceSize)
 	rand.Read(nonce) // never fails: crypto/rand
 	nonce = binary.BigEndian.AppendUint64(nonce, uint64(time.Now().Add(challengeLife).UnixMilli()))
@@ -122,26 +141,28 @@ func (c *Challenger) sign(nonce []byte) []byte {
 	return h.Sum(nonce)
 }
 
-// Verify checks an answer, once, and signs the node's certificate. Errors:
-// ErrAnswer; a node id or request that cannot be signed.
-func (c *Challenger) Verify(a Answer) (*Welcome, error) {
+// Verify checks an answer, once, and has ca sign the node's certificate, which
+// is told to trust the CAs of trust. Errors: ErrAnswer; a node id or request that cannot be signed.
+func (c *Challenger) Verify(a Answer, ca *CA, trust Trust) (*Welcome, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	// The MAC first: whoever cannot make it gets no nonce spent or remembered.
-	if !hmac.Equal(a.MAC, a.mac(c.key)) || !c.spend(a.Nonce) {
+	if c.closed || !hmac.Equal(a.MAC, a.mac(c.key)) || !c.spend(a.Nonce) {
 		return nil, ErrAnswer
 	}
 	if a.ClusterAddr == "" || len(a.ClusterAddr) > maxClusterAddr {
 		return nil, fmt.Errorf("cluster: the joining node's cluster address has 1 to %d characters: set its cluster_addr", maxClusterAddr)
 	}
-	cert, err := c.ca.signFor(a.NodeID, a.CSR)
+	cert, err := ca.SignFor(a.NodeID, a.CSR)
 	if err != nil {
 		return nil, err
 	}
-	w := &Welcome{Cert: cert, CA: c.ca.CertPEM()}
+	w := &Welcome{Cert: cert, CA: trust.PEM()}
 	w.MAC = w.mac(c.key, a.Nonce)
 	return w, nil
 }
 
-// spend uses up an open challenge; false if it is none.
+// spend uses up an open challenge; false if it is none. The caller holds mu.
 func (c *Challenger) spend(nonce []byte) bool {
 	if len(nonce) != nonceSize || !hmac.Equal(nonce, c.sign(nonce[:nonceRandom+8:nonceRandom+8])) {
 		return false
@@ -150,8 +171,6 @@ func (c *Challenger) spend(nonce []byte) bool {
 	if !now.Before(end) {
 		return false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for n, end := range c.used {
 		if !now.Before(end) {
 			delete(c.used, n)
@@ -173,8 +192,9 @@ type Joiner struct {
 }
 
 // AnswerChallenge opens ch with the join key and makes the answer of node id,
-// reachable by others at addr; secret.ErrOpen if the key is not the cluster's.
-func AnswerChallenge(joinKey secret.Bytes, ch Challenge, id, addr string) (*Joiner, *Answer, error) {
+// reachable by others at addr, which wants no vote if nonVoter; secret.ErrOpen if
+// the key is not the cluster's.
+func AnswerChallenge(joinKey secret.Bytes, ch Challenge, id, addr string, nonVoter bool) (*Joiner, *Answer, error) {
 	nonce, err := secret.Open(joinKey, ch.Box, challengeAAD)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cluster: open the challenge: %w", err)
@@ -183,7 +203,7 @@ func AnswerChallenge(joinKey secret.Bytes, ch Challenge, id, addr string) (*Join
 	if err != nil {
 		return nil, nil, err
 	}
-	a := &Answer{Nonce: nonce, NodeID: id, ClusterAddr: addr, CSR: csr}
+	a := &Answer{Nonce: nonce, NodeID: id, ClusterAddr: addr, CSR: csr, NonVoter: nonVoter}
 	a.MAC = a.mac(joinKey)
 	return &Joiner{key: joinKey, node: key, id: id, nonce: nonce}, a, nil
 }

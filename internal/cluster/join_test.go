@@ -12,19 +12,27 @@ import (
 	"strongroom/internal/secret"
 )
 
-func exchange(t testing.TB) (*Challenger, secret.Bytes) {
-	t.Helper()
-	key := secret.NewKey()
-	return NewChallenger(key, newCA(t)), key
+// gate is a challenger with a CA of its own.
+type gate struct {
+	*Challenger
+	ca *CA
 }
 
-func answer(t testing.TB, c *Challenger, key secret.Bytes) (*Joiner, *Answer) {
+func (g gate) Verify(a Answer) (*Welcome, error) { return g.Challenger.Verify(a, g.ca, Only(g.ca)) }
+
+func exchange(t testing.TB) (gate, secret.Bytes) {
+	t.Helper()
+	key := secret.NewKey()
+	return gate{NewChallenger(key), newCA(t)}, key
+}
+
+func answer(t testing.TB, c gate, key secret.Bytes) (*Joiner, *Answer) {
 	t.Helper()
 	ch, err := c.Issue()
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, a, err := AnswerChallenge(key, *ch, "n2", "n2.example:8201")
+	j, a, err := AnswerChallenge(key, *ch, "n2", "n2.example:8201", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +45,7 @@ func TestJoin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, a, err := AnswerChallenge(key, reencode(t, *ch), "n2", "n2.example:8201")
+	j, a, err := AnswerChallenge(key, reencode(t, *ch), "n2", "n2.example:8201", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +126,7 @@ func TestWithoutTheKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := AnswerChallenge(wrong, *ch, "n2", "a:1"); !errors.Is(err, secret.ErrOpen) {
+	if _, _, err := AnswerChallenge(wrong, *ch, "n2", "a:1", false); !errors.Is(err, secret.ErrOpen) {
 		t.Fatalf("a challenge opened with another key: %v", err)
 	}
 	// An attacker who learns a nonce still cannot answer.
@@ -128,7 +136,7 @@ func TestWithoutTheKey(t *testing.T) {
 		t.Fatalf("answered with another key: %v", err)
 	}
 	// A challenge of another active node, or of this one before a restart.
-	other := NewChallenger(key, newCA(t))
+	other := gate{NewChallenger(key), newCA(t)}
 	_, a = answer(t, other, key)
 	if _, err := c.Verify(*a); !errors.Is(err, ErrAnswer) {
 		t.Fatalf("another challenger's nonce: %v", err)

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -19,8 +20,9 @@ import (
 
 // The protocols a connection may carry, named in the TLS handshake (ALPN).
 const (
-	protocolRaft    = "strongroom-raft/1"
-	protocolForward = "strongroom-forward/1"
+	protocolRaft     = "strongroom-raft/1"
+	protocolForward  = "strongroom-forward/1"
+	protocolStanding = "strongroom-standing/1"
 )
 
 const (
@@ -46,10 +48,11 @@ type Config struct {
 	// Handler serves the requests that other nodes forward; see PeerID. nil
 	// answers 404.
 	Handler http.Handler
-	// Admit, if set, is asked about the node at the other end of every incoming
-	// connection, so that a removed node, whose certificate is still good, stays
-	// out.
-	Admit func(nodeID string) bool
+	// Admit, if set, is asked about the certificate at the other end of every
+	// connection, in and out, by its serial (see Identity.Serial): it says no to
+	// those of removed nodes, which are genuine. It must not say no to one it does not
+	// know: a node that lags has not heard of the newest members.
+	Admit func(serial string) bool
 	// Logger gets refused connections; nil is silence.
 	Logger hclog.Logger
 }
@@ -67,6 +70,10 @@ type Listener struct {
 	ctx     context.Context
 	running sync.WaitGroup
 	close   func() error // once
+
+	identity atomic.Pointer[Identity]
+	mu       sync.Mutex
+	open     map[*peer]struct{} // every proven connection
 }
 
 // Listen binds the port and serves it until Close.
@@ -87,7 +94,8 @@ func Listen(cfg Config) (*Listener, error) {
 	if cfg.Advertise == "" {
 		cfg.Advertise = tcp.Addr().String()
 	}
-	l := &Listener{cfg: cfg, tcp: tcp, slots: make(chan struct{}, maxHandshakes)}
+	l := &Listener{cfg: cfg, tcp: tcp, slots: make(chan struct{}, maxHandshakes), open: map[*peer]struct{}{}}
+	l.identity.Store(cfg.Identity)
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.raft, l.forward = newConns(tcp.Addr()), newConns(tcp.Addr())
 	l.close = sync.OnceValue(l.end)
@@ -103,6 +111,12 @@ func (l *Listener) Addr() net.Addr { return l.tcp.Addr() }
 
 // Advertise is the host:port by which peers reach this node.
 func (l *Listener) Advertise() string { return l.cfg.Advertise }
+
+// Identity is this node's, for new connections.
+func (l *Listener) Identity() *Identity { return l.identity.Load() }
+
+// SetIdentity replaces it; connections that are open go on.
+func (l *Listener) SetIdentity(id *Identity) { l.identity.Store(id) }
 
 // Close ends every connection, in and out, and returns when nothing of the
 // listener runs. Close the Store first: its Raft would go on dialling in vain.
@@ -149,9 +163,14 @@ func (l *Listener) accept() {
 func (l *Listener) welcome(c net.Conn) {
 	ctx, cancel := context.WithTimeout(l.ctx, handshakeTimeout)
 	defer cancel()
-	p, err := l.prove(ctx, tls.Server(c, l.cfg.Identity.config(protocolRaft, protocolForward)))
-	if err == nil && l.cfg.Admit != nil && !l.cfg.Admit(p.id) {
-		err = fmt.Errorf("cluster: node %q is no member", p.id)
+	p, err := l.prove(ctx, tls.Server(c, l.identity.Load().config(protocolRaft, protocolForward, protocolStanding)))
+	if err == nil && p.protocol == protocolStanding {
+		l.tellStanding(ctx, p)
+		p.Close()
+		return
+	}
+	if err == nil {
+		err = l.admit(p)
 	}
 	if err != nil {
 		refuse(p, c)
@@ -170,8 +189,10 @@ func (l *Listener) welcome(c net.Conn) {
 type peer struct {
 	net.Conn
 	id       string
+	serial   string
 	protocol string
-	forget   func() bool // ends the watch for the listener's Close
+	removed  atomic.Bool // it may ask for nothing more
+	forget   func()      // ends the watch for the listener's Close
 }
 
 // Close implements net.Conn.
@@ -187,8 +208,18 @@ func (l *Listener) prove(ctx context.Context, c *tls.Conn) (*peer, error) {
 		return nil, err
 	}
 	s := c.ConnectionState()
-	return &peer{c, s.PeerCertificates[0].Subject.CommonName, s.NegotiatedProtocol,
-		context.AfterFunc(l.ctx, func() { c.NetConn().Close() })}, nil
+	p := &peer{Conn: c, id: s.PeerCertificates[0].Subject.CommonName, serial: serial(s.PeerCertificates[0]), protocol: s.NegotiatedProtocol}
+	unwatch := context.AfterFunc(l.ctx, func() { c.NetConn().Close() })
+	p.forget = func() {
+		unwatch()
+		l.mu.Lock()
+		delete(l.open, p)
+		l.mu.Unlock()
+	}
+	l.mu.Lock()
+	l.open[p] = struct{}{}
+	l.mu.Unlock()
+	return p, nil
 }
 
 // dial connects to addr; id, if not "", is who must answer.
@@ -200,9 +231,12 @@ func (l *Listener) dial(ctx context.Context, addr, id, protocol string) (*peer, 
 	if err != nil {
 		return nil, fmt.Errorf("cluster: dial %s: %w", addr, err)
 	}
-	p, err := l.prove(ctx, tls.Client(c, l.cfg.Identity.config(protocol)))
+	p, err := l.prove(ctx, tls.Client(c, l.identity.Load().config(protocol)))
 	if err == nil && id != "" && p.id != id {
 		err = fmt.Errorf("node %q answers where %q belongs", p.id, id)
+	}
+	if err == nil {
+		err = l.admit(p)
 	}
 	if err != nil {
 		refuse(p, c)

@@ -91,7 +91,7 @@ func CheckAutoJoin(spec string) error {
 // looked up.
 func (n *Node) joinTargets(ctx context.Context) []JoinTarget {
 	var targets []JoinTarget
-	for _, t := range n.config.RetryJoin {
+	for _, t := range n.targets() {
 		if t.Resolve == nil {
 			targets = append(targets, t)
 			continue

@@ -213,7 +213,7 @@ func (n *Node) fill(ctx context.Context, f *founding, c seal.Config) (*InitResul
 	}
 	outside := storage.Begin(f.store)
 	outside.Put(barrier.KeyringPath, keyring)
-	if err := errors.Join(storage.PutJSON(outside, sealPath, c), storage.PutJSON(outside, namePath, name)); err != nil {
+	if err := errors.Join(storage.PutJSON(outside, sealPath, c), storage.PutJSON(outside, namePath, name), recordFounder(outside, f.ca, f.identity)); err != nil {
 		return nil, err
 	}
 	if err := outside.Commit(ctx); err != nil {

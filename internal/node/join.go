@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -12,6 +14,8 @@ import (
 	"strongroom/internal/barrier"
 	"strongroom/internal/cluster"
 	"strongroom/internal/seal"
+	"strongroom/internal/secret"
+	"strongroom/internal/storage"
 )
 
 // How a node comes into a cluster: it asks the API of a node named in
@@ -33,25 +37,44 @@ type invitation struct {
 	target JoinTarget
 }
 
+// joinKeyPath is, inside the barrier, the key that joiners prove to hold.
+const joinKeyPath = "core/join-key"
+
+var errAlone = engine.Errorf(engine.Invalid, "this server has no cluster port, so it is a cluster of one: give it storage \"raft\" and a cluster_addr")
+
 // challenger issues and checks challenges while this node is active.
 func (n *Node) challenger(ctx context.Context) (*cluster.Challenger, *member, error) {
-	m, k := n.member.Load(), n.keys.Load()
-	if m == nil || k == nil {
+	m := n.member.Load()
+	if m == nil {
 		return nil, nil, barrier.ErrSealed
 	}
-	if c := k.challenger.Load(); c != nil {
+	if c := n.membership.challenger.Load(); c != nil {
 		return c, m, nil
 	}
-	e, err := m.barrier.Get(ctx, caPath)
+	e, err := m.barrier.Get(ctx, joinKeyPath)
 	if err != nil {
 		return nil, nil, err
 	}
-	ca, err := cluster.ParseCA(e.Value)
-	if err != nil {
-		return nil, nil, err
+	key := secret.Bytes(e.Value)
+	if !e.Exists() {
+		k := n.keys.Load()
+		if k == nil {
+			return nil, nil, barrier.ErrSealed
+		}
+		key = k.join
 	}
-	k.challenger.CompareAndSwap(nil, cluster.NewChallenger(k.join, ca))
-	return k.challenger.Load(), m, nil
+	c := cluster.NewChallenger(key)
+	if !n.membership.challenger.CompareAndSwap(nil, c) {
+		c.Close()
+	}
+	return n.membership.challenger.Load(), m, nil
+}
+
+// dropChallenger ends all challenges: this node is active no more, or the key is another.
+func (n *Node) dropChallenger() {
+	if c := n.membership.challenger.Swap(nil); c != nil {
+		c.Close()
+	}
 }
 
 // Challenge makes a challenge for a node that wants to join.
@@ -61,7 +84,7 @@ func (n *Node) Challenge(ctx context.Context) (*Challenge, error) {
 		return nil, err
 	}
 	if m.port == nil {
-		return nil, engine.Invalidf("this server has no cluster port, so no node can join it: give it storage \"raft\" and a cluster_addr")
+		return nil, errAlone
 	}
 	cfg, _, err := n.sealConfig(m)
 	if err != nil {
@@ -81,15 +104,20 @@ func (n *Node) Admit(ctx context.Context, answer cluster.Answer) (*cluster.Welco
 	if err != nil {
 		return nil, err
 	}
-	servers, forgot := m.store.Servers(), false
-	for _, s := range servers {
-		same, there := s.ID == answer.NodeID, s.Address == answer.ClusterAddr
-		if same != there || same && s.ID == n.config.NodeID {
-			return nil, engine.Invalidf("node id %q or cluster address %s belongs to another member of the cluster: give the joining node its own, or remove the old member first", answer.NodeID, answer.ClusterAddr)
-		}
-		forgot = forgot || same && s.Voter
+	if m.port == nil {
+		return nil, errAlone
 	}
-	welcome, err := c.Verify(answer)
+	n.membership.mu.Lock()
+	defer n.membership.mu.Unlock()
+	forgot, err := n.takesPlace(m, answer)
+	if err != nil {
+		return nil, err
+	}
+	ca, trust, err := m.signer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	welcome, err := c.Verify(answer, ca, trust)
 	if err != nil {
 		n.logger.Warn("a node that wants to join failed its challenge", "error", err)
 		return nil, engine.Errorf(engine.Denied, "the join challenge was not answered correctly")
@@ -101,11 +129,122 @@ func (n *Node) Admit(ctx context.Context, answer cluster.Answer) (*cluster.Welco
 			return nil, err
 		}
 	}
+	if err := n.recordMember(ctx, m, answer, welcome.Cert, ca); err != nil {
+		return nil, err
+	}
 	if err := m.store.AddNonvoter(ctx, answer.NodeID, answer.ClusterAddr); err != nil {
 		return nil, err
 	}
-	n.logger.Info("a node joins", "node_id", answer.NodeID, "cluster_addr", answer.ClusterAddr)
+	m.port.Recheck() // its former self
+	n.logger.Info("a node joins", "node_id", answer.NodeID, "cluster_addr", answer.ClusterAddr, "non_voter", answer.NonVoter)
 	return welcome, nil
+}
+
+// takesPlace says whether the joining node is a voter already, and refuses it if
+// it would take another's place.
+func (n *Node) takesPlace(m *member, answer cluster.Answer) (voter bool, err error) {
+	for _, s := range m.store.Servers() {
+		same, there := s.ID == answer.NodeID, s.Address == answer.ClusterAddr
+		if same != there || same && s.ID == n.config.NodeID {
+			return false, engine.Invalidf("node id %q or cluster address %s belongs to another member of the cluster: give the joining node its own, or remove the old member first (operator raft remove-peer)", answer.NodeID, answer.ClusterAddr)
+		}
+		voter = voter || same && s.Voter
+	}
+	return voter, nil
+}
+
+// recordMember keeps by which certificate the joining node comes in, and revokes
+// those that it had before it lost its disk.
+func (n *Node) recordMember(ctx context.Context, m *member, answer cluster.Answer, cert []byte, ca *cluster.CA) error {
+	serial, err := cluster.Serial(cert)
+	if err != nil {
+		return err
+	}
+	tx := storage.Begin(m.store)
+	before, _, err := m.record(ctx, tx, answer.NodeID)
+	if err != nil {
+		return err
+	}
+	now := memberRecord{Certs: []certRecord{{serial, ca.ID()}}, NonVoter: answer.NonVoter, Joined: time.Now().UTC()}
+	if err := errors.Join(revoke(tx, answer.NodeID, before), storage.PutJSON(tx, recordPrefix+answer.NodeID, now)); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("node: record the new member: %w", err)
+	}
+	return nil
+}
+
+// JoinOrder is what sys/storage/raft/join asks for.
+type JoinOrder struct {
+	Target   JoinTarget
+	NonVoter bool
+	Retry    bool // go on looking for the cluster if it does not answer
+}
+
+// Join makes this node look for the cluster of order's target, besides those of
+// retry_join, and says whether it was found. The cluster is joined when its seal
+// is opened at this node: by enough shares, or by itself.
+func (n *Node) Join(ctx context.Context, order JoinOrder) (found bool, err error) {
+	end, err := n.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer end()
+	if n.member.Load() != nil {
+		return false, engine.Invalidf("this node belongs to a cluster already: to join another, stop it, delete its storage folder and start it")
+	}
+	if n.config.ClusterBind == "" {
+		return false, errAlone
+	}
+	inv, err := n.askAny(ctx, order.Target)
+	if err != nil && !order.Retry {
+		return false, engine.Errorf(engine.Invalid, "failed to join raft cluster: no node there invites this one: %v", err)
+	}
+	again := n.membership.order.Swap(&order) != nil || len(n.config.RetryJoin) > 0
+	switch {
+	case err == nil:
+		n.pending.Store(inv)
+		return true, nil
+	case !again: // nobody looks yet
+		n.done.Go(func() { n.seekCluster(n.ctx) })
+	}
+	n.logger.Warn("the cluster to join does not answer yet; going on", "error", err)
+	return false, nil
+}
+
+// askAny asks the nodes that t stands for, one after the other.
+func (n *Node) askAny(ctx context.Context, t JoinTarget) (*invitation, error) {
+	targets := []JoinTarget{t}
+	if t.Resolve != nil {
+		var err error
+		if targets, err = t.Resolve(ctx); err != nil {
+			return nil, err
+		}
+	}
+	err := errors.New("none was found")
+	for _, t := range targets {
+		inv, failed := n.ask(ctx, t)
+		if failed == nil {
+			return inv, nil
+		}
+		err = fmt.Errorf("%s: %w", t.LeaderAPIAddr, failed)
+	}
+	return nil, err
+}
+
+// targets are the nodes that may know the cluster to join.
+func (n *Node) targets() []JoinTarget {
+	if o := n.membership.order.Load(); o != nil {
+		return append([]JoinTarget{o.Target}, n.config.RetryJoin...)
+	}
+	return n.config.RetryJoin
+}
+
+// wantsNoVote says whether this node joins as a non-voter.
+func (n *Node) wantsNoVote() bool {
+	o := n.membership.order.Load()
+	return n.config.NonVoter || o != nil && o.NonVoter
 }
 
 // seekCluster looks for the cluster to join until it is found or made.
@@ -152,10 +291,9 @@ func (n *Node) lookForCluster(ctx context.Context) bool {
 		}
 		asked++
 		go func() { // ends with the call, at most 5 s
-			inv := &invitation{target: t}
-			if err := callAPI(ctx, t, "sys/storage/raft/bootstrap/challenge", map[string]string{"server_id": n.config.NodeID}, &inv.Challenge); err != nil {
+			inv, err := n.ask(ctx, t)
+			if err != nil {
 				n.logger.Debug("no invitation to a cluster", "leader_api_addr", t.LeaderAPIAddr, "error", err)
-				inv = nil
 			}
 			answers <- inv
 		}()
@@ -170,13 +308,22 @@ func (n *Node) lookForCluster(ctx context.Context) bool {
 	return false
 }
 
+// ask asks one node for an invitation.
+func (n *Node) ask(ctx context.Context, t JoinTarget) (*invitation, error) {
+	inv := &invitation{target: t}
+	if err := callAPI(ctx, t, "sys/storage/raft/bootstrap/challenge", map[string]string{"server_id": n.config.NodeID}, &inv.Challenge); err != nil {
+		return nil, err
+	}
+	return inv, nil
+}
+
 // join enters the cluster of the invitation with the unseal key.
 func (n *Node) join(ctx context.Context, key seal.Key) (*member, error) {
 	if !n.lookForCluster(ctx) { // a fresh challenge: the first has long run out
-		return nil, engine.Errorf(engine.Unavailable, "the cluster to join does not answer: see that its active node is unsealed and reachable at the addresses in retry_join, then unseal again")
+		return nil, engine.Errorf(engine.Unavailable, "the cluster to join does not answer: see that its active node is unsealed and reachable at the address it is joined by (retry_join, operator raft join), then unseal again")
 	}
 	inv := n.pending.Load()
-	joiner, answer, err := cluster.AnswerChallenge(key.JoinKey(), inv.Challenge.Challenge, n.config.NodeID, n.config.ClusterAddr)
+	joiner, answer, err := cluster.AnswerChallenge(key.JoinKey(), inv.Challenge.Challenge, n.config.NodeID, n.config.ClusterAddr, n.wantsNoVote())
 	if err != nil {
 		return nil, engine.Invalidf("unseal failed: the keys do not open this cluster's seal, so at least one of them is wrong; all %d were discarded: enter them again", inv.Seal.Threshold)
 	}
@@ -203,6 +350,9 @@ func (n *Node) askForVote(m *member) {
 			return false, nil
 		}
 		if l.Self {
+			return true, nil
+		}
+		if m.nonVoter(n.ctx, n.config.NodeID) {
 			return true, nil
 		}
 		return n.callPeer(n.ctx, http.MethodPost, l.ClusterAddr, "/cluster/v1/vote", nil) == nil, nil

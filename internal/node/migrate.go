@@ -55,9 +55,7 @@ func (n *Node) migrateNow(ctx context.Context, m *member, held seal.Key) error {
 	if err := rewriteSeal(ctx, m.store, m.barrier, n.config.Seal, held); err != nil {
 		return err
 	}
-	if k := n.keys.Load(); k != nil {
-		k.challenger.Store(nil) // the join key is another one now
-	}
+	n.dropChallenger() // the join key is another one now
 	return nil
 }
 

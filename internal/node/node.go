@@ -48,6 +48,8 @@ type Config struct {
 	APIAddr     string // as clients reach it, a URL
 	ClusterName string // "" makes one up
 	RetryJoin   []JoinTarget
+	NonVoter    bool      // join without a vote, for good
+	NonVoter    bool      // join without a vote, for good
 	Seal        seal.Auto // nil: Shamir
 	OldSeal     seal.Auto // to migrate from; its stanza is disabled. nil: none
 	Types       map[string]mount.Type
@@ -78,12 +80,14 @@ type Node struct {
 	session atomic.Pointer[active.Session]
 	forward http.Handler // serves what other nodes forward
 
-	ceremony seal.Ceremony
-	turn     chan struct{} // holds one ceremony at a time: init, unseal, join
-	keys     atomic.Pointer[heldKeys]
-	pending  atomic.Pointer[invitation]
-	alone    alone
-	looked   atomic.Int64 // when no node of retry_join invited this one, Unix nanoseconds
+	ceremony   seal.Ceremony
+	turn       chan struct{} // holds one ceremony at a time: init, unseal, join
+	keys       atomic.Pointer[heldKeys]
+	membership membership
+	pending    atomic.Pointer[invitation]
+	alone      alone
+	removed    atomic.Bool  // from the cluster, as another member has said
+	looked     atomic.Int64 // when no node of retry_join invited this one, Unix nanoseconds
 
 	autoJoinError atomic.Pointer[string] // the last one that was logged
 
@@ -97,14 +101,15 @@ type Node struct {
 
 // heldKeys is what an unsealed node keeps beside the open barrier.
 type heldKeys struct {
-	join       secret.Bytes
-	challenger atomic.Pointer[cluster.Challenger] // while active
+	join secret.Bytes
 }
 
 // member is the node's part in its cluster: from initialization or joining on.
 type member struct {
 	store   *raftstore.Store
 	barrier *barrier.Barrier
+	opened  atomic.Bool       // store can be asked
+	opened  atomic.Bool       // store can be asked
 	port    *cluster.Listener // nil for a node that stays alone
 	term    atomic.Uint64     // of this node's leadership; 0 without
 	lease   lease             // for answering from this node's own state
@@ -113,6 +118,7 @@ type member struct {
 // New makes a node; Start makes it run.
 func New(config Config) *Node {
 	n := &Node{config: config, logger: config.Logger, turn: make(chan struct{}, 1), changed: make(chan struct{}, 1), failed: make(chan error, 1)}
+	n.membership.poked = make(chan struct{}, 1)
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	return n
 }
@@ -134,6 +140,7 @@ func (n *Node) Start(forwarded http.Handler) error {
 	}
 	n.startSeals()
 	n.done.Go(func() { n.run(n.ctx) })
+	n.tendMembership()
 	return nil
 }
 
@@ -265,9 +272,7 @@ func (n *Node) endSession() {
 	if s == nil {
 		return
 	}
-	if k := n.keys.Load(); k != nil {
-		k.challenger.Store(nil)
-	}
+	n.dropChallenger()
 	s.Close()
 	n.logger.Info("this node is no longer active", "node_id", n.config.NodeID)
 }

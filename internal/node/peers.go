@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"strongroom/internal/autopilot"
 	"strongroom/internal/barrier"
 	"strongroom/internal/cluster"
 	"strongroom/internal/storage/raftstore"
@@ -44,7 +45,7 @@ func (n *Node) open(identity *cluster.Identity) (*member, error) {
 		_, cfg.Transport = raft.NewInmemTransport(raft.ServerAddress(n.raftAddr()))
 	} else {
 		port, err := cluster.Listen(cluster.Config{Listen: n.config.ClusterBind, Advertise: n.config.ClusterAddr, Identity: identity,
-			Handler: n.clusterHandler(), Logger: n.logger.Named("cluster")})
+			Handler: n.clusterHandler(), Admit: m.admits, Logger: n.logger.Named("cluster")})
 		if err != nil {
 			return nil, fmt.Errorf("node: cluster port: %w", err)
 		}
@@ -59,14 +60,33 @@ func (n *Node) open(identity *cluster.Identity) (*member, error) {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	m.store, m.barrier = store, barrier.New(store)
+	m.opened.Store(true)
+	if m.port != nil {
+		m.port.Recheck() // whoever came before the store could be asked
+	}
 	return m, nil
 }
 
 // peerState is what nodes tell each other of themselves.
 type peerState struct {
-	NodeID string `json:"node_id"`
-	Sealed bool   `json:"sealed"`
-	Active bool   `json:"active"`
+	NodeID   string `json:"node_id"`
+	Sealed   bool   `json:"sealed"`
+	Active   bool   `json:"active"`
+	Hostname string `json:"hostname"`
+	APIAddr  string `json:"api_addr"`
+	Version  string `json:"version"`
+
+	LastContact time.Duration `json:"last_contact"` // since the leader was heard, in ns; negative: never
+	LastTerm    uint64        `json:"last_term"`
+	LastIndex   uint64        `json:"last_index"`
+
+	Serial string `json:"serial"` // of the certificate it shows
+	Issuer string `json:"issuer"` // cluster.CA.ID
+	Trust  uint64 `json:"trust"`  // cluster.Trust.Version
+}
+
+func (p peerState) stats() autopilot.Stats {
+	return autopilot.Stats{LastContact: p.LastContact, LastTerm: p.LastTerm, LastIndex: p.LastIndex}
 }
 
 // clusterHandler serves the other nodes: what they forward, and what they ask.
@@ -74,9 +94,15 @@ type peerState struct {
 func (n *Node) clusterHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /cluster/v1/state", func(w http.ResponseWriter, _ *http.Request) {
-		st := n.State()
-		json.NewEncoder(w).Encode(peerState{n.config.NodeID, st.Sealed, st.Active})
+		m := n.member.Load()
+		if m == nil {
+			http.Error(w, "this node is starting", http.StatusServiceUnavailable)
+			return
+		}
+		writePeer(w, n.ownState(m))
 	})
+	mux.HandleFunc("POST /cluster/v1/certificate", n.serveCertificate)
+	mux.HandleFunc("POST "+unsealPath, n.serveUnseal)
 	mux.HandleFunc("POST /cluster/v1/vote", func(w http.ResponseWriter, r *http.Request) {
 		id, _ := cluster.PeerID(r.Context())
 		if err := n.promote(r.Context(), id); err != nil {
@@ -86,6 +112,12 @@ func (n *Node) clusterHandler() http.Handler {
 	})
 	mux.Handle("/v1/", n.forward)
 	return mux
+}
+
+// writePeer answers another node; if it has gone, it asks again.
+func writePeer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
 }
 
 // promote makes the member with that id a voter, if it is none.
@@ -98,7 +130,7 @@ func (n *Node) promote(ctx context.Context, id string) error {
 	for _, s := range servers {
 		switch {
 		case s.ID != id:
-		case s.Voter:
+		case s.Voter, m.nonVoter(ctx, id):
 			return nil
 		case n.session.Load() == nil:
 			return fmt.Errorf("this node is not active")

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
-	"strongroom/engine"
 	"strongroom/internal/seal"
-	"strongroom/internal/sys"
 )
 
 // State is what the node would say of itself.
@@ -81,34 +79,6 @@ type nodeAPI struct{ n *Node }
 
 // Seal implements sys.Node.
 func (a nodeAPI) Seal(ctx context.Context) error { return a.n.Seal(ctx) }
-
-// StepDown implements sys.Node.
-func (a nodeAPI) StepDown(ctx context.Context) error {
-	m := a.n.member.Load()
-	if m.port == nil {
-		return engine.Invalidf("this node has no other to give leadership to")
-	}
-	servers := m.store.Servers()
-	for _, s := range servers {
-		if s.ID == a.n.config.NodeID || !s.Voter {
-			continue
-		}
-		if st, err := a.n.askState(ctx, s.Address); err == nil && !st.Sealed {
-			return m.transfer(ctx, s.ID)
-		}
-	}
-	return engine.Errorf(engine.Unavailable, "no other node is unsealed: nothing was changed")
-}
-
-// Servers implements sys.Node.
-func (a nodeAPI) Servers() ([]sys.Server, error) {
-	servers := a.n.member.Load().store.Servers()
-	out := make([]sys.Server, 0, len(servers))
-	for _, s := range servers {
-		out = append(out, sys.Server{NodeID: s.ID, Address: s.Address, Leader: s.Leader, ProtocolVersion: "3", Voter: s.Voter})
-	}
-	return out, nil
-}
 
 // KeyTerm implements sys.Node.
 func (a nodeAPI) KeyTerm() (uint32, string) { return a.n.member.Load().barrier.KeyTerm() }

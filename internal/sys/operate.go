@@ -14,17 +14,8 @@ func (d *Deps) operateRoutes() []engine.Route {
 		{Path: "step-down", Help: "Give leadership to another node.", Sudo: true, External: true, Write: func(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
 			return nil, d.Node.StepDown(ctx)
 		}},
-		{Path: "storage/raft/configuration", Help: "The members of the Raft cluster.", Read: d.raftConfiguration},
 		{Path: "key-status", Help: "The active encryption key.", Read: d.keyStatus},
 	}
-}
-
-func (d *Deps) raftConfiguration(_ context.Context, _ *engine.Request) (*engine.Response, error) {
-	servers, err := d.Node.Servers()
-	if err != nil {
-		return nil, err
-	}
-	return &engine.Response{Data: map[string]any{"config": map[string]any{"index": 0, "servers": servers}}}, nil
 }
 
 func (d *Deps) keyStatus(_ context.Context, _ *engine.Request) (*engine.Response, error) {

@@ -23,23 +23,13 @@ type Deps struct {
 
 // Node is what sys asks of the node it runs on.
 type Node interface {
+	Members
 	// Seal seals this node after the current request.
 	Seal(ctx context.Context) error
 	// StepDown gives leadership to another node.
 	StepDown(ctx context.Context) error
-	// Servers are the members of the cluster.
-	Servers() ([]Server, error)
 	// KeyTerm is the active encryption key's number and when it was made (RFC 3339).
 	KeyTerm() (term uint32, installed string)
-}
-
-// Server is a member of the cluster, as sys/storage/raft/configuration shows it.
-type Server struct {
-	NodeID          string `json:"node_id"`
-	Address         string `json:"address"`
-	Leader          bool   `json:"leader"`
-	ProtocolVersion string `json:"protocol_version"`
-	Voter           bool   `json:"voter"`
 }
 
 // Types are the engine types "system" and "token".
@@ -62,5 +52,6 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.policyRoutes()...)
 	all = append(all, d.capabilityRoutes()...)
 	all = append(all, d.uiRoutes()...)
+	all = append(all, d.raftRoutes()...)
 	return append(all, d.operateRoutes()...)
 }

@@ -1,0 +1,102 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"strongroom/engine"
+	"strongroom/internal/storage/raftstore"
+	"strongroom/internal/sys"
+)
+
+const (
+	// candidateLimit is how long a node that hands over waits for others to say
+	// that they can take it, and candidateGrace for better ones than the first.
+	candidateLimit = 500 * time.Millisecond
+	candidateGrace = 20 * time.Millisecond
+	// transferLimit bounds one attempt: no write is taken meanwhile.
+	transferLimit = time.Second
+)
+
+// StepDown implements sys.Node. Whoever has the newest log and is unsealed takes
+// over; those that do not answer hold nobody up.
+func (a nodeAPI) StepDown(ctx context.Context) error {
+	m := a.n.member.Load()
+	if m.port == nil {
+		return engine.Invalidf("this node has no other to give leadership to")
+	}
+	var err error
+	for _, id := range a.n.candidates(ctx, m) {
+		attempt, cancel := context.WithTimeout(ctx, transferLimit)
+		err = m.transfer(attempt, id)
+		cancel()
+		if err == nil || m.term.Load() == 0 {
+			return nil
+		}
+		a.n.logger.Warn("a node did not take leadership over; trying the next", "node_id", id, "error", err)
+	}
+	if err != nil {
+		return engine.Errorf(engine.Unavailable, "no other node took leadership over: this one keeps it")
+	}
+	return engine.Errorf(engine.Unavailable, "no other node is unsealed: nothing was changed")
+}
+
+// candidates are the unsealed voters that answer, the one with the newest log first.
+func (n *Node) candidates(ctx context.Context, m *member) []string {
+	ctx, cancel := context.WithTimeout(ctx, candidateLimit)
+	defer cancel()
+	others := slices.DeleteFunc(m.store.Servers(), func(s raftstore.Server) bool { return s.ID == n.config.NodeID || !s.Voter })
+	answers := make(chan peerState, len(others))
+	for _, s := range others {
+		go func() { // ends with ctx
+			st, err := n.askState(ctx, s.Address)
+			if err != nil || st.NodeID != s.ID {
+				st = peerState{Sealed: true}
+			}
+			answers <- st
+		}()
+	}
+	var good []peerState
+	grace := make(<-chan time.Time)
+collect:
+	for range others {
+		select {
+		case st := <-answers:
+			if st.Sealed {
+				continue
+			}
+			if good = append(good, st); len(good) == 1 {
+				grace = time.After(candidateGrace)
+			}
+		case <-grace:
+			break collect
+		case <-ctx.Done():
+			break collect
+		}
+	}
+	slices.SortStableFunc(good, func(a, b peerState) int { return cmp.Compare(b.LastIndex, a.LastIndex) })
+	ids := make([]string, 0, len(good))
+	for _, st := range good {
+		ids = append(ids, st.NodeID)
+	}
+	return ids
+}
+
+// Servers implements sys.Node.
+func (a nodeAPI) Servers() ([]sys.Server, uint64, error) {
+	m := a.n.member.Load()
+	var index uint64
+	if r := raftOf(m); r != nil {
+		index = r.GetConfiguration().Index()
+	}
+	var out []sys.Server
+	for _, s := range m.store.Servers() {
+		out = append(out, sys.Server{NodeID: s.ID, Address: s.Address, Leader: s.Leader, ProtocolVersion: "3", Voter: s.Voter})
+	}
+	return out, index, nil
+}
+
+// RemovePeer implements sys.Node.
+func (a nodeAPI) RemovePeer(ctx context.Context, id string) error { return a.n.RemovePeer(ctx, id) }
