@@ -49,7 +49,6 @@ type Config struct {
 	ClusterName string // "" makes one up
 	RetryJoin   []JoinTarget
 	NonVoter    bool      // join without a vote, for good
-	NonVoter    bool      // join without a vote, for good
 	Seal        seal.Auto // nil: Shamir
 	OldSeal     seal.Auto // to migrate from; its stanza is disabled. nil: none
 	Types       map[string]mount.Type
@@ -108,7 +107,6 @@ type heldKeys struct {
 type member struct {
 	store   *raftstore.Store
 	barrier *barrier.Barrier
-	opened  atomic.Bool       // store can be asked
 	opened  atomic.Bool       // store can be asked
 	port    *cluster.Listener // nil for a node that stays alone
 	term    atomic.Uint64     // of this node's leadership; 0 without
