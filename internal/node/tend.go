@@ -21,14 +21,14 @@ const (
 
 // membership is what a node works with to look after members.
 type membership struct {
-	mu         sync.Mutex // one admission, removal or step of a CA's replacement at a time
-	identity   sync.Mutex // one change of this node's identity at a time
+	mu       sync.Mutex // one admission, removal or step of a CA's replacement at a time
+	identity sync.Mutex // one change of this node's identity at a time
 
 	challenger atomic.Pointer[cluster.Challenger] // while active
-	pilot   atomic.Pointer[autopilot.Pilot] // while active
-	echoes echoes // what the others last said of themselves
-	order atomic.Pointer[JoinOrder] // what sys/storage/raft/join has asked for
-	poked   chan struct{}                   // look at once
+	pilot      atomic.Pointer[autopilot.Pilot]    // while active
+	echoes     echoes                             // what the others last said of themselves
+	order      atomic.Pointer[JoinOrder]          // what sys/storage/raft/join has asked for
+	poked      chan struct{}                      // look at once
 }
 
 // tendMembership starts what a member does beside serving.
