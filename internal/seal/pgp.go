@@ -1,0 +1,102 @@
+package seal
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+)
+
+// PGPKey is a public key that a share or a token is encrypted for, so that only
+// its holder ever sees it.
+type PGPKey struct{ entity *openpgp.Entity }
+
+// maxPGPKey bounds the text of one public key, in bytes.
+const maxPGPKey = 64 << 10
+
+// ParsePGPKey reads one public key: base64 of its binary form, as Vault takes it, or armored text.
+func ParsePGPKey(text string) (PGPKey, error) {
+	if len(text) > maxPGPKey {
+		return PGPKey{}, fmt.Errorf("a PGP key is over %d bytes: export only the one key", maxPGPKey)
+	}
+	text = strings.TrimSpace(text)
+	binary, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		binary = []byte(text)
+	}
+	var keys openpgp.EntityList
+	if bytes.HasPrefix(bytes.TrimSpace(binary), []byte("-----BEGIN PGP")) {
+		keys, err = openpgp.ReadArmoredKeyRing(bytes.NewReader(binary))
+	} else {
+		keys, err = openpgp.ReadKeyRing(bytes.NewReader(binary))
+	}
+	switch {
+	case err != nil:
+		return PGPKey{}, fmt.Errorf("a PGP key cannot be read (%w): give an exported public key, in base64 or armored", err)
+	case len(keys) != 1:
+		return PGPKey{}, fmt.Errorf("a PGP key text holds %d keys: give exactly one", len(keys))
+	}
+	k := PGPKey{keys[0]}
+	if _, err := k.Encrypt([]byte("test")); err != nil { // now, not when the shares exist
+		return PGPKey{}, err
+	}
+	return k, nil
+}
+
+// ParsePGPKeys reads the public keys of shares, one each; none is no encryption.
+func ParsePGPKeys(texts []string, shares int) ([]PGPKey, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	if len(texts) != shares {
+		return nil, fmt.Errorf("incorrect number of PGP keys: %d given for %d shares", len(texts), shares)
+	}
+	keys := make([]PGPKey, len(texts))
+	for i, text := range texts {
+		var err error
+		if keys[i], err = ParsePGPKey(text); err != nil {
+			return nil, fmt.Errorf("PGP key %d: %w", i+1, err)
+		}
+	}
+	return keys, nil
+}
+
+// Fingerprint is the primary key's, in lower-case hexadecimal.
+func (k PGPKey) Fingerprint() string { return hex.EncodeToString(k.entity.PrimaryKey.Fingerprint) }
+
+// Encrypt makes a binary OpenPGP message (RFC 9580) for the key's holder.
+func (k PGPKey) Encrypt(plain []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w, err := openpgp.Encrypt(&out, []*openpgp.Entity{k.entity}, nil, nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("the PGP key %s cannot encrypt (it may have expired): %w", k.Fingerprint(), err)
+	}
+	_, err = w.Write(plain)
+	return out.Bytes(), errors.Join(err, w.Close())
+}
+
+// EncryptShares encrypts every share, in hexadecimal as Vault does, for its
+// holder, and zeroes it. Without keys the shares stay as they are.
+func EncryptShares(shares [][]byte, keys []PGPKey) (out [][]byte, fingerprints []string, err error) {
+	if len(keys) == 0 {
+		return shares, nil, nil
+	}
+	for i, share := range shares {
+		text := make([]byte, hex.EncodedLen(len(share)))
+		hex.Encode(text, share)
+		box, err := keys[i].Encrypt(text)
+		clear(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		out, fingerprints = append(out, box), append(fingerprints, keys[i].Fingerprint())
+	}
+	for _, share := range shares {
+		clear(share)
+	}
+	return out, fingerprints, nil
+}
