@@ -60,8 +60,9 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 			"end what is due": func(ctx context.Context) (int, error) {
 				return lease.Sweep(ctx, c.Store, map[string]lease.Expirer{token.LeaseKind: tokens.Expire})
 			},
-			"end what ended tokens made":   func(ctx context.Context) (int, error) { return tokens.SweepBroken(ctx, c.Store) },
-			"delete disabled mounts' data": func(ctx context.Context) (int, error) { return mount.Sweep(ctx, c.Store) },
+			"end what ended tokens made":           func(ctx context.Context) (int, error) { return tokens.SweepBroken(ctx, c.Store) },
+			"count encryptions and rotate the key": c.Node.TendKey,
+			"delete disabled mounts' data":         func(ctx context.Context) (int, error) { return mount.Sweep(ctx, c.Store) },
 		})
 	})
 	return s, nil

@@ -35,6 +35,7 @@ type server struct {
 
 type fakeNode struct {
 	sys.Members
+	sys.Keyring
 	sealed int
 }
 
@@ -43,7 +44,7 @@ func (n *fakeNode) StepDown(context.Context) error { return nil }
 func (n *fakeNode) Servers() ([]sys.Server, uint64, error) {
 	return []sys.Server{{NodeID: "a", Voter: true}}, 1, nil
 }
-func (n *fakeNode) KeyTerm() (uint32, string) { return 1, "" }
+func (n *fakeNode) TendKey(context.Context) (int, error) { return 0, nil }
 
 // login is an auth method whose logins are told what to grant.
 type login struct{}

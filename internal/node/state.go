@@ -79,6 +79,3 @@ type nodeAPI struct{ n *Node }
 
 // Seal implements sys.Node.
 func (a nodeAPI) Seal(ctx context.Context) error { return a.n.Seal(ctx) }
-
-// KeyTerm implements sys.Node.
-func (a nodeAPI) KeyTerm() (uint32, string) { return a.n.member.Load().barrier.KeyTerm() }

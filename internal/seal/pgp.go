@@ -76,7 +76,8 @@ func (k PGPKey) Encrypt(plain []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the PGP key %s cannot encrypt (it may have expired): %w", k.Fingerprint(), err)
 	}
 	_, err = w.Write(plain)
-	return out.Bytes(), errors.Join(err, w.Close())
+	err = errors.Join(err, w.Close()) // which writes the rest
+	return out.Bytes(), err
 }
 
 // EncryptShares encrypts every share, in hexadecimal as Vault does, for its

@@ -14,11 +14,5 @@ func (d *Deps) operateRoutes() []engine.Route {
 		{Path: "step-down", Help: "Give leadership to another node.", Sudo: true, External: true, Write: func(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
 			return nil, d.Node.StepDown(ctx)
 		}},
-		{Path: "key-status", Help: "The active encryption key.", Read: d.keyStatus},
 	}
-}
-
-func (d *Deps) keyStatus(_ context.Context, _ *engine.Request) (*engine.Response, error) {
-	term, installed := d.Node.KeyTerm()
-	return &engine.Response{TopLevel: true, Data: map[string]any{"term": term, "install_time": installed}}, nil
 }

@@ -24,12 +24,11 @@ type Deps struct {
 // Node is what sys asks of the node it runs on.
 type Node interface {
 	Members
+	Keyring
 	// Seal seals this node after the current request.
 	Seal(ctx context.Context) error
 	// StepDown gives leadership to another node.
 	StepDown(ctx context.Context) error
-	// KeyTerm is the active encryption key's number and when it was made (RFC 3339).
-	KeyTerm() (term uint32, installed string)
 }
 
 // Types are the engine types "system" and "token".
@@ -53,5 +52,6 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.capabilityRoutes()...)
 	all = append(all, d.uiRoutes()...)
 	all = append(all, d.raftRoutes()...)
+	all = append(all, d.rotateRoutes()...)
 	return append(all, d.operateRoutes()...)
 }
