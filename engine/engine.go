@@ -74,6 +74,10 @@ type Route struct {
 	Self   bool    // any live token may ask; the handler judges what it may see
 	// External: the handler acts outside storage and is never run twice.
 	External bool
+	// AnyNode: on the server's own mounts, a read that looks at storage alone, so
+	// that a standby may answer it. The reads of all other mounts are that,
+	// unless they are External.
+	AnyNode bool
 	// FreeForm: the names in the body are the caller's own, so those that Fields
 	// does not name are no cause for a warning.
 	FreeForm bool

@@ -27,6 +27,9 @@ type Config struct {
 	Limits mount.Limits
 	Node   sys.Node
 	Logger hclog.Logger
+	// Standby: the node does not lead. The Session answers reads only and does
+	// nothing by itself.
+	Standby bool
 }
 
 // Session serves requests until it is closed.
@@ -53,6 +56,10 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger)}
+	if c.Standby {
+		s.Gateway, s.stop = s.Gateway.Standby(), func() {}
+		return s, nil
+	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.done.Go(func() {

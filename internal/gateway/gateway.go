@@ -31,11 +31,22 @@ type Gateway struct {
 	tokens *token.Store
 	acls   *acl.Store
 	logger hclog.Logger
+
+	standby bool // answers only what this node's state holds
 }
 
 // New makes a gateway over an open barrier.
 func New(store storage.Store, mounts *mount.Manager, tokens *token.Store, acls *acl.Store, logger hclog.Logger) *Gateway {
-	return &Gateway{store, mounts, tokens, acls, logger}
+	return &Gateway{store: store, mounts: mounts, tokens: tokens, acls: acls, logger: logger}
+}
+
+// Standby is the same gateway for a node that does not lead: it answers reads
+// from this node's state and everything else with storage.ErrNotLeader, before
+// anything has happened.
+func (g *Gateway) Standby() *Gateway {
+	s := *g
+	s.standby = true
+	return &s
 }
 
 // Request is what a client asks.
@@ -93,6 +104,9 @@ func (g *Gateway) once(ctx context.Context, req *Request) (*Response, error) {
 	v, err := g.admit(ctx, req)
 	if err != nil {
 		return nil, err
+	}
+	if g.standby && !v.local() {
+		return nil, storage.ErrNotLeader
 	}
 	if v.route.External {
 		return g.external(ctx, v)
@@ -162,6 +176,12 @@ func (v *visit) inside(ctx context.Context) context.Context {
 		return ctx
 	}
 	return call.With(ctx, &v.Call)
+}
+
+// local says whether the answer depends on nothing but storage.
+func (v *visit) local() bool {
+	op := v.engReq.Operation
+	return (op == engine.Read || op == engine.List) && !v.route.External && (v.route.AnyNode || !v.system())
 }
 
 // system says whether the server itself serves the request.

@@ -31,6 +31,8 @@ type peer struct {
 	node   *node.Node
 	api    *httptest.Server
 	serve  atomic.Pointer[httpapi.Handler]
+
+	forwarded atomic.Int64 // requests that other nodes had it serve
 }
 
 // cluster starts n nodes that look for each other.
@@ -89,7 +91,11 @@ func (p *peer) start() {
 	p.t.Helper()
 	p.node = node.New(p.config)
 	h := httpapi.New(p.node, httpapi.Config{MaxBody: 1 << 20, MaxDuration: 30 * time.Second}, p.config.Logger)
-	if err := p.node.Start(h.Forwarded()); err != nil {
+	forwarded := h.Forwarded()
+	if err := p.node.Start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.forwarded.Add(1)
+		forwarded.ServeHTTP(w, r)
+	})); err != nil {
 		p.t.Fatal(err)
 	}
 	p.serve.Store(h)
@@ -207,7 +213,10 @@ func TestStates(t *testing.T) {
 	p.want(503, "not initialized", "GET", "secret/x", "", "")
 	p.want(400, "Vault is not initialized", "PUT", "sys/unseal", "", `{"key":"`+strings.Repeat("ab", 33)+`"}`)
 	p.want(400, "threshold cannot be larger", "PUT", "sys/init", "", `{"secret_shares":1,"secret_threshold":3}`)
-	p.want(400, "PGP", "PUT", "sys/init", "", `{"secret_shares":1,"secret_threshold":1,"pgp_keys":["x"]}`)
+	p.want(400, "PGP key 1", "PUT", "sys/init", "", `{"secret_shares":1,"secret_threshold":1,"pgp_keys":["x"]}`)
+	p.want(400, "2 given for 1 shares", "PUT", "sys/init", "", `{"secret_shares":1,"secret_threshold":1,"pgp_keys":["x","x"]}`)
+	p.want(400, "root_token_pgp_key", "PUT", "sys/init", "", `{"secret_shares":1,"secret_threshold":1,"root_token_pgp_key":"x"}`)
+	p.want(400, "recovery_pgp_keys not applicable to seal type shamir", "PUT", "sys/init", "", `{"secret_shares":1,"secret_threshold":1,"recovery_pgp_keys":["x"]}`)
 	shares, root := p.initialize()
 	p.want(400, "already initialized", "PUT", "sys/init", "", `{"secret_shares":1,"secret_threshold":1}`)
 	p.want(503, "Vault is sealed", "GET", "secret/x", root, "")

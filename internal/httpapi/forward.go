@@ -85,7 +85,7 @@ func (h *Handler) send(x *exchange, leader node.LeaderInfo) (resp *http.Response
 	if err != nil {
 		return nil, false, err
 	}
-	for _, name := range []string{"X-Vault-Token", "Authorization", "Content-Type", "X-Vault-Request", "X-Vault-Namespace", "User-Agent"} {
+	for _, name := range []string{"X-Vault-Token", "Authorization", "Content-Type", "X-Vault-Request", "X-Vault-Namespace", "User-Agent", indexHeader} {
 		if v := x.r.Header.Values(name); v != nil {
 			out.Header[name] = v
 		}

@@ -58,6 +58,7 @@ func New(n *node.Node, config Config, logger hclog.Logger) *Handler {
 	h.local = map[string]http.HandlerFunc{
 		"sys/seal-status": h.sealStatus, "sys/health": h.health, "sys/leader": h.leader,
 		"sys/init": h.init, "sys/unseal": h.unseal,
+		"sys/storage/raft/join": h.join,
 	}
 	h.open = []openPath{
 		{"sys/storage/raft/bootstrap/", h.bootstrap},
@@ -158,10 +159,14 @@ func (h *Handler) outside(w http.ResponseWriter, r *http.Request) {
 	writeErrors(w, http.StatusNotFound, "not found: the API is below /v1/")
 }
 
-// dispatch serves x here if this node leads, and otherwise asks the leader.
+// dispatch serves x here if this node leads or x is a read, and otherwise asks
+// the leader.
 func (h *Handler) dispatch(x *exchange) {
 	if s := h.node.Session(); s != nil {
 		err := h.node.Leads(x.r.Context())
+		if err == nil {
+			err = h.present(x)
+		}
 		if err == nil {
 			if err = h.perform(x, s); err == nil {
 				return
@@ -172,6 +177,8 @@ func (h *Handler) dispatch(x *exchange) {
 			return
 		}
 		// Leadership, or the keys, went away before anything was written.
+	} else if s := h.node.Reader(); s != nil && x.servedHere() && h.read(x, s) {
+		return
 	}
 	st := h.node.State()
 	if x.forwarded { // whatever the reason: another node may serve it in a moment
@@ -189,6 +196,28 @@ func (h *Handler) dispatch(x *exchange) {
 	default:
 		h.forward(x)
 	}
+}
+
+// read answers x from this standby's own state, which it makes current first;
+// false if the leader must answer.
+func (h *Handler) read(x *exchange, s node.Session) bool {
+	err := h.node.CatchUp(x.r.Context())
+	if err == nil {
+		if err = h.present(x); err == errStateMissing && forwardsInconsistent(x.r) {
+			return false
+		}
+	}
+	if err == nil {
+		err = h.perform(x, s)
+	}
+	if err == nil {
+		return true
+	}
+	if e := new(engine.Error); errors.As(err, &e) {
+		h.respondError(x.w, x.id, err)
+		return true
+	}
+	return false
 }
 
 // perform serves x with session s; it writes an answer unless it returns an error.
@@ -209,6 +238,7 @@ func (h *Handler) perform(x *exchange, s node.Session) error {
 		}
 		return err
 	}
+	h.mark(x)
 	h.respond(x.w, x.id, resp)
 	return nil
 }

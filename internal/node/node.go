@@ -48,9 +48,10 @@ type Config struct {
 	APIAddr     string // as clients reach it, a URL
 	ClusterName string // "" makes one up
 	RetryJoin   []JoinTarget
-	NonVoter    bool      // join without a vote, for good
-	Seal        seal.Auto // nil: Shamir
-	OldSeal     seal.Auto // to migrate from; its stanza is disabled. nil: none
+	PeerUnseal  *PeerUnseal // nil: peers neither unseal this node nor are unsealed by it
+	NonVoter    bool        // join without a vote, for good
+	Seal        seal.Auto   // nil: Shamir
+	OldSeal     seal.Auto   // to migrate from; its stanza is disabled. nil: none
 	Types       map[string]mount.Type
 	Limits      mount.Limits
 	Raft        raftstore.Config // timeouts only; the rest is filled in
@@ -77,6 +78,8 @@ type Node struct {
 	logger  hclog.Logger
 	member  atomic.Pointer[member]
 	session atomic.Pointer[active.Session]
+	reader  atomic.Pointer[active.Session] // serves reads on an unsealed standby
+	reads   readIndex
 	forward http.Handler // serves what other nodes forward
 
 	ceremony   seal.Ceremony
@@ -88,6 +91,7 @@ type Node struct {
 	removed    atomic.Bool  // from the cluster, as another member has said
 	looked     atomic.Int64 // when no node of retry_join invited this one, Unix nanoseconds
 
+	unsealer      unsealer
 	autoJoinError atomic.Pointer[string] // the last one that was logged
 
 	failed  chan error      // why the node can go on no more
@@ -111,6 +115,8 @@ type member struct {
 	port    *cluster.Listener // nil for a node that stays alone
 	term    atomic.Uint64     // of this node's leadership; 0 without
 	lease   lease             // for answering from this node's own state
+
+	clusterID atomic.Pointer[string] // as soon as it is known
 }
 
 // New makes a node; Start makes it run.
@@ -137,6 +143,9 @@ func (n *Node) Start(forwarded http.Handler) error {
 		n.done.Go(func() { n.seekCluster(n.ctx) })
 	}
 	n.startSeals()
+	if n.config.PeerUnseal != nil {
+		n.done.Go(func() { n.askPeers(n.ctx) })
+	}
 	n.done.Go(func() { n.run(n.ctx) })
 	n.tendMembership()
 	return nil
@@ -179,6 +188,10 @@ func (m *member) close() error {
 
 // Session serves requests if this node is active; nil otherwise.
 func (n *Node) Session() Session { return n.session.Load() }
+
+// Reader serves reads from this standby's own state, each after CatchUp; nil if
+// this node is sealed, or active.
+func (n *Node) Reader() Session { return n.reader.Load() }
 
 // Failed yields an error when the node's storage can apply nothing more; the
 // process should end, so that a restart replays the log.
@@ -228,7 +241,9 @@ func (n *Node) run(ctx context.Context) {
 
 // settle makes the Session fit leadership and seal.
 func (n *Node) settle(ctx context.Context, m *member) {
+	n.followKeyring(ctx, m)
 	leads, sealed := m.term.Load() != 0, m.barrier.Sealed()
+	n.settleReader(ctx, m, !leads && !sealed)
 	switch has := n.session.Load() != nil; {
 	case has && (!leads || sealed):
 		n.endSession()
@@ -245,6 +260,37 @@ func (n *Node) settle(ctx context.Context, m *member) {
 	}
 }
 
+// followKeyring has the barrier take the keyring that is stored now, after a
+// rotation, a rekey or a restore anywhere in the cluster. The barrier seals
+// itself if it cannot be opened with what this node knows.
+func (n *Node) followKeyring(ctx context.Context, m *member) {
+	if m.barrier.Sealed() {
+		return
+	}
+	if err := m.barrier.Refresh(ctx); err != nil && ctx.Err() == nil {
+		n.logger.Error("cannot follow the keyring", "error", err, "sealed", m.barrier.Sealed())
+	}
+}
+
+// settleReader makes the standby's Session exist or not.
+func (n *Node) settleReader(ctx context.Context, m *member, wanted bool) {
+	switch has := n.reader.Load() != nil; {
+	case has && !wanted:
+		n.reader.Store(nil) // it runs nothing: what it serves at the moment ends by itself
+	case !has && wanted && m.port != nil:
+		s, err := active.Open(ctx, n.sessionConfig(m, true))
+		if err != nil { // behind, most likely: this node has not received everything yet
+			n.logger.Debug("cannot serve reads yet", "error", err)
+			return
+		}
+		n.reader.Store(s)
+	}
+}
+
+func (n *Node) sessionConfig(m *member, standby bool) active.Config {
+	return active.Config{Store: m.barrier, Types: n.config.Types, Limits: n.config.Limits, Node: nodeAPI{n}, Logger: n.logger, Standby: standby}
+}
+
 func (n *Node) beginSession(ctx context.Context, m *member) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -256,7 +302,7 @@ func (n *Node) beginSession(ctx context.Context, m *member) error {
 	if err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("node: record leadership: %w", err)
 	}
-	s, err := active.Open(ctx, active.Config{Store: m.barrier, Types: n.config.Types, Limits: n.config.Limits, Node: nodeAPI{n}, Logger: n.logger})
+	s, err := active.Open(ctx, n.sessionConfig(m, false))
 	if err != nil {
 		return err
 	}
@@ -327,6 +373,24 @@ func (n *Node) Leader() (LeaderInfo, bool) {
 		info.APIAddr, info.Since = rec.APIAddr, rec.Since
 	}
 	return info, true
+}
+
+// Position is the cluster's id and how far this node's state goes; "" if unknown.
+func (n *Node) Position() (clusterID string, index uint64) {
+	m := n.member.Load()
+	if m == nil {
+		return "", 0
+	}
+	id := m.clusterID.Load()
+	if id == nil {
+		var name clusterName
+		if e, err := m.store.Get(context.Background(), namePath); err != nil || json.Unmarshal(e.Value, &name) != nil || name.ID == "" {
+			return "", 0
+		}
+		id = &name.ID
+		m.clusterID.Store(id)
+	}
+	return *id, m.store.Stats().AppliedIndex
 }
 
 // Peer is the way to another node's cluster port.

@@ -101,7 +101,9 @@ func (n *Node) clusterHandler() http.Handler {
 		}
 		writePeer(w, n.ownState(m))
 	})
+	mux.HandleFunc("GET /cluster/v1/read-index", n.answerReadIndex)
 	mux.HandleFunc("POST /cluster/v1/certificate", n.serveCertificate)
+	mux.HandleFunc("POST "+unsealPath, n.serveUnseal)
 	mux.HandleFunc("POST /cluster/v1/vote", func(w http.ResponseWriter, r *http.Request) {
 		id, _ := cluster.PeerID(r.Context())
 		if err := n.promote(r.Context(), id); err != nil {

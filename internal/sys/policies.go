@@ -19,11 +19,11 @@ func (d *Deps) policyRoutes() []engine.Route {
 		{Name: "rules", Help: "The same, by its old name."},
 	}
 	return []engine.Route{
-		{Path: "policy", Help: "List the policies.", Read: d.listPolicies, List: d.listPolicies},
-		{Path: "policy/{name}", Help: "Read, write or delete a policy.", Fields: fields,
+		{Path: "policy", Help: "List the policies.", AnyNode: true, Read: d.listPolicies, List: d.listPolicies},
+		{Path: "policy/{name}", Help: "Read, write or delete a policy.", Fields: fields, AnyNode: true,
 			Read: d.readPolicy("rules"), Write: d.writePolicy, Delete: d.deletePolicy},
-		{Path: "policies/acl", Help: "List the policies.", Read: d.listPolicies, List: d.listPolicies},
-		{Path: "policies/acl/{name}", Help: "Read, write or delete a policy.", Fields: fields,
+		{Path: "policies/acl", Help: "List the policies.", AnyNode: true, Read: d.listPolicies, List: d.listPolicies},
+		{Path: "policies/acl/{name}", Help: "Read, write or delete a policy.", Fields: fields, AnyNode: true,
 			Read: d.readPolicy("policy"), Write: d.writePolicy, Delete: d.deletePolicy},
 	}
 }

@@ -20,7 +20,7 @@ func (d *Deps) token() []engine.Route {
 	return []engine.Route{
 		{Path: "create", Help: "Make a token.", Fields: createFields, Write: d.createToken(false)},
 		{Path: "create-orphan", Help: "Make a token without a parent.", Fields: createFields, Sudo: true, Write: d.createToken(true)},
-		{Path: "lookup-self", Help: "The calling token.", Read: d.lookup(self), Write: d.lookup(self)},
+		{Path: "lookup-self", Help: "The calling token.", AnyNode: true, Read: d.lookup(self), Write: d.lookup(self)},
 		{Path: "lookup", Help: "What a token is.", Fields: tok, Write: d.lookup(d.tokenInBody)},
 		{Path: "lookup-accessor", Help: "What the token with an accessor is.", Fields: tok, Write: d.lookup(d.tokenByAccessor)},
 		{Path: "renew-self", Help: "Renew the calling token.", Fields: renew, Write: d.renew(self)},

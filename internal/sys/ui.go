@@ -13,8 +13,8 @@ import (
 // the mounts in which its policies grant it something.
 func (d *Deps) uiRoutes() []engine.Route {
 	return []engine.Route{
-		{Path: "internal/ui/mounts", Help: "The mounts the calling token can use.", Self: true, Read: d.uiMounts},
-		{Path: "internal/ui/mounts/{path...}", Help: "The mount that a path falls in.", Self: true, Read: d.uiMount},
+		{Path: "internal/ui/mounts", Help: "The mounts the calling token can use.", Self: true, AnyNode: true, Read: d.uiMounts},
+		{Path: "internal/ui/mounts/{path...}", Help: "The mount that a path falls in.", Self: true, AnyNode: true, Read: d.uiMount},
 	}
 }
 

@@ -1,0 +1,144 @@
+package httpapi_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// ask sends a request with headers and returns the whole answer.
+func (p *peer) ask(method, path, token, body string, headers ...string) (*http.Response, string) {
+	p.t.Helper()
+	req, err := http.NewRequest(method, p.api.URL+"/v1/"+path, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	req.Header.Set("X-Vault-Token", token)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return resp, string(b)
+}
+
+func standby(t *testing.T, peers []*peer) (leader, other *peer) {
+	t.Helper()
+	eventually(t, "an active node, and standbys that read", func() bool {
+		leader = active(peers)
+		for _, p := range peers {
+			if p != leader {
+				if p.node.Reader() == nil {
+					return false
+				}
+				other = p
+			}
+		}
+		return leader != nil
+	})
+	return leader, other
+}
+
+// TestStandbyReads: what a standby answers by itself is what was acknowledged last, wherever that was.
+func TestStandbyReads(t *testing.T) {
+	peers, _, root := three(t)
+	leader, other := standby(t, peers)
+	before := leader.forwarded.Load()
+	const rounds = 200
+	for i := range rounds {
+		leader.want(200, "", "POST", "secret/data/x", root, fmt.Sprintf(`{"data":{"n":"%d"}}`, i))
+		other.want(200, fmt.Sprintf(`"n":"%d"`, i), "GET", "secret/data/x", root, "")
+	}
+	if n := leader.forwarded.Load() - before; n > rounds/2 {
+		t.Errorf("%d of %d reads were forwarded", n, rounds)
+	}
+	before = leader.forwarded.Load()
+	for range 20 {
+		other.want(200, `"keys":["x"]`, "LIST", "secret/metadata/", root, "")
+		other.want(200, root, "GET", "auth/token/lookup-self", root, "")
+		other.want(200, `"path":"secret/"`, "GET", "sys/internal/ui/mounts/secret/x", root, "")
+		other.want(404, "", "GET", "secret/data/absent", root, "")
+		other.want(403, "permission denied", "GET", "secret/data/x", "", "")
+	}
+	if n := leader.forwarded.Load() - before; n != 0 {
+		t.Errorf("%d reads at rest were forwarded", n)
+	}
+	other.want(200, `"servers"`, "GET", "sys/storage/raft/configuration", root, "")
+	other.ask("GET", "secret/data/x", root, "", "X-Vault-Forward", "active-node")
+	if n := leader.forwarded.Load() - before; n != 2 {
+		t.Errorf("%d requests were forwarded, want the two that only the active node can answer", n)
+	}
+}
+
+// TestStandbyTokens: a revocation counts on every node at once, and a use that is counted is spent on the leader.
+func TestStandbyTokens(t *testing.T) {
+	peers, _, root := three(t)
+	leader, other := standby(t, peers)
+	create := func(body string) string {
+		var out struct {
+			Auth struct {
+				Token string `json:"client_token"`
+			} `json:"auth"`
+		}
+		if err := json.Unmarshal([]byte(leader.want(200, "client_token", "POST", "auth/token/create", root, body)), &out); err != nil {
+			t.Fatal(err)
+		}
+		return out.Auth.Token
+	}
+	for range 20 {
+		token := create(`{}`)
+		other.want(200, "", "GET", "auth/token/lookup-self", token, "")
+		leader.want(204, "", "POST", "auth/token/revoke", root, `{"token":"`+token+`"}`)
+		other.want(403, "", "GET", "auth/token/lookup-self", token, "")
+	}
+	token := create(`{"num_uses":3,"policies":["root"]}`)
+	other.want(200, `"num_uses":2`, "GET", "auth/token/lookup-self", token, "")
+	leader.want(200, `"num_uses":1`, "GET", "auth/token/lookup-self", token, "")
+	other.want(404, "", "GET", "secret/data/x", token, "")
+	other.want(403, "", "GET", "secret/data/x", token, "")
+}
+
+// TestIndexHeaders: a write names the state it made; a read may demand one.
+func TestIndexHeaders(t *testing.T) {
+	peers, _, root := three(t)
+	leader, other := standby(t, peers)
+	resp, _ := leader.ask("POST", "secret/data/x", root, `{"data":{"a":"b"}}`)
+	state := resp.Header.Get("X-Vault-Index")
+	text, err := base64.StdEncoding.DecodeString(state)
+	if err != nil || !strings.HasPrefix(string(text), "v1:") {
+		t.Fatalf("X-Vault-Index %q", state)
+	}
+	if resp, _ := other.ask("POST", "secret/data/y", root, `{"data":{"a":"b"}}`); resp.Header.Get("X-Vault-Index") == "" {
+		t.Error("a forwarded write names no state")
+	}
+	cluster := strings.Split(string(text), ":")[1]
+	future := base64.StdEncoding.EncodeToString([]byte("v1:" + cluster + ":99999999:0:"))
+	foreign := base64.StdEncoding.EncodeToString([]byte("v1:another:99999999:0:"))
+	for _, p := range []*peer{leader, other} {
+		for _, c := range []struct {
+			state, inconsistent string
+			code                int
+			text                string
+		}{
+			{state, "", 200, `"a":"b"`}, {state, "forward-active-node", 200, `"a":"b"`}, {foreign, "", 200, `"a":"b"`},
+			{future, "", 412, "required index state not present"}, {future, "forward-active-node", 412, "required index state not present"},
+			{"!", "", 400, "X-Vault-Index"},
+		} {
+			resp, body := p.ask("GET", "secret/data/x", root, "", "X-Vault-Index", c.state, "X-Vault-Inconsistent", c.inconsistent)
+			if resp.StatusCode != c.code || !strings.Contains(body, c.text) {
+				t.Errorf("%s: index %s, %q: %d %s", p.config.NodeID, c.state, c.inconsistent, resp.StatusCode, body)
+			}
+		}
+	}
+}
