@@ -1,7 +1,7 @@
 # Strongroom's everyday commands. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fmt generate bench clean
+.PHONY: help build demo test lint fmt generate bench chaos clean
 
 VERSION    ?= 0.1.0-dev
 REVISION   := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
@@ -41,6 +41,10 @@ generate: ## what is generated: deep copies, CRDs, RBAC
 
 bench: build ## measure against a bare net/http server
 	go run ./test/bench
+
+# CHAOS_SEED=N repeats a run's choices; test/chaos/chaos_test.go says what else can be set.
+chaos: ## break a cluster for CHAOS_MINUTES (10) while clients work, and check what they saw; needs root
+	CHAOS_MINUTES=$${CHAOS_MINUTES:-10} go test -count=1 -timeout 0 -v -run TestChaos ./test/chaos
 
 clean: ## remove what build made; the test Kubernetes stays in its cache
 	rm -rf bin dist

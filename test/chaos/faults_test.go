@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -274,11 +275,30 @@ func (w *world) fill(n *cluster.Node) func() {
 			size /= 16
 		}
 	}
+	big := w.bulk()
 	return func() {
 		if err := unix.Unlink(path); err != nil {
 			w.t.Error(err)
 		}
+		big.Wait()
 	}
+}
+
+// bulk writes more than the log has room for in the file that it has already, through every node. Whether it succeeds is all the same.
+func (w *world) bulk() *sync.WaitGroup {
+	var all sync.WaitGroup
+	value := map[string]any{"value": strings.Repeat("x", 256<<10)}
+	for i := range nodes {
+		kv := w.client(i).KVv2("secret")
+		all.Go(func() {
+			for n := range 40 {
+				if _, err := kv.Put(w.t.Context(), fmt.Sprintf("bulk/%d", i), value); err != nil && n > 10 {
+					return
+				}
+			}
+		})
+	}
+	return &all
 }
 
 func fillStandby(w *world) (string, func()) {
