@@ -28,7 +28,7 @@ func (h *Handler) writeSealStatus(w http.ResponseWriter) {
 	out := map[string]any{
 		"type": st.SealType, "initialized": st.Initialized, "sealed": st.Sealed, "t": st.Threshold, "n": st.Shares, "progress": st.Progress,
 		"nonce": st.Nonce, "version": st.Version, "build_date": st.BuildDate, "migration": st.Migration, "recovery_seal": st.Recovery,
-		"storage_type": st.StorageType, "removed_from_cluster": false,
+		"storage_type": st.StorageType, "removed_from_cluster": h.node.Removed(),
 	}
 	if st.Recovery {
 		out["recovery_seal_type"] = seal.Shamir
@@ -64,12 +64,9 @@ func (h *Handler) init(w http.ResponseWriter, r *http.Request) {
 	if !decodeBody(w, r, &req) {
 		return
 	}
-	if len(req.PGPKeys)+len(req.RecoveryPGPKeys) > 0 || req.RootTokenPGPKey != "" {
-		writeErrors(w, http.StatusBadRequest, "PGP encryption of the unseal keys is not in this release: leave the PGP keys out")
-		return
-	}
 	res, err := h.node.Init(r.Context(), node.InitRequest{Shares: req.SecretShares, Threshold: req.SecretThreshold,
-		RecoveryShares: req.RecoveryShares, RecoveryThreshold: req.RecoveryThreshold})
+		RecoveryShares: req.RecoveryShares, RecoveryThreshold: req.RecoveryThreshold,
+		PGPKeys: req.PGPKeys, RecoveryPGPKeys: req.RecoveryPGPKeys, RootTokenPGPKey: req.RootTokenPGPKey})
 	if err != nil {
 		h.respondError(w, "init", err)
 		return

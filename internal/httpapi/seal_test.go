@@ -1,14 +1,20 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
 
 	"strongroom/internal/node"
 	"strongroom/internal/seal"
@@ -174,6 +180,49 @@ func TestAutoUnseal(t *testing.T) {
 	p.stop()
 	p.start()
 	eventually(t, "the restarted node to unseal itself", p.unsealed)
+}
+
+// Shares and root token that are encrypted for their holders open, decrypted, what plain ones do.
+func TestInitPGP(t *testing.T) {
+	entity, err := openpgp.NewEntity("holder", "", "holder@example.com", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var public bytes.Buffer
+	if err := entity.Serialize(&public); err != nil {
+		t.Fatal(err)
+	}
+	key := base64.StdEncoding.EncodeToString(public.Bytes())
+	decrypt := func(text string) string {
+		t.Helper()
+		box, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		message, err := openpgp.ReadMessage(bytes.NewReader(box), openpgp.EntityList{entity}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := io.ReadAll(message.UnverifiedBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(plain)
+	}
+	p := cluster(t, 1)[0]
+	body := fmt.Sprintf(`{"secret_shares":2,"secret_threshold":2,"pgp_keys":[%[1]q,%[1]q],"root_token_pgp_key":%[1]q}`, key)
+	var out struct {
+		Keys []string `json:"keys_base64"`
+		Root string   `json:"root_token"`
+	}
+	if err := json.Unmarshal([]byte(p.want(200, "root_token", "PUT", "sys/init", "", body)), &out); err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range out.Keys {
+		p.want(200, fmt.Sprintf(`"sealed":%v`, i == 0), "PUT", "sys/unseal", "", `{"key":"`+decrypt(k)+`"}`)
+	}
+	root := decrypt(out.Root)
+	p.want(200, `"id":"`+root, "GET", "auth/token/lookup-self", root, "")
 }
 
 // restart brings p back with other seals.

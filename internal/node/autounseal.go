@@ -29,6 +29,7 @@ const (
 // alone is what a node that unseals itself remembers.
 type alone struct {
 	byHand  atomic.Bool            // sealed by somebody: it waits for a restart, or for shares
+	seals   atomic.Uint64          // how often somebody sealed it
 	said    atomic.Bool            // that there is a migration to do
 	foreign atomic.Pointer[string] // a Config.Sealed that Config.Seal surely does not open, though it is of its type
 }
@@ -150,7 +151,7 @@ func (n *Node) keepUnsealed(ctx context.Context) {
 
 // unsealAlone opens this node if it is sealed, and by itself may and can be opened.
 func (n *Node) unsealAlone(ctx context.Context) error {
-	m := n.member.Load()
+	m, seals := n.member.Load(), n.alone.seals.Load()
 	switch {
 	case m != nil && (!m.barrier.Sealed() || n.alone.byHand.Load()):
 		return nil
@@ -179,8 +180,13 @@ func (n *Node) unsealAlone(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	_, err = n.openWith(ctx, m, opener, nil)
-	return err
+	if _, err := n.openWith(ctx, m, opener, nil); err != nil {
+		return err
+	}
+	if n.alone.seals.Load() != seals { // by somebody, between the look and now
+		return n.Seal(ctx)
+	}
+	return nil
 }
 
 // sayMigrating tells the log, once a start, why this node does not unseal itself.

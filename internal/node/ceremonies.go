@@ -3,53 +3,18 @@ package node
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/google/uuid"
-
 	"strongroom/engine"
-	"strongroom/internal/active"
 	"strongroom/internal/barrier"
 	"strongroom/internal/cluster"
 	"strongroom/internal/seal"
 	"strongroom/internal/secret"
-	"strongroom/internal/storage"
 )
-
-// InitRequest says how a new cluster's keys are shared: Shares and Threshold of
-// the unseal key, or, of a node that unseals itself, those of the recovery key.
-type InitRequest struct {
-	Shares, Threshold                 int
-	RecoveryShares, RecoveryThreshold int
-}
-
-// InitResult is shown once and kept nowhere.
-type InitResult struct {
-	Shares    [][]byte
-	Recovery  bool // Shares are of the recovery key
-	RootToken secret.Bytes
-}
-
-// seal is the seal of a cluster that kind seals, without its keys.
-func (r InitRequest) seal(kind string) (seal.Config, error) {
-	c, other, names := seal.Config{Type: kind, Shares: r.Shares, Threshold: r.Threshold}, r.RecoveryShares+r.RecoveryThreshold, "recovery_shares,recovery_threshold"
-	if c.Auto() {
-		c.Shares, c.Threshold, other, names = r.RecoveryShares, r.RecoveryThreshold, r.Shares+r.Threshold, "secret_shares,secret_threshold"
-	}
-	if other != 0 {
-		return c, engine.Invalidf("parameters %s not applicable to seal type %s", names, kind)
-	}
-	if err := c.Validate(); err != nil {
-		return c, engine.Invalidf("%v", err)
-	}
-	return c, nil
-}
 
 // begin waits for this node's turn to hold a ceremony; end ends it.
 func (n *Node) begin(ctx context.Context) (end func(), err error) {
@@ -59,172 +24,6 @@ func (n *Node) begin(ctx context.Context) (end func(), err error) {
 	case <-ctx.Done():
 		return nil, engine.Errorf(engine.Unavailable, "another initialization or unseal of this node is under way; nothing was changed: try again")
 	}
-}
-
-// Init makes a new cluster of this one node. It stays sealed, unless it is one
-// that unseals itself.
-func (n *Node) Init(ctx context.Context, r InitRequest) (*InitResult, error) {
-	end, err := n.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	res, err := n.initialize(ctx, r)
-	end()
-	if m := n.member.Load(); err == nil && m != nil && res.Recovery {
-		n.awaitActive(ctx, m) // unsealAlone has been poked
-	}
-	return res, err
-}
-
-// initialize is Init's turn.
-func (n *Node) initialize(ctx context.Context, r InitRequest) (*InitResult, error) {
-	c, err := r.seal(n.sealType())
-	if err != nil {
-		return nil, err
-	}
-	if n.member.Load() != nil {
-		return nil, engine.Invalidf("Vault is already initialized")
-	}
-	if n.pending.Load() != nil || n.lookForCluster(ctx) {
-		return nil, engine.Invalidf("Vault is already initialized: a node named in retry_join is; unseal this one to join it")
-	}
-	f, err := n.found(ctx)
-	if err != nil {
-		return nil, err
-	}
-	res, err := n.fill(ctx, f, c)
-	if err != nil {
-		n.abandon(f)
-		return nil, fmt.Errorf("node: initialization failed and was undone: %w", err)
-	}
-	n.logger.Info("initialized", "seal", c.Type, "shares", c.Shares, "threshold", c.Threshold)
-	return res, nil
-}
-
-// found bootstraps Raft on this node, under an identity that is not saved yet.
-func (n *Node) found(ctx context.Context) (*founding, error) {
-	if n.config.Dir != "" {
-		if _, err := os.Stat(n.raftDir()); err == nil {
-			return nil, engine.Errorf(engine.Internal, "the folder %s holds data of an initialization that did not end: move it away and try again", n.raftDir())
-		}
-	}
-	ca, err := cluster.NewCA()
-	if err != nil {
-		return nil, err
-	}
-	identity, err := ca.Issue(n.config.NodeID)
-	if err != nil {
-		return nil, err
-	}
-	m, err := n.open(identity)
-	if err != nil {
-		return nil, err
-	}
-	f := &founding{member: m, ca: ca, identity: identity}
-	if err := m.store.Bootstrap(n.raftAddr()); err != nil {
-		n.abandon(f)
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	for {
-		select {
-		case term := <-m.store.Leadership():
-			if term != 0 {
-				m.term.Store(term)
-				return f, nil
-			}
-		case <-ctx.Done():
-			n.abandon(f)
-			return nil, engine.Errorf(engine.Unavailable, "this node could not become the leader of a new cluster: see its log for why Raft does not start")
-		}
-	}
-}
-
-type founding struct {
-	*member
-	ca       *cluster.CA
-	identity *cluster.Identity
-}
-
-// abandon removes what a failed initialization has made. The identity goes
-// first: with it and without data, the node would think itself a member.
-func (n *Node) abandon(f *founding) {
-	f.close()
-	if n.config.Dir == "" {
-		return
-	}
-	if err := os.Remove(n.identityFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		n.logger.Error("a failed initialization cannot be undone: move the folder away and try again", "folder", n.config.Dir, "error", err)
-		return
-	}
-	os.RemoveAll(n.raftDir())
-}
-
-// fill writes the first data. The seal comes last, and the identity, which makes
-// the node a member for good, after it is on disk.
-func (n *Node) fill(ctx context.Context, f *founding, c seal.Config) (*InitResult, error) {
-	dealt, shares, err := seal.Deal(c)
-	if err != nil {
-		return nil, err
-	}
-	defer secret.Bytes(dealt).Zero()
-	rootKey := secret.NewKey()
-	defer rootKey.Zero()
-	key := dealt
-	if c.Auto() {
-		key = seal.Key(secret.NewKey())
-		defer secret.Bytes(key).Zero()
-		if c.Sealed, err = n.config.Seal.Wrap(ctx, key); err != nil {
-			return nil, err
-		}
-	}
-	if c.Wrapped, err = key.Wrap(ctx, rootKey); err != nil {
-		return nil, err
-	}
-	keyring, err := f.barrier.Initialize(rootKey)
-	if err != nil {
-		return nil, err
-	}
-	defer f.barrier.Seal()
-	root, err := active.Initialize(ctx, f.barrier, n.config.RootToken)
-	if err != nil {
-		return nil, err
-	}
-	caKey, err := f.ca.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	inside := storage.Begin(f.barrier)
-	inside.Put(caPath, caKey)
-	inside.Put(barrier.RootKeyPath, rootKey)
-	inside.Put(joinPath, key.JoinKey())
-	if c.Auto() {
-		inside.Put(recoveryPath, dealt.Verifier())
-	}
-	if err := inside.Commit(ctx); err != nil {
-		return nil, err
-	}
-	name := clusterName{Name: n.config.ClusterName, ID: uuid.NewString()}
-	if name.Name == "" {
-		var b [4]byte
-		rand.Read(b[:])
-		name.Name = "vault-cluster-" + hex.EncodeToString(b[:])
-	}
-	outside := storage.Begin(f.store)
-	outside.Put(barrier.KeyringPath, keyring)
-	if err := errors.Join(storage.PutJSON(outside, sealPath, c), storage.PutJSON(outside, namePath, name), recordFounder(outside, f.ca, f.identity)); err != nil {
-		return nil, err
-	}
-	if err := outside.Commit(ctx); err != nil {
-		return nil, err
-	}
-	if err := n.saveIdentity(f.identity); err != nil {
-		return nil, err
-	}
-	n.member.Store(f.member)
-	n.poke()
-	return &InitResult{Shares: shares, Recovery: c.Auto(), RootToken: root}, nil
 }
 
 // ResetUnseal forgets the shares given so far.
@@ -421,6 +220,7 @@ func (n *Node) Seal(context.Context) error {
 	if m == nil {
 		return errNotMember
 	}
+	n.alone.seals.Add(1)
 	n.alone.byHand.Store(true) // or it would open at once
 	m.barrier.Seal()
 	n.ceremony.Reset()

@@ -47,7 +47,7 @@ func newSealed(t *testing.T, s seal.Auto) *sealed {
 		t.Fatal(err)
 	}
 	outside.Put(barrier.KeyringPath, keyring)
-	if err := errors.Join(storage.PutJSON(outside, sealPath, c), outside.Commit(ctx), inside.Commit(ctx)); err != nil {
+	if err := errors.Join(inside.Commit(ctx), storage.PutJSON(outside, sealPath, c), outside.Commit(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	return z
