@@ -25,7 +25,7 @@ func raftGroup() *command {
 		name: "raft", synopsis: "Look after the Raft storage",
 		help: "Shows the nodes that keep the data between them.",
 		sub: []*command{
-			listPeersCommand(), absent("join"), absent("remove-peer"), absent("snapshot"), absent("autopilot"),
+			listPeersCommand(), absent("join"), absent("remove-peer"), snapshotGroup(), absent("autopilot"),
 		},
 	}
 }
