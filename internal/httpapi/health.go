@@ -6,7 +6,10 @@ import (
 	"time"
 )
 
-// health answers with the code that the state has, or that the query gives it.
+// health answers with the code that the state has, or that the query gives it
+// (https://developer.hashicorp.com/vault/api-docs/system/health). A standby here
+// serves reads as Enterprise's performance standby does, and is called a standby all
+// the same, as in Vault's community edition: perfstandbyok counts like standbyok.
 func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
 	st, q := h.node.State(), r.URL.Query()
 	truthy := func(name string) bool { v := q.Get(name); return q.Has(name) && v != "false" && v != "0" }
@@ -19,15 +22,30 @@ func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+	removed, healthy := h.node.Removed(), true
+	if _, ok := h.node.Leader(); !ok && !st.Active {
+		healthy = false
+	}
 	switch standby := !st.Active; {
+	case removed:
+		pick("removedcode", 530)
 	case !st.Initialized:
 		pick("uninitcode", http.StatusNotImplemented)
 	case st.Sealed:
 		pick("sealedcode", http.StatusServiceUnavailable)
-	case standby && !truthy("standbyok"):
+	case standby && !healthy:
+		pick("haunhealthycode", 474)
+	case standby && !truthy("standbyok") && !truthy("perfstandbyok"):
 		pick("standbycode", http.StatusTooManyRequests)
 	default:
 		pick("activecode", http.StatusOK)
+	}
+	for _, other := range []string{"drsecondarycode", "performancestandbycode"} { // no node is ever in these states; their numbers are checked all the same
+		if err == nil && q.Has(other) {
+			normal := code
+			pick(other, normal)
+			code = normal
+		}
 	}
 	if err != nil {
 		writeErrors(w, http.StatusBadRequest, "a health code in the query must be a number from 200 to 599")
@@ -44,6 +62,12 @@ func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
 	}
 	if !st.Sealed {
 		out["cluster_name"], out["cluster_id"] = st.ClusterName, st.ClusterID
+	}
+	if removed || st.Initialized && st.HA {
+		out["removed_from_cluster"] = removed
+	}
+	if st.Initialized && !st.Sealed && !st.Active {
+		out["ha_connection_healthy"] = healthy
 	}
 	writeJSON(w, code, out)
 }

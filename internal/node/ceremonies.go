@@ -181,6 +181,9 @@ func poll(ctx context.Context, limit time.Duration, ready func() (bool, error)) 
 
 // openBarrier is the end of every way to unseal: with the root key, whoever gave it.
 func (n *Node) openBarrier(ctx context.Context, m *member, root secret.Bytes) error {
+	if n.removed.Load() {
+		return errRemoved
+	}
 	if err := m.barrier.Unseal(ctx, root); err != nil {
 		n.dropKeys()
 		return err

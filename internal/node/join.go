@@ -3,6 +3,8 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,9 +39,6 @@ type invitation struct {
 	target JoinTarget
 }
 
-// joinKeyPath is, inside the barrier, the key that joiners prove to hold.
-const joinKeyPath = "core/join-key"
-
 var errAlone = engine.Errorf(engine.Invalid, "this server has no cluster port, so it is a cluster of one: give it storage \"raft\" and a cluster_addr")
 
 // challenger issues and checks challenges while this node is active.
@@ -51,19 +50,11 @@ func (n *Node) challenger(ctx context.Context) (*cluster.Challenger, *member, er
 	if c := n.membership.challenger.Load(); c != nil {
 		return c, m, nil
 	}
-	e, err := m.barrier.Get(ctx, joinKeyPath)
+	e, err := m.barrier.Get(ctx, joinPath)
 	if err != nil {
 		return nil, nil, err
 	}
-	key := secret.Bytes(e.Value)
-	if !e.Exists() {
-		k := n.keys.Load()
-		if k == nil {
-			return nil, nil, barrier.ErrSealed
-		}
-		key = k.join
-	}
-	c := cluster.NewChallenger(key)
+	c := cluster.NewChallenger(secret.Bytes(e.Value)) // stored at initialization, and by whatever changes it
 	if !n.membership.challenger.CompareAndSwap(nil, c) {
 		c.Close()
 	}
@@ -173,6 +164,30 @@ func (n *Node) recordMember(ctx context.Context, m *member, answer cluster.Answe
 		return fmt.Errorf("node: record the new member: %w", err)
 	}
 	return nil
+}
+
+// JoinTLS is how a joining node trusts the API of the one it asks: by the CAs in
+// ca (PEM; "": the system's), showing the client certificate in cert and key.
+func JoinTLS(serverName, ca, cert, key string) (*tls.Config, error) {
+	t := &tls.Config{ServerName: serverName, MinVersion: tls.VersionTLS12}
+	if ca != "" {
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM([]byte(ca)) {
+			return nil, errors.New("leader_ca_cert holds no PEM certificate")
+		}
+	}
+	if cert == "" && key == "" {
+		return t, nil
+	}
+	if cert == "" || key == "" {
+		return nil, errors.New("a client certificate needs both leader_client_cert and leader_client_key")
+	}
+	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
+	if err != nil {
+		return nil, fmt.Errorf("leader_client_cert and leader_client_key are no pair in PEM: %w", err)
+	}
+	t.Certificates = []tls.Certificate{pair}
+	return t, nil
 }
 
 // JoinOrder is what sys/storage/raft/join asks for.

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"strongroom/engine"
 	"strongroom/internal/autopilot"
 	"strongroom/internal/storage"
@@ -83,12 +81,11 @@ func (n *Node) survey(ctx context.Context, m *member) map[string]peerState {
 }
 
 func (n *Node) startPilot(m *member) {
-	r := raftOf(m)
-	if n.membership.pilot.Load() != nil || r == nil {
+	if n.membership.pilot.Load() != nil {
 		return
 	}
 	n.membership.echoes.reset()
-	n.membership.pilot.Store(autopilot.Start(r, piloted{n, m}, 0, 0, n.logger))
+	n.membership.pilot.Store(autopilot.Start(m.store.Raft(), piloted{n, m}, 0, 0, n.logger))
 }
 
 func (n *Node) stopPilot() {
@@ -227,21 +224,8 @@ func (n *Node) ownState(m *member) peerState {
 	return out
 }
 
-// raftOf is the Raft below m's store, for autopilot only.
-func raftOf(m *member) *raft.Raft {
-	s, ok := any(m.store).(interface{ Raft() *raft.Raft })
-	if !ok {
-		return nil
-	}
-	return s.Raft()
-}
-
 // lastTerm is the term of the last entry in this node's log.
 func lastTerm(m *member) uint64 {
-	r := raftOf(m)
-	if r == nil {
-		return 0
-	}
-	term, _ := strconv.ParseUint(r.Stats()["last_log_term"], 10, 64) // always a number
+	term, _ := strconv.ParseUint(m.store.Raft().Stats()["last_log_term"], 10, 64) // always a number
 	return term
 }

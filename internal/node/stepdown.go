@@ -87,10 +87,7 @@ collect:
 // Servers implements sys.Node.
 func (a nodeAPI) Servers() ([]sys.Server, uint64, error) {
 	m := a.n.member.Load()
-	var index uint64
-	if r := raftOf(m); r != nil {
-		index = r.GetConfiguration().Index()
-	}
+	index := m.store.Raft().GetConfiguration().Index()
 	var out []sys.Server
 	for _, s := range m.store.Servers() {
 		out = append(out, sys.Server{NodeID: s.ID, Address: s.Address, Leader: s.Leader, ProtocolVersion: "3", Voter: s.Voter})
