@@ -26,6 +26,9 @@ var (
 	ErrUnknownOutcome = errors.New("storage: the outcome of the write is unknown")
 	// ErrTooLarge: the batch is over the Store's limit and nothing was written.
 	ErrTooLarge = errors.New("storage: the write is too large")
+	// ErrBusy: too much waits to be written already and nothing was written; the
+	// caller tries again after a second or so.
+	ErrBusy = errors.New("storage: too many writes are waiting")
 	// ErrClosed: the Store has been closed.
 	ErrClosed = errors.New("storage: closed")
 )

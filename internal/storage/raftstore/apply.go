@@ -13,6 +13,7 @@ import (
 // Apply implements storage.Store: the batch is on the disks of a majority and
 // in this node's state when it returns nil. Only the leader can; ctx ends the
 // wait, not the write: storage.ErrUnknownOutcome, wrapping ctx's error.
+// storage.ErrBusy answers at once where too many writes wait already.
 func (s *Store) Apply(ctx context.Context, batch storage.Batch) error {
 	if err := batch.Validate(); err != nil {
 		return err
@@ -20,14 +21,42 @@ func (s *Store) Apply(ctx context.Context, batch storage.Batch) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	entry := encodeEntry(batch)
+	_, err := s.propose(ctx, encodeEntry(batch))
+	return err
+}
+
+// propose has entry replicated and applied, when it is its turn, and returns its
+// index and what Apply does.
+func (s *Store) propose(ctx context.Context, entry []byte) (index uint64, err error) {
 	weight := max(int64(len(entry)), minWeight)
+	if err := s.admit(ctx, weight, int64(len(entry))); err != nil {
+		return 0, err
+	}
+	return s.submit(ctx, entry, weight)
+}
+
+// admit takes weight of what may be under way, or waits for it, with an entry of
+// size bytes, among a bounded crowd.
+func (s *Store) admit(ctx context.Context, weight, size int64) error {
+	if s.inflight.TryAcquire(weight) {
+		return nil
+	}
+	defer s.waiters.Add(-1)
+	defer s.waiting.Add(-size)
+	if n, sum := s.waiters.Add(1), s.waiting.Add(size); n > maxWaiters || sum > maxWaiting {
+		return fmt.Errorf("%w: %d writes of %d MiB wait", storage.ErrBusy, n-1, (sum-size)>>20)
+	}
 	if err := s.inflight.Acquire(ctx, weight); err != nil {
 		return fmt.Errorf("raftstore: wait to write: %w", err)
 	}
+	return nil
+}
+
+// submit hands entry, admitted with weight, to Raft.
+func (s *Store) submit(ctx context.Context, entry []byte, weight int64) (index uint64, err error) {
 	if err := s.writable(); err != nil { // closed while waiting
 		s.inflight.Release(weight)
-		return err
+		return 0, err
 	}
 	f := s.raft.Apply(entry, 0)
 	done := make(chan error, 1)
@@ -41,11 +70,14 @@ func (s *Store) Apply(ctx context.Context, batch storage.Batch) error {
 	}()
 	select {
 	case err := <-done:
-		return outcome(err)
+		if err != nil {
+			return 0, outcome(err)
+		}
+		return f.Index(), nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", storage.ErrUnknownOutcome, context.Cause(ctx))
+		return 0, fmt.Errorf("%w: %w", storage.ErrUnknownOutcome, context.Cause(ctx))
 	case <-s.closed:
-		return fmt.Errorf("%w: %w", storage.ErrUnknownOutcome, storage.ErrClosed)
+		return 0, fmt.Errorf("%w: %w", storage.ErrUnknownOutcome, storage.ErrClosed)
 	}
 }
 

@@ -271,7 +271,7 @@ func (c crash) checkPrefix(t *testing.T) {
 			t.Errorf("%s: %v", c.at, err)
 		}
 	}
-	it, err := newDataIter(s.db)
+	it, err := s.iterate(t.Context(), "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

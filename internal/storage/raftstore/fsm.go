@@ -24,7 +24,9 @@ type fsm struct {
 	home   *home
 	logger hclog.Logger
 
-	applied atomic.Uint64 // index of the last entry in the state
+	applied  atomic.Uint64 // index of the last entry in the state
+	staging  atomic.Uint64 // index of the entry that began the restore under way; 0: none
+	replaced atomic.Uint64 // how often the state was replaced as a whole
 	// overlay holds the versions that the uncommitted Pebble batch gives its keys.
 	overlay map[string]uint64
 
@@ -46,6 +48,11 @@ func newFSM(h *home, logger hclog.Logger) (*fsm, error) {
 	}
 	f := &fsm{home: h, logger: logger, overlay: map[string]uint64{}, failed: make(chan struct{})}
 	f.applied.Store(applied)
+	now, err := readStaging(s.db)
+	if err != nil {
+		return nil, err
+	}
+	f.staging.Store(now.id)
 	return f, nil
 }
 
@@ -101,6 +108,22 @@ func (f *fsm) apply(logs []*raft.Log, out []any) error {
 		if l.Type != raft.LogCommand || l.Index <= last { // already in the state: a replay
 			continue
 		}
+		if len(l.Data) > 0 && l.Data[0] == restoreVersion {
+			if err := commit(); err != nil {
+				return err
+			}
+			answer, err := f.restore(s, l.Data, l.Index)
+			if err != nil {
+				return fmt.Errorf("raftstore: restore at entry %d: %w", l.Index, err)
+			}
+			if answer != nil {
+				out[i] = answer
+			}
+			_ = batch.Close()
+			batch = s.db.NewBatch()
+			last = l.Index
+			continue
+		}
 		entry, err := decodeEntry(l.Data)
 		if err != nil {
 			return fmt.Errorf("raftstore: entry %d: %w", l.Index, err)
@@ -111,7 +134,7 @@ func (f *fsm) apply(logs []*raft.Log, out []any) error {
 		case err != nil:
 			return fmt.Errorf("raftstore: check entry %d: %w", l.Index, err)
 		default:
-			if err := f.write(batch, entry.Writes, l.Index); err != nil {
+			if err := f.write(batch, s.place.Load().prefix, entry.Writes, l.Index); err != nil {
 				return fmt.Errorf("raftstore: apply entry %d: %w", l.Index, err)
 			}
 		}
@@ -144,11 +167,12 @@ func (f *fsm) check(s *state, checks []storage.Check) error {
 	return nil
 }
 
-func (f *fsm) write(batch *pebble.Batch, writes []storage.Write, index uint64) error {
+func (f *fsm) write(batch *pebble.Batch, at byte, writes []storage.Write, index uint64) error {
+	version := binary.BigEndian.AppendUint64(nil, index)
 	for _, w := range writes {
 		if w.Delete {
 			op := batch.DeleteDeferred(1 + len(w.Key))
-			op.Key[0] = dataPrefix
+			op.Key[0] = at
 			copy(op.Key[1:], w.Key)
 			if err := op.Finish(); err != nil {
 				return err
@@ -156,12 +180,7 @@ func (f *fsm) write(batch *pebble.Batch, writes []storage.Write, index uint64) e
 			f.overlay[w.Key] = 0
 			continue
 		}
-		op := batch.SetDeferred(1+len(w.Key), versionSize+len(w.Value))
-		op.Key[0] = dataPrefix
-		copy(op.Key[1:], w.Key)
-		binary.BigEndian.PutUint64(op.Value, index)
-		copy(op.Value[versionSize:], w.Value)
-		if err := op.Finish(); err != nil {
+		if err := setDeferred(batch, at, w.Key, version, w.Value); err != nil {
 			return err
 		}
 		f.overlay[w.Key] = index
@@ -214,6 +233,8 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 		f.fail(err)
 		return err
 	}
+	f.staging.Store(0)
+	f.replaced.Add(1)
 	f.advance(received.applied)
 	return nil
 }

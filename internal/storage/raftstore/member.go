@@ -59,6 +59,14 @@ func (s *Store) AddNonvoter(ctx context.Context, id, addr string) error {
 	})
 }
 
+// DemoteVoter takes the vote of id, which stays a member that receives everything.
+// Only on the leader: else storage.ErrNotLeader.
+func (s *Store) DemoteVoter(ctx context.Context, id string) error {
+	return s.change(ctx, "demote "+id, func(timeout time.Duration) raft.Future {
+		return s.raft.DemoteVoter(raft.ServerID(id), 0, timeout)
+	})
+}
+
 // RemoveServer ends the membership of id. Only on the leader: else
 // storage.ErrNotLeader.
 func (s *Store) RemoveServer(ctx context.Context, id string) error {
@@ -114,6 +122,7 @@ func (s *Store) watch(notify <-chan bool) {
 			if !leads {
 				s.announce(0)
 			} else if term, ok := s.settle(); ok {
+				s.abandonRestore()
 				s.announce(term)
 			}
 		case <-s.fsm.failed:

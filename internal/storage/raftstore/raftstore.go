@@ -60,6 +60,10 @@ const (
 	// of them than Raft's queue holds and handing one over never blocks.
 	maxInflight = 64 << 20
 	minWeight   = maxInflight / maxAppend
+	// maxWaiters and maxWaiting bound the writes, and the bytes of their entries,
+	// that wait for room in flight; beyond, storage.ErrBusy.
+	maxWaiters = 4096
+	maxWaiting = 64 << 20
 
 	snapshotEvery     = 5 * time.Second // how often the log is considered for truncation
 	snapshotThreshold = 8192            // entries
@@ -81,6 +85,10 @@ type Store struct {
 	addr     raft.ServerAddress
 	logger   hclog.Logger
 	inflight *semaphore.Weighted
+	waiters  atomic.Int64 // writes that wait for inflight
+	waiting  atomic.Int64 // the bytes of their entries
+	// restoring is held by the one Restore that runs.
+	restoring sync.Mutex
 	// shutdown stops Raft once; Raft lets only the first caller wait for the end.
 	shutdown func() raft.Future
 

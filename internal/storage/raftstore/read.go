@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"iter"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"strongroom/internal/storage"
 )
 
@@ -52,8 +50,7 @@ func (s *Store) Keys(ctx context.Context, prefix, after string) iter.Seq2[string
 	return func(yield func(string, error) bool) {
 		stopped := false
 		err := s.read(ctx, func(st *state) error {
-			lower, upper := bounds(prefix, after)
-			it, err := st.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+			it, err := st.iterate(ctx, prefix, after)
 			if err != nil {
 				return err
 			}

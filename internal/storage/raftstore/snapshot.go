@@ -55,6 +55,11 @@ func (s snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if now, err := readStaging(r.snap); err != nil || now.id != 0 {
+		// What a restore has gathered does not travel, so a follower that went on
+		// from here could not follow its end. Raft tries again soon.
+		return nil, nil, errors.Join(errors.New("raftstore: no state is sent while a restore is under way"), err, r.Close())
+	}
 	meta := *recorded
 	meta.Size = size
 	return &meta, r, nil

@@ -35,6 +35,18 @@ func (s *Store) Stats() Stats {
 	return st
 }
 
+// Applied is the index of the last batch in this node's state.
+func (s *Store) Applied() uint64 { return s.fsm.applied.Load() }
+
+// Replaced counts how often this node's state was replaced as a whole since
+// Open: by a Restore, or because a leader had to send it. What was read before
+// may have changed anywhere.
+func (s *Store) Replaced() uint64 { return s.fsm.replaced.Load() }
+
+// Raft is for autopilot, which needs more of it than this package offers; nothing
+// else uses it.
+func (s *Store) Raft() *raft.Raft { return s.raft }
+
 // Barrier returns when every batch acknowledged before it is in this leader's
 // state. Errors: storage.ErrNotLeader, storage.ErrUnknownOutcome.
 func (s *Store) Barrier(ctx context.Context) error {

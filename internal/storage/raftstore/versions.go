@@ -73,3 +73,13 @@ func (v *versions) note(changed map[string]uint64) {
 		s.mu.Unlock()
 	}
 }
+
+// forget drops everything: the data was replaced, and readers see that already.
+func (v *versions) forget() {
+	for i := range v.shards {
+		s := &v.shards[i]
+		s.mu.Lock()
+		clear(s.m)
+		s.mu.Unlock()
+	}
+}
