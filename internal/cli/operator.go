@@ -20,16 +20,6 @@ func operatorGroup() *command {
 	}
 }
 
-func raftGroup() *command {
-	return &command{
-		name: "raft", synopsis: "Look after the Raft storage",
-		help: "Shows the nodes that keep the data between them.",
-		sub: []*command{
-			listPeersCommand(), absent("join"), absent("remove-peer"), snapshotGroup(), absent("autopilot"),
-		},
-	}
-}
-
 func sealCommand() *command {
 	return &command{
 		name: "seal", synopsis: "Seal the server",

@@ -55,9 +55,6 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"operator", "rekey", "-init"}, 1, "", "\"vault operator rekey\" is a Vault command"},
 		{[]string{"operator", "generate-root"}, 1, "", "does not have yet"},
 		{[]string{"operator", "rotate"}, 1, "", "does not have yet"},
-		{[]string{"operator", "raft", "join", "x"}, 1, "", "\"vault operator raft join\" is a Vault command"},
-		{[]string{"operator", "raft", "remove-peer", "x"}, 1, "", "does not have yet"},
-		{[]string{"operator", "raft", "autopilot", "state"}, 1, "", "does not have yet"},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
 			term := newTerminal(t, server)
