@@ -41,6 +41,7 @@ type Storage struct {
 	NodeID string // empty: see ResolveNodeID
 
 	RetryJoin []RetryJoin
+	NonVoter  bool // join without a vote, for good
 
 	PerformanceMultiplier int           // scales Raft's timeouts, 1 to 10; 0: the default
 	TrailingLogs          uint64        // log entries kept after a snapshot; 0: the default

@@ -47,7 +47,6 @@ func TestConfigErrors(t *testing.T) {
 		{"cipher suite", tcp(`tls_cipher_suites = "TLS_RSA_WITH_RC4_128_SHA"`), `"TLS_RSA_WITH_RC4_128_SHA" is not a cipher suite this server offers`},
 		{"unix", store + `listener "unix" {}`, `v.hcl:2:1: listener "unix" is not supported: use listener "tcp"`},
 		{"guard", tcp("tls_disable = true\nrequire_request_header = true"), "v.hcl:4:1: require_request_header: not in this release, and it guards the listener"},
-		{"non-voter", plain + "storage \"raft\" {\n path = \"d\"\nretry_join_as_non_voter = true\n}", "v.hcl:4:1: retry_join_as_non_voter: nodes that never vote are not in this release"},
 		{"network", tcp("x_forwarded_for_authorized_addrs = \"proxy\""), `"proxy" is neither an IP address nor a range`},
 		{"boolean", store + plain + `ui = "maybe"`, "v.hcl:3:1: ui: true or false is needed here"},
 		{"number", plain + "storage \"raft\" {\n path = \"d\"\nperformance_multiplier = 11\n}", "v.hcl:4:1: performance_multiplier: a number from 0 to 10 is needed here"},

@@ -56,7 +56,7 @@ func (d *decoder) storage(c *Config, kind string, body *block) error {
 		"path":                    text(&s.Path),
 		"node_id":                 text(&s.NodeID),
 		"retry_join":              d.retryJoin(&s),
-		"retry_join_as_non_voter": unlessFalse(refused("nodes that never vote are not in this release: remove it, and the node joins as a voter")),
+		"retry_join_as_non_voter": boolean(&s.NonVoter),
 		"performance_multiplier":  d.inert(count(&s.PerformanceMultiplier, 0, 10)),
 		"trailing_logs":           count(&s.TrailingLogs, 0, math.MaxInt64),
 		"snapshot_threshold":      d.inert(count(&s.SnapshotThreshold, 0, math.MaxInt64)),

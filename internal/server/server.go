@@ -185,6 +185,7 @@ func nodeConfig(c *Config, opts Options, logger hclog.Logger) (node.Config, erro
 	if err != nil {
 		return nc, fmt.Errorf("cluster_addr: %w", err)
 	}
+	nc.NonVoter = c.Storage.NonVoter
 	nc.ClusterBind, nc.ClusterAddr = c.Listeners[0].ClusterAddress, u.Host
 	for _, r := range c.Storage.RetryJoin {
 		t, err := joinTLS(r)
