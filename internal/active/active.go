@@ -96,17 +96,5 @@ func Initialize(ctx context.Context, store storage.Store, raw string) (secret.By
 	if err := tx.Commit(ctx); err != nil {
 		return nil, fmt.Errorf("active: initialize: %w", err)
 	}
-	tokens, err := token.Open(ctx, store, ns)
-	if err != nil {
-		return nil, err
-	}
-	e, _ := table.Find("auth/token/")
-	tx = storage.Begin(store)
-	spec := token.Spec{Path: "auth/token/root", NeverExpires: true, Raw: raw}
-	spec.Policies, spec.DisplayName, spec.Mount.UUID = []string{"root"}, "root", e.UUID
-	_, root, _, err := tokens.Issue(ctx, tx, spec)
-	if err != nil {
-		return nil, err
-	}
-	return secret.Bytes(root), tx.Commit(ctx)
+	return IssueRoot(ctx, store, raw)
 }

@@ -86,6 +86,7 @@ type Node struct {
 	turn       chan struct{} // holds one ceremony at a time: init, unseal, join
 	keys       atomic.Pointer[heldKeys]
 	membership membership
+	ceremonies ceremonies // rekey, generate-root
 	pending    atomic.Pointer[invitation]
 	alone      alone
 	removed    atomic.Bool  // from the cluster, as another member has said
@@ -317,6 +318,7 @@ func (n *Node) endSession() {
 		return
 	}
 	n.dropChallenger()
+	n.endCeremonies()
 	s.Close()
 	n.logger.Info("this node is no longer active", "node_id", n.config.NodeID)
 }

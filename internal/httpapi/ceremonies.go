@@ -1,0 +1,163 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"strongroom/engine"
+	"strongroom/internal/node"
+)
+
+// The paths in this file need no token: key shares are the authority
+// (https://developer.hashicorp.com/vault/api-docs/system/rekey, …/generate-root).
+
+// shareRequest is one share for a ceremony.
+type shareRequest struct {
+	Key   string `json:"key"`
+	Nonce string `json:"nonce"`
+}
+
+// decodeRequest reads x's body, which must be a JSON object; none is an empty one.
+func decodeRequest[T any](x *exchange) (req T, err error) {
+	if len(x.body) == 0 {
+		return req, nil
+	}
+	if err := json.Unmarshal(x.body, &req); err != nil {
+		return req, engine.Invalidf("failed to parse JSON input: the body must be a JSON object of the documented fields")
+	}
+	return req, nil
+}
+
+// share reads the share and the nonce of x.
+func (x *exchange) share() (share []byte, nonce string, err error) {
+	req, err := decodeRequest[shareRequest](x)
+	if err != nil {
+		return nil, "", err
+	}
+	if req.Key == "" {
+		return nil, "", engine.Invalidf("'key' must be specified in request body as JSON")
+	}
+	share, err = decodeShare(req.Key)
+	return share, req.Nonce, err
+}
+
+// answer writes v, or passes the error on.
+func answer[T any](x *exchange, v T, err error) error {
+	if err == nil {
+		writeJSON(x.w, http.StatusOK, v)
+	}
+	return err
+}
+
+// done answers what has nothing to say.
+func done(x *exchange, err error) error {
+	if err == nil {
+		x.w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}
+
+// rekey serves sys/rekey/, or, for the recovery key, sys/rekey-recovery-key/.
+func (h *Handler) rekey(recovery bool) func(*exchange) error {
+	return func(x *exchange) error {
+		switch x.path[strings.LastIndexByte(x.path, '/')+1:] {
+		case "init":
+			return h.rekeyInit(x, recovery)
+		case "update":
+			return h.rekeyUpdate(x, recovery)
+		case "verify":
+			return h.rekeyVerify(x, recovery)
+		}
+		return engine.Errorf(engine.NotFound, "unsupported path")
+	}
+}
+
+func (h *Handler) rekeyInit(x *exchange, recovery bool) error {
+	ctx := x.r.Context()
+	switch {
+	case x.r.Method == http.MethodGet:
+		st, err := h.node.RekeyStatus(ctx, recovery)
+		return answer(x, st, err)
+	case x.r.Method == http.MethodDelete:
+		req, err := decodeRequest[shareRequest](x)
+		if err != nil {
+			return err
+		}
+		return done(x, h.node.RekeyCancel(ctx, recovery, req.Nonce))
+	case isWrite(x.r.Method):
+		req, err := decodeRequest[node.RekeyRequest](x)
+		if err != nil {
+			return err
+		}
+		st, err := h.node.RekeyInit(ctx, recovery, req)
+		return answer(x, st, err)
+	}
+	return engine.ErrUnsupported
+}
+
+func (h *Handler) rekeyUpdate(x *exchange, recovery bool) error {
+	if !isWrite(x.r.Method) {
+		return engine.ErrUnsupported
+	}
+	share, nonce, err := x.share()
+	if err != nil {
+		return err
+	}
+	st, res, err := h.node.RekeyUpdate(x.r.Context(), recovery, nonce, share)
+	if res != nil {
+		return answer(x, res, err)
+	}
+	return answer(x, st, err)
+}
+
+func (h *Handler) rekeyVerify(x *exchange, recovery bool) error {
+	ctx := x.r.Context()
+	switch {
+	case x.r.Method == http.MethodGet:
+		st, err := h.node.RekeyVerifyStatus(ctx, recovery)
+		return answer(x, st, err)
+	case x.r.Method == http.MethodDelete:
+		st, err := h.node.RekeyVerifyCancel(ctx, recovery)
+		return answer(x, st, err)
+	case isWrite(x.r.Method):
+		share, nonce, err := x.share()
+		if err != nil {
+			return err
+		}
+		st, err := h.node.RekeyVerify(ctx, recovery, nonce, share)
+		return answer(x, st, err)
+	}
+	return engine.ErrUnsupported
+}
+
+// generateRoot serves sys/generate-root/.
+func (h *Handler) generateRoot(x *exchange) error {
+	switch path := strings.TrimPrefix(x.path, "sys/generate-root/"); {
+	case path == "attempt" && x.r.Method == http.MethodGet:
+		st, err := h.node.RootStatus()
+		return answer(x, st, err)
+	case path == "attempt" && x.r.Method == http.MethodDelete:
+		return done(x, h.node.RootCancel())
+	case path == "attempt" && isWrite(x.r.Method):
+		req, err := decodeRequest[struct {
+			OTP    string `json:"otp"`
+			PGPKey string `json:"pgp_key"`
+		}](x)
+		if err != nil {
+			return err
+		}
+		st, err := h.node.RootInit(req.OTP, req.PGPKey)
+		return answer(x, st, err)
+	case path == "update" && isWrite(x.r.Method):
+		share, nonce, err := x.share()
+		if err != nil {
+			return err
+		}
+		st, err := h.node.RootUpdate(x.r.Context(), nonce, share)
+		return answer(x, st, err)
+	case path != "attempt" && path != "update":
+		return engine.Errorf(engine.NotFound, "unsupported path")
+	}
+	return engine.ErrUnsupported
+}
