@@ -15,6 +15,7 @@ import (
 	"strongroom/internal/lease"
 	"strongroom/internal/mount"
 	"strongroom/internal/secret"
+	"strongroom/internal/snapshot"
 	"strongroom/internal/storage"
 	"strongroom/internal/sys"
 	"strongroom/internal/token"
@@ -71,6 +72,9 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 			"count encryptions and rotate the key": c.Node.TendKey,
 			"delete disabled mounts' data":         func(ctx context.Context) (int, error) { return mount.Sweep(ctx, c.Store) },
 		})
+	})
+	s.done.Go(func() {
+		(&snapshot.Scheduler{Store: c.Store, Source: c.Node, Logger: c.Logger.Named("snapshot")}).Run(background)
 	})
 	return s, nil
 }

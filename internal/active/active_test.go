@@ -21,6 +21,7 @@ import (
 	"strongroom/internal/gateway"
 	"strongroom/internal/mount"
 	"strongroom/internal/secret"
+	"strongroom/internal/snapshot"
 	"strongroom/internal/storage"
 	"strongroom/internal/sys"
 )
@@ -35,6 +36,7 @@ type server struct {
 
 type fakeNode struct {
 	sys.Members
+	snapshot.Source
 	sys.Keyring
 	sealed int
 }

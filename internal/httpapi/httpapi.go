@@ -101,6 +101,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 		h.respondError(w, x.id, err)
 		return
 	}
+	if serve := h.stream(x); serve != nil {
+		x.r = r // a stream takes as long as it takes
+		serve(x)
+		return
+	}
 	var err error
 	limit := h.config.MaxBody
 	if clientToken(r) == "" {

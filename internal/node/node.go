@@ -90,6 +90,7 @@ type Node struct {
 	pending    atomic.Pointer[invitation]
 	alone      alone
 	removed    atomic.Bool  // from the cluster, as another member has said
+	restoring  atomic.Bool  // a snapshot is being restored: no Session begins
 	looked     atomic.Int64 // when no node of retry_join invited this one, Unix nanoseconds
 
 	unsealer      unsealer
@@ -116,6 +117,8 @@ type member struct {
 	port    *cluster.Listener // nil for a node that stays alone
 	term    atomic.Uint64     // of this node's leadership; 0 without
 	lease   lease             // for answering from this node's own state
+
+	replaced atomic.Uint64 // how often the state had been replaced when the Session was last dropped for it
 
 	clusterID atomic.Pointer[string] // as soon as it is known
 }
@@ -242,12 +245,13 @@ func (n *Node) run(ctx context.Context) {
 
 // settle makes the Session fit leadership and seal.
 func (n *Node) settle(ctx context.Context, m *member) {
-	n.followKeyring(ctx, m)
+	n.followRestore(ctx, m)
 	leads, sealed := m.term.Load() != 0, m.barrier.Sealed()
 	n.settleReader(ctx, m, !leads && !sealed)
 	switch has := n.session.Load() != nil; {
 	case has && (!leads || sealed):
 		n.endSession()
+	case !has && n.restoring.Load():
 	case !has && leads && !sealed:
 		if time.Now().Before(n.retryAt) {
 			return

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"strongroom/internal/storage/raftstore"
 )
 
 // What the small files of an archive may be at most, and what may follow them,
@@ -39,7 +41,7 @@ func Check(r io.Reader, visit func(key string, size int) error) (*Checked, error
 	}
 	sum := sha256.New()
 	var refused error // by visit: no fault of the file
-	err = checkStream(io.TeeReader(a.state(), sum), func(key string, size int) error {
+	err = raftstore.CheckStream(io.TeeReader(a.state(), sum), func(key string, size int) error {
 		if visit != nil {
 			refused = visit(key, size)
 		}

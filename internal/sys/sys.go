@@ -10,6 +10,7 @@ import (
 	"strongroom/engine"
 	"strongroom/internal/acl"
 	"strongroom/internal/mount"
+	"strongroom/internal/snapshot"
 	"strongroom/internal/token"
 )
 
@@ -24,6 +25,7 @@ type Deps struct {
 // Node is what sys asks of the node it runs on.
 type Node interface {
 	Members
+	snapshot.Source
 	Keyring
 	// Seal seals this node after the current request.
 	Seal(ctx context.Context) error
@@ -52,6 +54,7 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.capabilityRoutes()...)
 	all = append(all, d.uiRoutes()...)
 	all = append(all, d.raftRoutes()...)
+	all = append(all, d.snapshotRoutes()...)
 	all = append(all, d.rotateRoutes()...)
 	return append(all, d.operateRoutes()...)
 }
