@@ -314,7 +314,8 @@ func TestResolveNodeID(t *testing.T) {
 
 // Whatever the file says, parsing ends in a configuration or in an error that names the file.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{full, fullJSON, "a {", "x = <<-E\n a\n E\n", `{"listener":[{"tcp":{}},1]}`, "ui = 0x", "a = [1, {}]", "x = <<E\nE\n", `"${a" = 1`} {
+	for _, seed := range []string{full, fullJSON, "a {", "x = <<-E\n a\n E\n", `{"listener":[{"tcp":{}},1]}`, "ui = 0x", "a = [1, {}]", "x = <<E\nE\n", `"${a" = 1`,
+		"seal \"static\" {\ncurrent_key_id = \"a\"\ncurrent_key = \"env://X\"\ndisabled = \"true\"\n}\nseal \"transit\" { tls_skip_verify = true }", `{"seal":{"peer":{"a":1}}}`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, source string) {
