@@ -29,7 +29,7 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &rep); err != nil {
 		t.Fatal(err)
 	}
-	if rep.SyncsPerS <= 0 || len(rep.Rows) != 2*4*len(connections) {
+	if rep.SyncsPerS <= 0 || len(rep.Rows) != (2*4+1)*len(connections) {
 		t.Errorf("%d rows, %f fsyncs/s", len(rep.Rows), rep.SyncsPerS)
 	}
 	for _, row := range rep.Rows {
@@ -39,9 +39,17 @@ func TestRun(t *testing.T) {
 			}
 		}
 	}
+	if len(rep.Raft) != 2 {
+		t.Errorf("%d rows of raw Raft", len(rep.Raft))
+	}
+	for _, r := range rep.Raft {
+		if r.Entry < 100 || r.Entry > 10_000 || r.Limit <= 0 || r.Server <= 0 {
+			t.Errorf("raw Raft: %+v", r)
+		}
+	}
 	var table bytes.Buffer
 	rep.markdown(&table)
-	if lines := strings.Count(table.String(), "\n| "); lines != len(rep.Rows)+1 { // and the heads
+	if lines := strings.Count(table.String(), "\n| "); lines != len(rep.Rows)+len(rep.Raft)+2 { // and the heads
 		t.Errorf("%d lines:\n%s", lines, &table)
 	}
 }

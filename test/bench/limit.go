@@ -93,38 +93,55 @@ func serveReview(in io.Reader, out io.Writer) error {
 	return err
 }
 
+// child is this program in a role, which is told and says lines of JSON.
+type child struct {
+	pid  int
+	in   io.Writer
+	out  io.Reader
+	stop func()
+}
+
 // startChild runs this program in a role, gives it input and decodes the one line it says. stop ends it.
 func startChild(role, input string, hello any) (pid int, stop func(), err error) {
-	self, err := os.Executable()
+	c, err := startTalking(role, json.RawMessage(input), hello)
 	if err != nil {
 		return 0, nil, err
+	}
+	return c.pid, c.stop, nil
+}
+
+// startTalking is startChild for one that goes on talking.
+func startTalking(role string, input, hello any) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
 	cmd := exec.Command(self, "-role="+role)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	stop = func() {
+	c := &child{pid: cmd.Process.Pid, in: stdin, out: bufio.NewReader(stdout), stop: func() {
 		stdin.Close()
 		cmd.Process.Kill()
 		cmd.Wait()
-	}
-	if _, err = io.WriteString(stdin, input+"\n"); err == nil {
-		err = json.NewDecoder(stdout).Decode(hello)
+	}}
+	if err = json.NewEncoder(stdin).Encode(input); err == nil {
+		err = json.NewDecoder(c.out).Decode(hello)
 	}
 	if err != nil {
-		stop()
-		return 0, nil, fmt.Errorf("start the %s process: %w", role, err)
+		c.stop()
+		return nil, fmt.Errorf("start the %s process: %w", role, err)
 	}
-	return cmd.Process.Pid, stop, nil
+	return c, nil
 }
 
 // cpuTime is the user and system time that processes have spent so far, from /proc/PID/stat; its grain is 10 ms.

@@ -42,6 +42,8 @@ func main() {
 	switch *role {
 	case roleLimit:
 		err = serveLimit(os.Stdin, os.Stdout)
+	case roleRaft:
+		err = serveRaft(os.Stdin, os.Stdout)
 	case roleReview:
 		err = serveReview(os.Stdin, os.Stdout)
 	default:
@@ -80,6 +82,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		}
 		rep.Rows = append(rep.Rows, rows...)
 	}
+	if rep.Raft, err = b.rawRaft(rep.Rows); err != nil {
+		return err
+	}
 	if o.asJSON {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
@@ -95,6 +100,7 @@ type bench struct {
 	review *reviewer
 	dir    string
 	limits map[string]figures // by workload and connections: measured once
+	entry  int                // bytes of a KV write in Raft's log
 }
 
 // servers measures all workloads on so many nodes.
@@ -106,6 +112,9 @@ func (b *bench) servers(ctx context.Context, nodes int) ([]row, error) {
 	}
 	defer t.Stop()
 	all := workloads(b.review)
+	if nodes > 1 {
+		all = append(all[:1:1], append([]workload{all[0].on("a standby", t.standby)}, all[1:]...)...)
+	}
 	if b.limits == nil {
 		if err := b.measureLimit(ctx, t, all); err != nil {
 			return nil, err
@@ -115,7 +124,11 @@ func (b *bench) servers(ctx context.Context, nodes int) ([]row, error) {
 	for _, w := range all {
 		for _, conns := range connections {
 			fmt.Fprintf(b.log, "bench: %s, %s, %d connection(s)\n", w.name, t.name, conns)
-			l := load{addr: t.addr, conns: conns, warmup: b.length / 5, length: b.length, requests: w.requests(t.addr, t.token),
+			addr := t.addr
+			if w.addr != "" {
+				addr = w.addr
+			}
+			l := load{addr: addr, conns: conns, warmup: b.length / 5, length: b.length, requests: w.requests(addr, t.token),
 				cpu: func() (time.Duration, error) { return cpuTime(t.pids...) }}
 			f, err := l.run(ctx)
 			if err != nil {
@@ -124,10 +137,42 @@ func (b *bench) servers(ctx context.Context, nodes int) ([]row, error) {
 			rows = append(rows, row{Workload: w.name, Servers: t.name, Conns: conns, Limit: b.limits[limitKey(w, conns)], Server: f})
 		}
 	}
+	if b.entry == 0 {
+		if err := t.writeOne(ctx, all); err != nil { // the last entry is to be a write of KV
+			return nil, err
+		}
+		if err := t.Stop(); err != nil {
+			return nil, err
+		}
+		if b.entry, err = entrySize(t.Nodes[0].Data); err != nil {
+			return nil, err
+		}
+	}
 	return rows, nil
 }
 
-func limitKey(w workload, conns int) string { return fmt.Sprintf("%s/%d", w.name, conns) }
+func limitKey(w workload, conns int) string { return fmt.Sprintf("%s/%d", w.prefix, conns) }
+
+// rawRaft measures the limit of writes, for the server's own that rows hold.
+func (b *bench) rawRaft(rows []row) ([]raftRow, error) {
+	var out []raftRow
+	for _, r := range rows {
+		if r.Workload != kvWrite || r.Conns == 1 {
+			continue
+		}
+		nodes := 1
+		if r.Servers != "1 node" {
+			nodes = 3
+		}
+		fmt.Fprintf(b.log, "bench: raw Raft, %d node(s), entries of %d bytes\n", nodes, b.entry)
+		rate, err := rawRaft(filepath.Join(b.dir, fmt.Sprintf("raw-%d", nodes)), nodes, rawLoad{Writers: r.Conns, Size: b.entry, Warmup: b.length / 5, Length: b.length})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, raftRow{Servers: r.Servers, Writers: r.Conns, Entry: b.entry, Limit: rate, Server: r.Server.Rate})
+	}
+	return out, nil
+}
 
 // measureLimit runs the same loads against the bare handler, which answers what t does.
 func (b *bench) measureLimit(ctx context.Context, t *target, all []workload) error {

@@ -21,6 +21,17 @@ type report struct {
 	Go        string  `json:"go"`
 	SyncsPerS float64 `json:"fsyncs_per_second"`
 	Rows      []row   `json:"rows"`
+
+	Raft []raftRow `json:"raw_raft"`
+}
+
+// raftRow sets the server's KV writes beside what Raft, its log and the state can do at most.
+type raftRow struct {
+	Servers string  `json:"servers"`
+	Writers int     `json:"writers"`
+	Entry   int     `json:"entry_bytes"`
+	Limit   float64 `json:"raw_raft_writes_per_second"`
+	Server  float64 `json:"server_writes_per_second"`
 }
 
 // markdown writes the report as a table, for a page or a terminal.
@@ -33,6 +44,12 @@ func (r report) markdown(w io.Writer) {
 		l, s := row.Limit, row.Server
 		fmt.Fprintf(w, "| %s | %s | %d | %.0f | %.0f | %.2f | %s / %s | %s / %s | %s | %s | %.1f |\n", row.Workload, row.Servers, row.Conns,
 			l.Rate, s.Rate, s.Rate/l.Rate, short(l.P50), short(l.P99), short(s.P50), short(s.P99), short(l.CPU), short(s.CPU), float64(s.CPU)/float64(max(1, l.CPU)))
+	}
+	fmt.Fprint(w, "\nKV v2 writes beside raw hashicorp/raft with raft-wal and Pebble: entries of the same size, no HTTP, no TLS, no encryption.\n\n")
+	fmt.Fprintln(w, "| servers | writers | entry | raw Raft writes/s | server writes/s | ratio |")
+	fmt.Fprintln(w, "|---|---:|---:|---:|---:|---:|")
+	for _, r := range r.Raft {
+		fmt.Fprintf(w, "| %s | %d | %d B | %.0f | %.0f | %.2f |\n", r.Servers, r.Writers, r.Entry, r.Limit, r.Server, r.Server/r.Limit)
 	}
 }
 

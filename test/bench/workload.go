@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/api"
@@ -37,7 +38,16 @@ type workload struct {
 	path   func(conn, i int) string
 	body   func(conn int) []byte // nil: none
 	anon   bool                  // sent without a token
+	addr   string                // of the node that is asked; "": the active one
 }
+
+// on is w, asked of another node.
+func (w workload) on(node, addr string) workload {
+	w.name, w.addr = w.name+" on "+node, addr
+	return w
+}
+
+const kvWrite = "KV v2 write"
 
 // requests are what connection conn sends to addr, over and over.
 func (w workload) requests(addr, token string) func(conn int) [][]byte {
@@ -64,7 +74,7 @@ func workloads(r *reviewer) []workload {
 	return []workload{
 		{name: "KV v2 read", method: http.MethodGet, prefix: "secret/data/r", path: func(c, i int) string { return fmt.Sprintf("secret/data/r/%d", (c+i)%keysPerConn) }},
 		{name: "token lookup-self", method: http.MethodGet, prefix: "auth/token/lookup-self", path: fixed("auth/token/lookup-self")},
-		{name: "KV v2 write", method: http.MethodPost, prefix: "secret/data/w", path: func(c, i int) string { return fmt.Sprintf("secret/data/w/%d/%d", c, i) },
+		{name: kvWrite, method: http.MethodPost, prefix: "secret/data/w", path: func(c, i int) string { return fmt.Sprintf("secret/data/w/%d/%d", c, i) },
 			body: func(int) []byte { return secretBody }},
 		{name: "Kubernetes login", method: http.MethodPost, prefix: "auth/kubernetes/login", path: fixed("auth/kubernetes/login"), anon: true,
 			body: func(conn int) []byte {
@@ -75,10 +85,11 @@ func workloads(r *reviewer) []workload {
 
 // target is a cluster that is ready for all workloads.
 type target struct {
-	name  string
-	addr  string // host:port of the active node
-	token string // of a client, with a policy
-	pids  []int
+	name    string
+	addr    string // host:port of the active node
+	standby string // of another; "" if there is none
+	token   string // of a client, with a policy
+	pids    []int
 	*cluster.Cluster
 }
 
@@ -109,6 +120,9 @@ func (t *target) prepare(ctx context.Context, r *reviewer) error {
 	}
 	for _, n := range t.Nodes {
 		t.pids = append(t.pids, n.PID())
+		if n != leader {
+			t.standby = strings.TrimPrefix(n.Addr, "http://")
+		}
 	}
 	t.addr = strings.TrimPrefix(leader.Addr, "http://")
 	client, err := leader.Client(t.Keys.Root)
@@ -148,6 +162,13 @@ func (t *target) prepare(ctx context.Context, r *reviewer) error {
 	}
 	t.token = made.Auth.ClientToken
 	return nil
+}
+
+// writeOne sends one KV write.
+func (t *target) writeOne(ctx context.Context, all []workload) error {
+	i := slices.IndexFunc(all, func(w workload) bool { return w.name == kvWrite })
+	_, err := t.answers(ctx, all[i:i+1])
+	return err
 }
 
 // answers are what the server says to each workload, for the limit to say the same.
