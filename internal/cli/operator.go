@@ -15,7 +15,7 @@ func operatorGroup() *command {
 		help: "Sets a server up and keeps it running: initialise, unseal, seal, and look after the cluster.",
 		sub: []*command{
 			operatorInitCommand(), keyStatusCommand(), membersCommand(), raftGroup(), sealCommand(), stepDownCommand(),
-			unsealCommand(), absent("rekey"), absent("rotate"), absent("generate-root"),
+			unsealCommand(), rekeyCommand(), rotateCommand(), generateRootCommand(),
 		},
 	}
 }
@@ -61,17 +61,7 @@ func keyStatusCommand() *command {
 		help: `
 Prints the term of the key that encrypts new data, when it was made, and how many values it has encrypted.`,
 		setup: noFlags(func(ctx context.Context, c *call, client *api.Client) error {
-			status, err := client.Sys().KeyStatusWithContext(ctx)
-			if err != nil {
-				return apiError("Error reading key status", err)
-			}
-			return c.print(status, func() string {
-				return columns([]string{
-					row("Key Term", status.Term),
-					row("Install Time", status.InstallTime.UTC().Format(time.RFC822)),
-					row("Encryption Count", status.Encryptions),
-				})
-			})
+			return c.keyStatus(ctx, client, "")
 		}),
 	}
 }

@@ -52,9 +52,6 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"audit", "list"}, 1, "", "\"vault audit\" is a Vault command that this release does not have yet.\n"},
 		{[]string{"namespace"}, 1, "", "does not have yet"},
 		{[]string{"unwrap", "x"}, 1, "", "does not have yet"},
-		{[]string{"operator", "rekey", "-init"}, 1, "", "\"vault operator rekey\" is a Vault command"},
-		{[]string{"operator", "generate-root"}, 1, "", "does not have yet"},
-		{[]string{"operator", "rotate"}, 1, "", "does not have yet"},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
 			term := newTerminal(t, server)
