@@ -35,7 +35,17 @@ func (b *Barrier) Encrypt(key string, value []byte) ([]byte, error) {
 	return r.seal(key, value), nil
 }
 
-// Decrypt opens what Encrypt or Apply made for key; otherwise ErrCorrupt.
+// EncryptFirst is Encrypt under the oldest key of the keyring: what it makes opens with
+// every keyring that this barrier has ever had, an older one that was restored too.
+func (b *Barrier) EncryptFirst(key string, value []byte) ([]byte, error) {
+	r := b.ring.Load()
+	if r == nil {
+		return nil, ErrSealed
+	}
+	return r.sealUnder(r.first, key, value), nil
+}
+
+// Decrypt opens what Encrypt, EncryptFirst or Apply made for key; otherwise ErrCorrupt.
 func (b *Barrier) Decrypt(key string, box []byte) ([]byte, error) {
 	r := b.ring.Load()
 	for {

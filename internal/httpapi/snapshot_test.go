@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/vault/api"
+
 	"strongroom/internal/snapshot"
 )
 
@@ -293,5 +295,77 @@ func TestSnapshotBreaksOff(t *testing.T) {
 		}
 		t.Log(n, err, time.Since(began))
 		return
+	}
+}
+
+// A rotation and a restore of what was before it: nothing is sealed, and the
+// shares are good as ever.
+func TestRestoreOverRotation(t *testing.T) {
+	peers, shares, root := three(t)
+	peers[0].want(200, "", "POST", "secret/data/k", root, `{"data":{"v":"before"}}`)
+	data := peers[0].save(root)
+	peers[0].want(204, "", "POST", "sys/rotate", root, "")
+	peers[0].want(200, "", "POST", "secret/data/k", root, `{"data":{"v":"after"}}`)
+	newer := peers[0].save(root)
+	for _, c := range []struct {
+		data []byte
+		want string
+	}{{data, "before"}, {newer, "after"}, {data, "before"}} {
+		peers[1].restore(204, "", "snapshot", root, c.data)
+		for _, p := range peers {
+			p.want(200, c.want, "GET", "secret/data/k", root, "")
+			p.want(200, `"sealed":false`, "GET", "sys/seal-status", "", "")
+		}
+	}
+	for _, p := range peers {
+		p.stop()
+	}
+	for _, p := range peers {
+		p.start()
+	}
+	peers[2].unseal(shares)
+	peers[2].want(200, "before", "GET", "secret/data/k", root, "")
+	peers[2].want(200, "", "POST", "secret/data/k", root, `{"data":{"v":"at last"}}`)
+}
+
+// Vault's own client library, at every node; a client that wants no forwarding
+// is sent to the active node.
+func TestSnapshotStockClient(t *testing.T) {
+	peers, _, root := three(t)
+	leader := active(peers)
+	leader.want(200, "", "POST", "secret/data/k", root, `{"data":{"v":"`+noise(900<<10)+`"}}`)
+	leader.want(200, "", "POST", "secret/data/k2", root, `{"data":{"v":"`+noise(900<<10)+`"}}`)
+	for _, p := range peers {
+		client, err := api.NewClient(&api.Config{Address: p.api.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.SetToken(root)
+		var b bytes.Buffer
+		if err := client.Sys().RaftSnapshot(&b); err != nil {
+			t.Fatal(err)
+		}
+		p.want(200, "", "POST", "secret/data/new", root, `{"data":{"v":1}}`)
+		if err := client.Sys().RaftSnapshotRestore(&b, false); err != nil {
+			t.Fatal(err)
+		}
+		p.want(404, "", "GET", "secret/data/new", root, "")
+		if err := client.Sys().RaftSnapshotRestore(strings.NewReader("hello"), true); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+			t.Errorf("restore of a text: %v", err)
+		}
+		if p == leader {
+			continue
+		}
+		req, _ := http.NewRequest("GET", p.api.URL+"/v1/sys/storage/raft/snapshot", nil)
+		req.Header.Set("X-Vault-Token", root)
+		req.Header.Set("X-Vault-No-Request-Forwarding", "1")
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if want := leader.api.URL + "/v1/sys/storage/raft/snapshot"; resp.StatusCode != 307 || resp.Header.Get("Location") != want {
+			t.Errorf("%d, to %s", resp.StatusCode, resp.Header.Get("Location"))
+		}
 	}
 }

@@ -67,7 +67,7 @@ func (n *Node) Snapshot(ctx context.Context, w io.Writer) error {
 		return fmt.Errorf("node: %s: %w", namePath, err)
 	}
 	meta.ClusterID, meta.ClusterName = name.ID, name.Name
-	return snapshot.Write(w, meta, whileAlive{ctx, stream}, func(sums []byte) ([]byte, error) { return m.barrier.Encrypt(snapshot.SealPath, sums) })
+	return snapshot.Write(w, meta, whileAlive{ctx, stream}, func(sums []byte) ([]byte, error) { return m.barrier.EncryptFirst(snapshot.SealPath, sums) })
 }
 
 // held is a stream that may be closed from elsewhere between two reads.
