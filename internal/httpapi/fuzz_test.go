@@ -42,8 +42,8 @@ func FuzzAPI(f *testing.F) {
 		f.Add(s[0], s[1], []byte(s[2]))
 	}
 	f.Fuzz(func(t *testing.T, method, path string, body []byte) {
-		if strings.HasPrefix(path, "sys/seal") || strings.HasPrefix(path, "sys/step-down") || strings.Contains(path, "revoke") || strings.HasPrefix(path, "sys/init") {
-			return // these end what the next run needs
+		if strings.HasPrefix(path, "sys/seal") || strings.HasPrefix(path, "sys/step-down") || strings.Contains(path, "revoke") || strings.HasPrefix(path, "sys/init") || strings.HasPrefix(path, "sys/storage/raft/snapshot") {
+			return // these end what the next run needs, or answer no JSON
 		}
 		u, err := url.Parse("http://localhost/v1/" + path)
 		if err != nil {

@@ -215,6 +215,26 @@ func TestSnapshotAuthorization(t *testing.T) {
 	p.want(200, "Take a snapshot", "GET", "sys/storage/raft/snapshot?help=1", root, "")
 }
 
+// Whoever is refused reads why, though the body is large and nobody wants it;
+// and a failover in between is waited for.
+func TestSnapshotRefusedAndWaitedFor(t *testing.T) {
+	peers, _, root := three(t)
+	body := []byte(noise(16 << 20))
+	for _, p := range peers {
+		p.restore(403, "invalid token", "snapshot-force", "hvs.wrong", body)
+		p.restore(400, "nothing was changed", "snapshot-force", root, body)
+	}
+	data := peers[0].save(root)
+	leader := active(peers)
+	leader.stop()
+	for _, p := range peers {
+		if p != leader {
+			p.save(root)
+			p.restore(204, "", "snapshot", root, data)
+		}
+	}
+}
+
 // Schedules as Vault documents them; the snapshots are this cluster's own and
 // can be restored.
 func TestScheduledSnapshots(t *testing.T) {
