@@ -99,8 +99,9 @@ type Store struct {
 }
 
 // Open opens or makes the storage folder and starts Raft. A node without state
-// waits for Bootstrap, or for a leader to add it. Errors: the folder is in use,
-// of another release, or corrupt.
+// waits for Bootstrap, or for a leader to add it. A peers.json in the folder
+// replaces the membership first, as a quorum lost for good demands. Errors: the
+// folder is in use, of another release, or corrupt; peers.json is malformed.
 func Open(cfg Config) (*Store, error) {
 	if cfg.Dir == "" {
 		return open(cfg, vfs.NewMem(), func(hclog.Logger) (logStore, io.Closer, error) {
@@ -153,6 +154,9 @@ func open(cfg Config, fs vfs.FS, openLog func(hclog.Logger) (logStore, io.Closer
 		return nil, err
 	}
 	if err := mend(log, h.manifest, f.applied.Load()); err != nil {
+		return nil, err
+	}
+	if err := recoverPeers(h, f, log, raft.ServerID(cfg.NodeID)); err != nil {
 		return nil, err
 	}
 	if cfg.Transport == nil {
