@@ -39,10 +39,13 @@ func TestFailover(t *testing.T) {
 		t.Fatal(err)
 	}
 	lend(t, c.Nodes[0], c.Keys.Root, leases) // while one is alone: the others get them all at once, when they join
-	for _, n := range c.Nodes[1:] {
-		if err := c.Unseal(t.Context(), n); err != nil {
-			t.Fatal(err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			w.keepLogs()
 		}
+	})
+	for _, n := range c.Nodes[1:] {
+		w.join(n)
 	}
 	if err := c.AwaitVoters(t.Context(), nodes); err != nil {
 		t.Fatal(err)
@@ -61,6 +64,20 @@ func TestFailover(t *testing.T) {
 	if kills > 0 && (at(0.5) > medianGoal || at(0.99) > p99Goal) {
 		t.Errorf("the goals are %s for the median and %s for p99", medianGoal, p99Goal)
 	}
+}
+
+// join makes n a member, and waits until it has all that the first node has.
+func (w *world) join(n *cluster.Node) {
+	w.t.Helper()
+	const limit = time.Minute // a state of a million leases is 660 MB
+	w.eventually(limit, func() error { return w.Unseal(w.t.Context(), n) })
+	target := w.applied(w.Nodes[0])
+	w.eventually(limit, func() error {
+		if got := w.applied(n); got < target {
+			return fmt.Errorf("%s has applied %d of %d", n.Name, got, target)
+		}
+		return nil
+	})
 }
 
 // failOver kills the leader, and returns how long it took until a write was acknowledged that began after that.
