@@ -187,7 +187,6 @@ func (n *Node) followRestore(ctx context.Context, m *member) {
 	n.followKeyring(ctx, m)
 	if open && m.barrier.Sealed() {
 		n.ceremony.Reset()
-		n.dropKeys()
 		n.logger.Warn("sealed: what was restored is not under this node's keys; unseal it with those of the cluster that the snapshot was made of", "node_id", n.config.NodeID)
 	}
 }

@@ -129,7 +129,6 @@ func (n *Node) openWith(ctx context.Context, m *member, opener seal.Auto, held s
 			return nil, err
 		}
 	}
-	n.keys.Store(&heldKeys{join: key.JoinKey()})
 	return m, n.openBarrier(ctx, m, root)
 }
 
@@ -185,11 +184,9 @@ func (n *Node) openBarrier(ctx context.Context, m *member, root secret.Bytes) er
 		return errRemoved
 	}
 	if err := m.barrier.Unseal(ctx, root); err != nil {
-		n.dropKeys()
 		return err
 	}
 	if m.barrier.Sealed() { // by somebody else, meanwhile
-		n.dropKeys()
 		return nil
 	}
 	n.alone.byHand.Store(false)
@@ -227,16 +224,9 @@ func (n *Node) Seal(context.Context) error {
 	n.alone.byHand.Store(true) // or it would open at once
 	m.barrier.Seal()
 	n.ceremony.Reset()
-	n.dropKeys()
 	n.logger.Info("sealed", "node_id", n.config.NodeID)
 	n.poke()
 	return nil
-}
-
-func (n *Node) dropKeys() {
-	if k := n.keys.Swap(nil); k != nil {
-		k.join.Zero()
-	}
 }
 
 func (n *Node) raftDir() string { return filepath.Join(n.config.Dir, "raft") }

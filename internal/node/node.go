@@ -23,7 +23,6 @@ import (
 	"strongroom/internal/cluster"
 	"strongroom/internal/mount"
 	"strongroom/internal/seal"
-	"strongroom/internal/secret"
 	"strongroom/internal/storage"
 	"strongroom/internal/storage/raftstore"
 )
@@ -84,7 +83,6 @@ type Node struct {
 
 	ceremony   seal.Ceremony
 	turn       chan struct{} // holds one ceremony at a time: init, unseal, join
-	keys       atomic.Pointer[heldKeys]
 	membership membership
 	ceremonies ceremonies // rekey, generate-root
 	pending    atomic.Pointer[invitation]
@@ -102,11 +100,6 @@ type Node struct {
 	ctx     context.Context // ends with the node
 	stop    context.CancelFunc
 	done    sync.WaitGroup
-}
-
-// heldKeys is what an unsealed node keeps beside the open barrier.
-type heldKeys struct {
-	join secret.Bytes
 }
 
 // member is the node's part in its cluster: from initialization or joining on.
