@@ -228,3 +228,26 @@ func TestStepDownUnderLoad(t *testing.T) {
 		t.Errorf("%d of %d writes failed", n, done.Load())
 	}
 }
+
+// A sealed node and one that is gone hold up no handover.
+func TestStepDownPastTheSealedAndTheDead(t *testing.T) {
+	peers, _, root := three(t)
+	was := active(peers)
+	rest := slices.DeleteFunc(slices.Clone(peers), func(p *peer) bool { return p == was })
+	rest[0].want(204, "", "PUT", "sys/seal", root, "")
+	begun := time.Now()
+	was.want(204, "", "PUT", "sys/step-down", root, "")
+	eventually(t, "the unsealed node to be active", rest[1].isActive)
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("past a sealed node the handover took %v", took)
+	}
+	was.stop()
+	begun = time.Now()
+	rest[1].want(503, "no other node is unsealed", "PUT", "sys/step-down", root, "")
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("it took %v to say that nobody can take over", took)
+	}
+	rest[1].want(200, "", "POST", "secret/data/k", root, `{"data":{"n":1}}`)
+}
+
+func (p *peer) isActive() bool { return p.serve.Load() != nil && p.node.State().Active }

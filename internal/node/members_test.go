@@ -1,0 +1,124 @@
+package node
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"strongroom/internal/cluster"
+	"strongroom/internal/mount"
+	"strongroom/internal/storage"
+)
+
+// one is an active node with a cluster port, alone.
+func one(t *testing.T) (*Node, *member) {
+	t.Helper()
+	n := New(Config{NodeID: "n0", Dir: t.TempDir(), StorageType: "raft", ClusterBind: "127.0.0.1:0", ClusterAddr: "127.0.0.1:1", APIAddr: "http://127.0.0.1:2",
+		Limits: mount.Limits{Default: time.Hour, Max: time.Hour}, Logger: hclog.NewNullLogger()})
+	if err := n.Start(http.NotFoundHandler()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	res, err := n.Init(t.Context(), InitRequest{Shares: 1, Threshold: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Unseal(t.Context(), res.Shares[0], false); err != nil {
+		t.Fatal(err)
+	}
+	return n, n.member.Load()
+}
+
+func soon(t *testing.T, what string, ok func() (bool, error)) {
+	t.Helper()
+	if err := poll(t.Context(), 20*time.Second, ok); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// After a restore the barrier holds another cluster's CA. It is neither used nor
+// trusted; a new one takes over from the CA that the members have.
+func TestForeignCA(t *testing.T) {
+	n, m := one(t)
+	before, err := m.trust(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := cluster.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := foreign.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := storage.Begin(m.barrier)
+	tx.Put(caPath, text)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "a CA of its own", func() (bool, error) {
+		now, err := m.trust(t.Context())
+		if err == nil && now.Has(foreign.ID()) {
+			t.Fatal("the CA of another cluster is trusted")
+		}
+		return err == nil && len(now.IDs()) == 1 && now.Issuing() != before.Issuing(), err
+	})
+	soon(t, "a certificate of it", func() (bool, error) {
+		id := m.port.Identity()
+		return id.Issuer() == id.Trust().Issuing() && len(id.Trust().IDs()) == 1 && id.Issuer() != before.Issuing(), nil
+	})
+	saved, err := n.loadIdentity()
+	if err != nil || saved.Serial() != m.port.Identity().Serial() {
+		t.Errorf("the new identity is not on disk: %v", err)
+	}
+}
+
+// An active node that died between the two steps of a removal has left a record
+// without a member; its successor revokes it.
+func TestRemovalIsCompleted(t *testing.T) {
+	_, m := one(t)
+	tx := storage.Begin(m.store)
+	if err := storage.PutJSON(tx, recordPrefix+"ghost", memberRecord{Certs: []certRecord{{"abc", "x"}, {"def", "x"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the revocation", func() (bool, error) { return !m.admits("abc") && !m.admits("def"), nil })
+	if _, known, err := m.record(t.Context(), m.store, "ghost"); err != nil || known {
+		t.Errorf("the record is still there: %v", err)
+	}
+	if !m.admits(m.port.Identity().Serial()) {
+		t.Error("the node refuses itself")
+	}
+}
+
+// A state that is older than the identity, as after a restart, takes no trust back.
+func TestTrustDoesNotGoBack(t *testing.T) {
+	n, m := one(t)
+	soon(t, "the first set", func() (bool, error) { return m.port.Identity().Trust().Version > 0, nil })
+	other, err := cluster.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer, err := cluster.ParseTrust(m.port.Identity().Trust().Add(other).PEM(), m.port.Identity().Trust().Version+1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.membership.identity.Lock()
+	m.port.SetIdentity(m.port.Identity().With(newer))
+	n.membership.identity.Unlock()
+	if err := n.followTrust(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if !m.port.Identity().Trust().Has(other.ID()) {
+		t.Error("an older set replaced a newer one")
+	}
+}
