@@ -3,6 +3,7 @@ package raftstore
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -250,6 +251,20 @@ func TestCrashWhileRestoring(t *testing.T) {
 			t.Errorf("%d crashes before and %d after", before, after)
 		}
 		t.Logf("seed %d: %d crashes left what was before, %d what was restored", seed, before, after)
+	}
+}
+
+func TestRestoreVectors(t *testing.T) {
+	doc := document(t)
+	for want, entry := range map[string][]byte{
+		"0200":           encodeBegin(),
+		"02010701610131": appendPair(encodePairs(7), []byte("a"), []byte("1")),
+		"02020701016b":   appendField(encodeEnd(7, 1), "k"),
+		"020307":         encodeAbort(7),
+	} {
+		if got := hex.EncodeToString(entry); got != want || !strings.Contains(doc, "`"+want+"`") {
+			t.Errorf("%s, want %s, in the document too", got, want)
+		}
 	}
 }
 

@@ -121,7 +121,7 @@ type state struct {
 // a crash the state is that of some applied index and Raft replays the rest.
 func openState(fs vfs.FS, dir, name string, mustExist bool, logger hclog.Logger) (*state, error) {
 	opts := &pebble.Options{
-		FS:                 fs,
+		FS:                 ordered{fs},
 		DisableWAL:         true,
 		ErrorIfNotExists:   mustExist,
 		ErrorIfExists:      !mustExist,

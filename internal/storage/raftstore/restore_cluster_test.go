@@ -1,0 +1,68 @@
+package raftstore_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"strongroom/internal/storage"
+)
+
+// A restore reaches every node, also one that was down, by the log and by the
+// state's stream, and a follower refuses it.
+func TestRestoreOnThree(t *testing.T) {
+	for name, trailing := range map[string]uint64{"by the log": 0, "by the stream": 16} {
+		t.Run(name, func(t *testing.T) {
+			nodes := startCluster(t, 3, trailing)
+			fill(t, nodes, "old", 100, 100)
+			first := leader(t, nodes)
+			b, err := first.Backup(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			saved, err := io.ReadAll(b)
+			if err = errors.Join(err, b.Close()); err != nil {
+				t.Fatal(err)
+			}
+			same(t, first, nodes)
+			away := others(nodes, first)[0]
+			if err := away.Restore(t.Context(), bytes.NewReader(saved), nil); !errors.Is(err, storage.ErrNotLeader) {
+				t.Errorf("a follower restores: %v", err)
+			}
+			away.stop()
+			rest := others(nodes, nil)
+			fill(t, rest, "new", 400, 60_000)
+			fill(t, rest, "keep", 3, 10)
+			keep := func(k string) bool { return strings.HasPrefix(k, "keep/") }
+			onLeader(t, rest, func(n *node) error { return n.Restore(t.Context(), bytes.NewReader(saved), keep) })
+			now := leader(t, rest)
+			held := dump(t, now)
+			if len(held) != 103 {
+				t.Fatalf("%d keys, want 100 restored and 3 kept", len(held))
+			}
+			restored := held["old/0000"].Version
+			for k, e := range held {
+				if strings.HasPrefix(k, "old/") && e.Version != restored {
+					t.Fatalf("%s is of version %d, others of %d", k, e.Version, restored)
+				}
+			}
+			same(t, now, rest)
+			fill(t, rest, "later", 20, 10)
+			if trailing != 0 {
+				fill(t, rest, "more", 400, 60_000) // raft-wal drops only whole files
+				for _, n := range rest {
+					if err := n.Snapshot(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			away.start()
+			same(t, leader(t, nodes), nodes)
+			if away.Replaced() == 0 {
+				t.Error("the node that was down does not know that its state was replaced")
+			}
+		})
+	}
+}
