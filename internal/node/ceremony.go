@@ -46,11 +46,19 @@ func (n *Node) holdCeremonies() (m *member, release func(), err error) {
 	return m, c.mu.Unlock, nil
 }
 
-// endCeremonies forgets what was under way: this node is active no more.
+// endCeremonies forgets what was under way: this node is active no more. It does not
+// wait for a rekey that finds out what became of its last batch: that one ends itself.
 func (n *Node) endCeremonies() {
-	n.ceremonies.mu.Lock()
-	defer n.ceremonies.mu.Unlock()
-	n.ceremonies.drop()
+	if n.ceremonies.mu.TryLock() {
+		n.ceremonies.drop()
+		n.ceremonies.mu.Unlock()
+		return
+	}
+	go func() { // ends with the call that holds the lock
+		if _, release, err := n.holdCeremonies(); err == nil {
+			release()
+		}
+	}()
 }
 
 func (c *ceremonies) drop() {

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"time"
 
 	"strongroom/engine"
 	"strongroom/internal/seal"
@@ -239,15 +241,18 @@ func (n *Node) deal(ctx context.Context, m *member, r *rekey) (*RekeyResult, err
 // finishRekey puts the new key in force and ends the ceremony, however that went:
 // nobody but the caller has shares of the new key, and to whom it fails has none.
 func (n *Node) finishRekey(ctx context.Context, m *member, r *rekey) error {
-	err := rewriteKeys(ctx, m, r)
+	wrote, err := rewriteKeys(ctx, m, r)
+	if errors.Is(err, storage.ErrUnknownOutcome) {
+		err = n.settleRekey(m, wrote, err)
+	}
 	r.zero()
 	n.ceremonies.rekey = nil
 	switch {
 	case errors.Is(err, storage.ErrConflict):
-		return engine.Errorf(engine.Unavailable, "the seal or the keyring was changed at the same moment; nothing was rekeyed: start again with %s", rekeyAgain)
+		return engine.Errorf(engine.Unavailable, "leadership, the seal or the keyring changed at the same moment, and nothing was rekeyed: the present key shares are still in force. Start again with %s", rekeyAgain)
 	case errors.Is(err, storage.ErrUnknownOutcome):
-		return &engine.Error{Kind: engine.Internal, Err: err, Text: "the active node was lost while the new keys were stored, so either the old key shares are in force or the new ones, which nobody was shown: " +
-			"before any node is sealed or restarted, begin a rekey again on the unsealed nodes"}
+		return &engine.Error{Kind: engine.Internal, Err: err, Text: "the active node was lost while the new keys were stored, and the outcome could not be learned: seal and restart no node before you know that the present key shares " +
+			"are still in force (\"vault operator generate-root\" takes them; cancel it then). With \"rekey -init -verify\" this cannot happen"}
 	case err != nil:
 		return err
 	}
@@ -262,14 +267,15 @@ func (n *Node) finishRekey(ctx context.Context, m *member, r *rekey) error {
 // rewriteKeys stores, in one batch, what puts r's key in force. For Shamir that is
 // a new unseal key, a new root key and a new join key; the data stays as it is. With
 // an auto seal it is a new recovery key alone.
-func rewriteKeys(ctx context.Context, m *member, r *rekey) error {
+// wrote is one of its writes, which no other batch can have made: its box is fresh.
+func rewriteKeys(ctx context.Context, m *member, r *rekey) (wrote storage.Write, err error) {
 	tx := storage.Begin(m.store)
 	var c seal.Config
 	if _, err := storage.GetJSON(ctx, tx, sealPath, &c); err != nil {
-		return err
+		return wrote, err
 	}
 	if version, err := tx.Version(ctx, sealPath); err != nil || version != r.proven {
-		return errors.Join(err, storage.ErrConflict)
+		return wrote, errors.Join(err, storage.ErrConflict)
 	}
 	c.Shares, c.Threshold = r.to.Shares, r.to.Threshold
 	path, backup := recoveryPath, sys.RecoveryBackupPath
@@ -278,24 +284,51 @@ func rewriteKeys(ctx context.Context, m *member, r *rekey) error {
 		root := secret.NewKey()
 		defer root.Zero()
 		if err := m.barrier.Rekey(ctx, tx, root); err != nil {
-			return err
+			return wrote, err
 		}
-		var err error
 		if c.Wrapped, err = r.key.Wrap(ctx, root); err != nil {
-			return err
+			return wrote, err
 		}
 		path, value, backup = joinPath, r.key.JoinKey(), sys.BarrierBackupPath
 	}
-	if err := putInside(tx, m.barrier, path, value); err != nil {
-		return err
+	box, err := m.barrier.Encrypt(path, value)
+	if err != nil {
+		return wrote, err
 	}
+	wrote = storage.Write{Key: path, Value: box}
+	tx.Put(path, box)
 	if err := putBackup(tx, m, backup, r.saved); err != nil {
-		return err
+		return wrote, err
 	}
 	if err := storage.PutJSON(tx, sealPath, c); err != nil {
-		return err
+		return wrote, err
 	}
-	return tx.Commit(ctx)
+	return wrote, tx.Commit(ctx)
+}
+
+// settleLimit is how long a rekey whose leader lost its place while it was stored
+// waits for the next one, which knows what became of it.
+const settleLimit = 20 * time.Second
+
+// settleRekey finds out what became of a batch whose outcome is unknown: once a
+// leader, this node or a later one, has had an entry applied, every batch before
+// is in its state or will never be. unknown is returned if there is none in time. It
+// waits even if the client has gone: nobody else has the new shares.
+func (n *Node) settleRekey(m *member, wrote storage.Write, unknown error) error {
+	ctx, cancel := context.WithTimeout(n.ctx, settleLimit)
+	defer cancel()
+	err := poll(ctx, settleLimit, func() (bool, error) { return m.store.Barrier(ctx) == nil || n.CatchUp(ctx) == nil, nil })
+	if err != nil {
+		return unknown
+	}
+	e, err := m.store.Get(ctx, wrote.Key)
+	switch {
+	case err != nil:
+		return errors.Join(unknown, err)
+	case bytes.Equal(e.Value, wrote.Value):
+		return nil
+	}
+	return storage.ErrConflict // it was not stored, and never will be
 }
 
 // putBackup keeps the encrypted shares, or, without, deletes those of a rekey before:
