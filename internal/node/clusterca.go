@@ -230,8 +230,20 @@ func (n *Node) stepCA(ctx context.Context, m *member) (sys.ClusterCA, error) {
 	case next == nil && len(trust.IDs()) == 1:
 		return st, nil
 	}
+	st.Phase = "trusting"
+	if next == nil {
+		st.Phase = "renewing"
+	}
+	st.WaitingFor, err = n.advanceCA(ctx, m, issuing, next, trust)
+	return st, err
+}
+
+// advanceCA takes the next step of a replacement that has begun, unless it has
+// to wait for the nodes that it returns.
+func (n *Node) advanceCA(ctx context.Context, m *member, issuing, next *cluster.CA, trust cluster.Trust) (waiting []string, err error) {
 	told := n.survey(ctx, m)
-	late := func(done func(peerState) bool) (ids []string) {
+	late := func(done func(peerState) bool) []string {
+		ids := []string{}
 		for _, s := range m.store.Servers() {
 			if st, ok := told[s.ID]; !ok || !done(st) {
 				ids = append(ids, s.ID)
@@ -240,28 +252,20 @@ func (n *Node) stepCA(ctx context.Context, m *member) (sys.ClusterCA, error) {
 		sort.Strings(ids)
 		return ids
 	}
-	unaware := late(func(p peerState) bool { return p.Trust >= trust.Version })
+	waiting = late(func(p peerState) bool { return p.Trust >= trust.Version })
 	switch {
-	case len(unaware) > 0:
-		st.Phase, st.WaitingFor = "trusting", unaware
-		if next == nil {
-			st.Phase = "renewing"
-		}
-		return st, nil
+	case len(waiting) > 0:
+		return waiting, nil
 	case next != nil:
-		st.Phase = "renewing"
-		return st, n.promoteCA(ctx, m, next, trust)
-	case trust.Issuing() != issuing.ID():
-		st.Phase = "renewing"
-		return st, n.publish(ctx, m, trust.First(issuing))
+		return waiting, n.promoteCA(ctx, m, next, trust)
+	case trust.Issuing() != issuing.ID(): // an active node died over its promotion
+		return waiting, n.publish(ctx, m, trust.First(issuing))
 	}
-	if st.WaitingFor = late(func(p peerState) bool { return p.Issuer == issuing.ID() }); len(st.WaitingFor) > 0 {
-		st.Phase = "renewing"
-		return st, nil
+	if waiting = late(func(p peerState) bool { return p.Issuer == issuing.ID() }); len(waiting) > 0 {
+		return waiting, nil
 	}
-	st.WaitingFor = []string{}
 	n.logger.Info("the CA of the cluster port was replaced", "ca", issuing.ID())
-	return st, n.publish(ctx, m, cluster.Only(issuing))
+	return waiting, n.publish(ctx, m, cluster.Only(issuing))
 }
 
 // beginCA makes a new CA and has all trust it.

@@ -150,8 +150,12 @@ var errPilotStarts = engine.Errorf(engine.Unavailable, "autopilot has just start
 
 // AutopilotState implements sys.Node.
 func (a nodeAPI) AutopilotState(context.Context) (autopilot.State, error) {
-	if _, err := a.n.leads(); err != nil {
+	m, err := a.n.leads()
+	switch {
+	case err != nil:
 		return autopilot.State{}, err
+	case m.port == nil:
+		return autopilot.State{}, errAlone
 	}
 	if p := a.n.membership.pilot.Load(); p != nil {
 		if st, ok := p.State(); ok {
