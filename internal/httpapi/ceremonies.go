@@ -84,7 +84,7 @@ func (h *Handler) rekeyInit(x *exchange, recovery bool) error {
 		if err != nil {
 			return err
 		}
-		return done(x, h.node.RekeyCancel(ctx, recovery, req.Nonce))
+		return done(x, h.node.RekeyCancel(req.Nonce))
 	case isWrite(x.r.Method):
 		req, err := decodeRequest[node.RekeyRequest](x)
 		if err != nil {

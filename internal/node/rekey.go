@@ -158,9 +158,10 @@ func (n *Node) RekeyInit(ctx context.Context, recovery bool, req RekeyRequest) (
 	return r.status(c.Threshold), nil
 }
 
-// RekeyCancel forgets the rekey under way. nonce may be empty.
-func (n *Node) RekeyCancel(ctx context.Context, recovery bool, nonce string) error {
-	_, _, release, err := n.holdRekey(ctx, recovery)
+// RekeyCancel forgets the rekey under way, whichever keys it is of: the stock client
+// cancels a recovery key's rekey at the path of the other. nonce may be empty.
+func (n *Node) RekeyCancel(nonce string) error {
+	_, release, err := n.holdCeremonies()
 	if err != nil {
 		return err
 	}
