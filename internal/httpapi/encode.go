@@ -36,6 +36,9 @@ func (h *Handler) respondError(w http.ResponseWriter, id string, err error) {
 		}
 	case errors.Is(err, barrier.ErrSealed):
 		code, text = http.StatusServiceUnavailable, sealedText
+	case errors.Is(err, storage.ErrBusy):
+		w.Header().Set("Retry-After", "1")
+		code, text = http.StatusServiceUnavailable, "more writes wait than this server holds; nothing was written: try again"
 	case errors.Is(err, storage.ErrTooLarge):
 		code, text = http.StatusRequestEntityTooLarge, "the request would write more than this server takes at once; nothing was written"
 	case errors.Is(err, storage.ErrUnknownOutcome):

@@ -113,7 +113,7 @@ type member struct {
 
 	replaced atomic.Uint64 // how often the state had been replaced when the Session was last dropped for it
 
-	clusterID atomic.Pointer[string] // as soon as it is known
+	clusterID atomic.Pointer[knownID]
 }
 
 // New makes a node; Start makes it run.
@@ -380,16 +380,23 @@ func (n *Node) Position() (clusterID string, index uint64) {
 	if m == nil {
 		return "", 0
 	}
-	id := m.clusterID.Load()
-	if id == nil {
+	replaced := m.store.Replaced()
+	known := m.clusterID.Load()
+	if known == nil || known.replaced != replaced {
 		var name clusterName
 		if e, err := m.store.Get(context.Background(), namePath); err != nil || json.Unmarshal(e.Value, &name) != nil || name.ID == "" {
 			return "", 0
 		}
-		id = &name.ID
-		m.clusterID.Store(id)
+		known = &knownID{name.ID, replaced}
+		m.clusterID.Store(known)
 	}
-	return *id, m.store.Stats().AppliedIndex
+	return known.id, m.store.Applied()
+}
+
+// knownID is the cluster's id, which only a restore can change.
+type knownID struct {
+	id       string
+	replaced uint64 // raftstore.Store.Replaced when it was read
 }
 
 // Peer is the way to another node's cluster port.
