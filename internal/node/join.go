@@ -370,6 +370,10 @@ func (n *Node) askForVote(m *member) {
 		if m.nonVoter(n.ctx, n.config.NodeID) {
 			return true, nil
 		}
+		// With a vote but without its own entry in the configuration, it would keep the others from electing anybody while it is behind.
+		if !n.caughtUp(m) {
+			return false, nil
+		}
 		return n.callPeer(n.ctx, http.MethodPost, l.ClusterAddr, "/cluster/v1/vote", nil) == nil, nil
 	})
 	if err != nil && n.ctx.Err() == nil {

@@ -110,6 +110,18 @@ func (n *Node) CatchUp(ctx context.Context) error {
 	return m.store.WaitApplied(ctx, q.index)
 }
 
+// caughtUp waits, a few seconds at most, until this node holds what the leader
+// held at the call.
+func (n *Node) caughtUp(m *member) bool {
+	index, err := n.askReadIndex(m)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, 5*time.Second)
+	defer cancel()
+	return m.store.WaitApplied(ctx, index) == nil
+}
+
 // askReadIndex asks the leader.
 func (n *Node) askReadIndex(m *member) (uint64, error) {
 	id, addr, ok := m.store.Leader()

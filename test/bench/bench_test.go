@@ -54,6 +54,16 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestScale(t *testing.T) {
+	var out, log bytes.Buffer
+	if err := run(t.Context(), options{dir: t.TempDir(), leases: 1000, log: &log}, &out); err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	if n := strings.Count(out.String(), " MiB |\n"); n != 2 {
+		t.Errorf("%d rows:\n%s", n, &out)
+	}
+}
+
 func TestReadAnswer(t *testing.T) {
 	for _, tc := range []struct{ answer, err string }{
 		{"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 2\r\n\r\n{}", ""},

@@ -3,6 +3,7 @@
 //
 //	go run ./test/bench            a Markdown table
 //	go run ./test/bench -json      the same as JSON
+//	go run ./test/bench -leases N  start and memory, empty and with N leases and N/10 secrets
 //
 // It needs Linux, and asserts nothing about time.
 package main
@@ -25,6 +26,7 @@ type options struct {
 	dir    string
 	length time.Duration
 	asJSON bool
+	leases int // for the figures at scale; 0: none
 	log    io.Writer
 }
 
@@ -33,6 +35,7 @@ func main() {
 	role := flag.String("role", "", "") // for the program's own children
 	flag.StringVar(&o.dir, "dir", "", "`folder` for the servers' data, on the disk to measure; a temporary one by default")
 	flag.DurationVar(&o.length, "length", 2*time.Second, "how long each figure is measured")
+	flag.IntVar(&o.leases, "leases", 0, "measure start and memory with so many leases, and a tenth as many secrets, instead of requests (1000000 take some minutes)")
 	flag.BoolVar(&o.asJSON, "json", false, "print JSON instead of a table; durations are nanoseconds")
 	flag.Parse()
 	o.log = os.Stderr
@@ -75,14 +78,12 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	defer stopReview()
 	b := &bench{options: o, review: &review, dir: dir}
-	for _, nodes := range []int{1, 3} {
-		rows, err := b.servers(ctx, nodes)
-		if err != nil {
-			return err
-		}
-		rep.Rows = append(rep.Rows, rows...)
+	if o.leases > 0 {
+		err = b.scale(ctx, &rep)
+	} else {
+		err = b.requests(ctx, &rep)
 	}
-	if rep.Raft, err = b.rawRaft(rep.Rows); err != nil {
+	if err != nil {
 		return err
 	}
 	if o.asJSON {
@@ -91,6 +92,31 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return e.Encode(rep)
 	}
 	rep.markdown(out)
+	return nil
+}
+
+// requests measures what requests cost.
+func (b *bench) requests(ctx context.Context, rep *report) (err error) {
+	for _, nodes := range []int{1, 3} {
+		rows, err := b.servers(ctx, nodes)
+		if err != nil {
+			return err
+		}
+		rep.Rows = append(rep.Rows, rows...)
+	}
+	rep.Raft, err = b.rawRaft(rep.Rows)
+	return err
+}
+
+// scale measures what much data costs.
+func (b *bench) scale(ctx context.Context, rep *report) error {
+	for _, leases := range []int{0, b.leases} {
+		s, err := b.measureScale(ctx, leases, leases/10)
+		if err != nil {
+			return err
+		}
+		rep.Scale = append(rep.Scale, s)
+	}
 	return nil
 }
 

@@ -20,9 +20,10 @@ type report struct {
 	Cores     int     `json:"cores"`
 	Go        string  `json:"go"`
 	SyncsPerS float64 `json:"fsyncs_per_second"`
-	Rows      []row   `json:"rows"`
+	Rows      []row   `json:"rows,omitempty"`
 
-	Raft []raftRow `json:"raw_raft"`
+	Raft  []raftRow `json:"raw_raft,omitempty"`
+	Scale []scaled  `json:"scale,omitempty"`
 }
 
 // raftRow sets the server's KV writes beside what Raft, its log and the state can do at most.
@@ -37,6 +38,10 @@ type raftRow struct {
 // markdown writes the report as a table, for a page or a terminal.
 func (r report) markdown(w io.Writer) {
 	fmt.Fprintf(w, "%s, %d cores, all processes on this machine. The disk says \"safe\" %.0f times per second (4 KiB and fsync, one writer).\n", r.Go, r.Cores, r.SyncsPerS)
+	if len(r.Scale) > 0 {
+		r.scale(w)
+		return
+	}
 	fmt.Fprint(w, "The limit is a bare net/http handler that answers the same bytes, from the same client. CPU is user and system time of all server processes, per request.\n\n")
 	fmt.Fprintln(w, "| request | servers | conns | limit req/s | server req/s | ratio | limit p50 / p99 | server p50 / p99 | limit CPU | server CPU | ratio |")
 	fmt.Fprintln(w, "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
@@ -50,6 +55,16 @@ func (r report) markdown(w io.Writer) {
 	fmt.Fprintln(w, "|---|---:|---:|---:|---:|---:|")
 	for _, r := range r.Raft {
 		fmt.Fprintf(w, "| %s | %d | %d B | %.0f | %.0f | %.2f |\n", r.Servers, r.Writers, r.Entry, r.Limit, r.Server, r.Server/r.Limit)
+	}
+}
+
+// scale writes what much data costs.
+func (r report) scale(w io.Writer) {
+	fmt.Fprint(w, "One server. Start is from exec of the process to its first answer as the active node, three unseal requests included.\n\n")
+	fmt.Fprintln(w, "| leases | secrets | disk | start to answering | start to active | the same after SIGKILL | resident memory |")
+	fmt.Fprintln(w, "|---:|---:|---:|---:|---:|---:|---:|")
+	for _, s := range r.Scale {
+		fmt.Fprintf(w, "| %d | %d | %d MiB | %s | %s | %s | %d MiB |\n", s.Leases, s.Secrets, s.Disk>>20, short(s.Process), short(s.Clean), short(s.Killed), s.Memory>>20)
 	}
 }
 
