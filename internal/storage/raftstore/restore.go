@@ -82,12 +82,18 @@ func (s *Store) spool(path string, from io.Reader) (err error) {
 	if err != nil {
 		return fmt.Errorf("raftstore: keep the stream to restore: %w", err)
 	}
-	err = CheckStream(io.TeeReader(from, f), func(_ string, size int) error {
+	p := newParser(func([]byte, []byte) error {
 		if s.closing.Load() {
 			return storage.ErrClosed
 		}
 		return nil
 	})
+	// A vfs.File may change what it is given to write, so it comes last, and gets
+	// a buffer of Copy's own.
+	_, err = io.Copy(io.MultiWriter(p, f), struct{ io.Reader }{from})
+	if err == nil {
+		err = p.finish()
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("raftstore: restore: %w", err)
 	}
