@@ -24,7 +24,7 @@ const (
 	// lagLimit is how long a read waits for this node to catch up before it is
 	// forwarded instead. Under load the next entry brings the news; at rest Raft
 	// tells a follower only after its CommitTimeout, and forwarding is faster.
-	lagLimit = 2 * time.Millisecond
+	lagLimit = time.Millisecond
 	// pace is the least time between two questions while many read, so that one
 	// serves many: a question costs four times what a read does (test/bench). A
 	// few readers are not held up.
