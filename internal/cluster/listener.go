@@ -53,6 +53,9 @@ type Config struct {
 	// those of removed nodes, which are genuine. It must not say no to one it does not
 	// know: a node that lags has not heard of the newest members.
 	Admit func(serial string) bool
+	// ReadIndex answers the nodes that ask up to where a read must go; an error
+	// says that this node does not lead. nil never leads.
+	ReadIndex func(context.Context) (uint64, error)
 	// Logger gets refused connections; nil is silence.
 	Logger hclog.Logger
 }
@@ -74,6 +77,7 @@ type Listener struct {
 	identity atomic.Pointer[Identity]
 	mu       sync.Mutex
 	open     map[*peer]struct{} // every proven connection
+	index    indexConn
 }
 
 // Listen binds the port and serves it until Close.
@@ -86,6 +90,9 @@ func Listen(cfg Config) (*Listener, error) {
 	}
 	if cfg.Handler == nil {
 		cfg.Handler = http.NotFoundHandler()
+	}
+	if cfg.ReadIndex == nil {
+		cfg.ReadIndex = func(context.Context) (uint64, error) { return 0, ErrNotLeading }
 	}
 	tcp, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
@@ -163,7 +170,7 @@ func (l *Listener) accept() {
 func (l *Listener) welcome(c net.Conn) {
 	ctx, cancel := context.WithTimeout(l.ctx, handshakeTimeout)
 	defer cancel()
-	p, err := l.prove(ctx, tls.Server(c, l.identity.Load().config(protocolRaft, protocolForward, protocolStanding)))
+	p, err := l.prove(ctx, tls.Server(c, l.identity.Load().config(protocolRaft, protocolForward, protocolIndex, protocolStanding)))
 	if err == nil && p.protocol == protocolStanding {
 		l.tellStanding(ctx, p)
 		p.Close()
@@ -177,9 +184,12 @@ func (l *Listener) welcome(c net.Conn) {
 		l.cfg.Logger.Debug("cluster: connection refused", "from", c.RemoteAddr(), "error", err)
 		return
 	}
-	if p.protocol == protocolRaft {
+	switch p.protocol {
+	case protocolRaft:
 		l.raft.push(p)
-	} else {
+	case protocolIndex:
+		l.running.Go(func() { l.serveIndex(p) }) // ends with the connection, at the latest with l
+	default:
 		l.forward.push(p)
 	}
 }

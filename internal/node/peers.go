@@ -45,7 +45,7 @@ func (n *Node) open(identity *cluster.Identity) (*member, error) {
 		_, cfg.Transport = raft.NewInmemTransport(raft.ServerAddress(n.raftAddr()))
 	} else {
 		port, err := cluster.Listen(cluster.Config{Listen: n.config.ClusterBind, Advertise: n.config.ClusterAddr, Identity: identity,
-			Handler: n.clusterHandler(), Admit: m.admits, Logger: n.logger.Named("cluster")})
+			Handler: n.clusterHandler(), Admit: m.admits, ReadIndex: n.answerReadIndex, Logger: n.logger.Named("cluster")})
 		if err != nil {
 			return nil, fmt.Errorf("node: cluster port: %w", err)
 		}
@@ -101,7 +101,6 @@ func (n *Node) clusterHandler() http.Handler {
 		}
 		writePeer(w, n.ownState(m))
 	})
-	mux.HandleFunc("GET /cluster/v1/read-index", n.answerReadIndex)
 	mux.HandleFunc("POST /cluster/v1/certificate", n.serveCertificate)
 	mux.HandleFunc("POST "+unsealPath, n.serveUnseal)
 	mux.HandleFunc("POST /cluster/v1/vote", func(w http.ResponseWriter, r *http.Request) {

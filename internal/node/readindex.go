@@ -3,13 +3,8 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
-	"strconv"
 	"sync"
 	"time"
-
-	"strongroom/internal/storage"
 )
 
 // How a standby answers reads linearizably: it asks the leader for a read index,
@@ -19,8 +14,6 @@ import (
 // answers, because the leader first makes sure that it still leads (lease).
 
 const (
-	// askLimit bounds one question; a leader that takes longer is most likely gone.
-	askLimit = time.Second
 	// lagLimit is how long a read waits for this node to catch up before it is
 	// forwarded instead. Under load the next entry brings the news; at rest Raft
 	// tells a follower only after its CommitTimeout, and forwarding is faster.
@@ -128,30 +121,15 @@ func (n *Node) askReadIndex(m *member) (uint64, error) {
 	if !ok || id == n.config.NodeID {
 		return 0, errBehind
 	}
-	ctx, cancel := context.WithTimeout(n.ctx, askLimit)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+addr+"/cluster/v1/read-index", nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := m.port.RoundTripper(addr).RoundTrip(req)
-	if err != nil {
-		return 0, err
-	}
-	var index uint64
-	if err := readAnswer(resp, &index); err != nil {
-		return 0, fmt.Errorf("%w: %w", errBehind, err)
-	}
-	return index, nil
+	return m.port.ReadIndex(n.ctx, addr)
 }
 
 // answerReadIndex says up to where a reader's state must go to hold everything
-// acknowledged until now.
-func (n *Node) answerReadIndex(w http.ResponseWriter, r *http.Request) {
+// acknowledged until now; only the leader can.
+func (n *Node) answerReadIndex(ctx context.Context) (uint64, error) {
 	m := n.member.Load()
-	if err := n.Leads(r.Context()); err != nil || m == nil {
-		http.Error(w, storage.ErrNotLeader.Error(), http.StatusServiceUnavailable)
-		return
+	if err := n.Leads(ctx); err != nil {
+		return 0, err
 	}
-	w.Write(strconv.AppendUint(nil, m.store.Applied(), 10))
+	return m.store.Applied(), nil
 }
