@@ -70,15 +70,23 @@ func newTerminal(t *testing.T, w *world) *terminal {
 	if err := os.Chmod(filepath.Join(bin, "kubectl"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	w.write(t, filepath.Join(dir, "traps"), traps)
+	return openTerminal(t, dir, "PATH="+bin+":"+os.Getenv("PATH"), "KUBECONFIG="+w.cp.Kubeconfig,
+		"KUBECACHEDIR="+filepath.Join(dir, "cache"))
+}
+
+// openTerminal starts the shell in dir/work, with dir/traps and the variables.
+func openTerminal(t *testing.T, dir string, variables ...string) *terminal {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "traps"), []byte(traps), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	term := &terminal{dir: filepath.Join(dir, "work"), lines: make(chan string)}
 	if err := os.Mkdir(term.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("bash")
 	cmd.Dir = term.dir
-	cmd.Env = append(withoutVault(), "PATH="+bin+":"+os.Getenv("PATH"), "KUBECONFIG="+w.cp.Kubeconfig,
-		"KUBECACHEDIR="+filepath.Join(dir, "cache"), "BASH_ENV="+filepath.Join(dir, "traps"))
+	cmd.Env = append(append(withoutVault(), variables...), "BASH_ENV="+filepath.Join(dir, "traps"))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
