@@ -18,6 +18,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -26,7 +28,8 @@ type options struct {
 	dir    string
 	length time.Duration
 	asJSON bool
-	leases int // for the figures at scale; 0: none
+	only   string // part of a workload's name; "": all
+	leases int    // for the figures at scale; 0: none
 	log    io.Writer
 }
 
@@ -36,6 +39,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "`folder` for the servers' data, on the disk to measure; a temporary one by default")
 	flag.DurationVar(&o.length, "length", 2*time.Second, "how long each figure is measured")
 	flag.IntVar(&o.leases, "leases", 0, "measure start and memory with so many leases, and a tenth as many secrets, instead of requests (1000000 take some minutes)")
+	flag.StringVar(&o.only, "only", "", "measure only the requests whose `name` holds this")
 	flag.BoolVar(&o.asJSON, "json", false, "print JSON instead of a table; durations are nanoseconds")
 	flag.Parse()
 	o.log = os.Stderr
@@ -141,6 +145,7 @@ func (b *bench) servers(ctx context.Context, nodes int) ([]row, error) {
 	if nodes > 1 {
 		all = append(all[:1:1], append([]workload{all[0].on("a standby", t.standby)}, all[1:]...)...)
 	}
+	all = slices.DeleteFunc(all, func(w workload) bool { return !strings.Contains(w.name, b.only) })
 	if b.limits == nil {
 		if err := b.measureLimit(ctx, t, all); err != nil {
 			return nil, err
@@ -163,7 +168,7 @@ func (b *bench) servers(ctx context.Context, nodes int) ([]row, error) {
 			rows = append(rows, row{Workload: w.name, Servers: t.name, Conns: conns, Limit: b.limits[limitKey(w, conns)], Server: f})
 		}
 	}
-	if b.entry == 0 {
+	if b.entry == 0 && slices.ContainsFunc(all, isWrite) {
 		if err := t.writeOne(ctx, all); err != nil { // the last entry is to be a write of KV
 			return nil, err
 		}

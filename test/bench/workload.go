@@ -47,6 +47,8 @@ func (w workload) on(node, addr string) workload {
 	return w
 }
 
+func isWrite(w workload) bool { return w.name == kvWrite }
+
 const kvWrite = "KV v2 write"
 
 // requests are what connection conn sends to addr, over and over.
@@ -166,7 +168,7 @@ func (t *target) prepare(ctx context.Context, r *reviewer) error {
 
 // writeOne sends one KV write.
 func (t *target) writeOne(ctx context.Context, all []workload) error {
-	i := slices.IndexFunc(all, func(w workload) bool { return w.name == kvWrite })
+	i := slices.IndexFunc(all, isWrite)
 	_, err := t.answers(ctx, all[i:i+1])
 	return err
 }

@@ -58,22 +58,14 @@ func (s *Store) submit(ctx context.Context, entry []byte, weight int64) (index u
 		s.inflight.Release(weight)
 		return 0, err
 	}
-	f := s.raft.Apply(entry, 0)
-	done := make(chan error, 1)
-	go func() {
-		err := f.Error()
-		s.inflight.Release(weight)
-		if err == nil {
-			err, _ = f.Response().(error)
-		}
-		done <- err
-	}()
+	p := &proposal{entry: entry, weight: weight, done: make(chan error, 1)}
+	s.groups.propose(s, p)
 	select {
-	case err := <-done:
+	case err := <-p.done:
 		if err != nil {
 			return 0, outcome(err)
 		}
-		return f.Index(), nil
+		return p.index, nil
 	case <-ctx.Done():
 		return 0, fmt.Errorf("%w: %w", storage.ErrUnknownOutcome, context.Cause(ctx))
 	case <-s.closed:

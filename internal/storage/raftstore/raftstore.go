@@ -85,6 +85,7 @@ type Store struct {
 	addr     raft.ServerAddress
 	logger   hclog.Logger
 	inflight *semaphore.Weighted
+	groups   groups
 	waiters  atomic.Int64 // writes that wait for inflight
 	waiting  atomic.Int64 // the bytes of their entries
 	// restoring is held by the one Restore that runs.
