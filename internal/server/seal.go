@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"strongroom/internal/kube"
 	"strongroom/internal/node"
 	"strongroom/internal/seal"
 	"strongroom/internal/secret"
@@ -68,12 +69,8 @@ func (d *decoder) seal(c *Config, kind string, body *block) error {
 	}
 	parameters, ok := sealParameters[kind]
 	switch {
-	case kind == "peer": // its own reader knows its keys
-		for _, f := range body.fields {
-			if f.name != "disabled" {
-				known[f.name] = take
-			}
-		}
+	case kind == peerSeal:
+		parameters = peerParameters
 	case !ok:
 		return fmt.Errorf("%s: seal %q is not supported: this release has \"shamir\", \"static\", \"transit\" and \"peer\"", body.at, kind)
 	}
@@ -117,7 +114,7 @@ func checkSeals(seals []SealStanza) error {
 		s := &seals[i]
 		var slot **SealStanza
 		switch {
-		case s.Type == "peer":
+		case s.Type == peerSeal:
 			slot = &peer
 		case s.Disabled:
 			slot = &old
@@ -138,6 +135,16 @@ func checkSeals(seals []SealStanza) error {
 // openSeals gives nc the seals that unseal without people. They are not asked anything yet.
 func openSeals(nc *node.Config, seals []SealStanza) error {
 	for _, s := range seals {
+		if s.Type == peerSeal {
+			if s.Disabled {
+				continue
+			}
+			var err error
+			if nc.PeerUnseal, err = openPeer(s.Params, kube.InPod()); err != nil {
+				return fmt.Errorf("%s: %s: %w", s.at, s, err)
+			}
+			continue
+		}
 		auto, err := openSeal(s)
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", s.at, s, err)
