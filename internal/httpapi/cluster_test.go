@@ -209,6 +209,7 @@ func TestStates(t *testing.T) {
 	p := cluster(t, 1)[0]
 	p.want(200, `"initialized":false`, "GET", "sys/seal-status", "", "")
 	p.want(501, "", "GET", "sys/health", "", "")
+	p.want(405, "unsupported operation", "POST", "sys/health", "", "{}")
 	p.want(299, "", "GET", "sys/health?uninitcode=299", "", "")
 	p.want(503, "not initialized", "GET", "secret/x", "", "")
 	p.want(400, "Vault is not initialized", "PUT", "sys/unseal", "", `{"key":"`+strings.Repeat("ab", 33)+`"}`)

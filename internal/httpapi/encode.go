@@ -35,7 +35,7 @@ func (h *Handler) respondError(w http.ResponseWriter, id string, err error) {
 			h.logger.Warn("request failed", "request_id", id, "error", e.Err)
 		}
 	case errors.Is(err, barrier.ErrSealed):
-		code, text = http.StatusServiceUnavailable, sealedText
+		code, text = http.StatusServiceUnavailable, h.whySealed()
 	case errors.Is(err, storage.ErrBusy):
 		w.Header().Set("Retry-After", "1")
 		code, text = http.StatusServiceUnavailable, "more writes wait than this server holds; nothing was written: try again"

@@ -11,6 +11,10 @@ import (
 // serves reads as Enterprise's performance standby does, and is called a standby all
 // the same, as in Vault's community edition: perfstandbyok counts like standbyok.
 func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		writeErrors(w, http.StatusMethodNotAllowed, "unsupported operation")
+		return
+	}
 	st, q := h.node.State(), r.URL.Query()
 	truthy := func(name string) bool { v := q.Get(name); return q.Has(name) && v != "false" && v != "0" }
 	code, err := http.StatusOK, error(nil)

@@ -26,6 +26,7 @@ import (
 
 const (
 	sealedText        = "Vault is sealed"
+	removedText       = "Vault is sealed: this node was removed from its cluster; to let it join again, stop it, delete its storage folder and start it"
 	uninitializedText = "Vault is not initialized: run \"vault operator init\" on one node of the cluster"
 )
 
@@ -167,6 +168,14 @@ func (h *Handler) outside(w http.ResponseWriter, r *http.Request) {
 	writeErrors(w, http.StatusNotFound, "not found: the API is below /v1/")
 }
 
+// whySealed is what a client is told that asks a sealed node.
+func (h *Handler) whySealed() string {
+	if h.node.Removed() {
+		return removedText
+	}
+	return sealedText
+}
+
 // dispatch serves x here if this node leads or x is a read, and otherwise asks
 // the leader.
 func (h *Handler) dispatch(x *exchange) {
@@ -196,7 +205,7 @@ func (h *Handler) dispatch(x *exchange) {
 	case !st.Initialized:
 		writeErrors(x.w, http.StatusServiceUnavailable, uninitializedText)
 	case st.Sealed:
-		writeErrors(x.w, http.StatusServiceUnavailable, sealedText)
+		writeErrors(x.w, http.StatusServiceUnavailable, h.whySealed())
 	case x.forwarded:
 		writeErrors(x.w, http.StatusServiceUnavailable, "this node is not the active one")
 	case x.path == "sys/seal" && isWrite(x.r.Method):

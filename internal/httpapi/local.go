@@ -96,6 +96,9 @@ func (h *Handler) unseal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
+	case h.node.Removed(): // it would collect keys for nothing
+		writeErrors(w, http.StatusBadRequest, removedText)
+		return
 	case req.Reset:
 		h.node.ResetUnseal()
 	case req.Key == "":

@@ -31,7 +31,8 @@ func TestRemovePeer(t *testing.T) {
 	eventually(t, "the removed node notices", noticed)
 	gone.want(530, `"removed_from_cluster":true`, "GET", "sys/health", "", "")
 	gone.want(299, "", "GET", "sys/health?removedcode=299", "", "")
-	gone.want(503, "", "GET", "secret/data/k", root, "")
+	gone.want(503, "was removed from its cluster", "GET", "secret/data/k", root, "")
+	gone.want(400, "was removed from its cluster", "PUT", "sys/unseal", "", `{"key":"`+shares[0]+`"}`)
 	gone.stop()
 	gone.start()
 	if !noticed() {

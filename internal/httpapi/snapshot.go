@@ -68,7 +68,7 @@ func (h *Handler) streamed(x *exchange, serve func(*exchange, node.Session) erro
 			writeErrors(x.w, http.StatusServiceUnavailable, uninitializedText)
 			return
 		case st.Sealed:
-			writeErrors(x.w, http.StatusServiceUnavailable, sealedText)
+			writeErrors(x.w, http.StatusServiceUnavailable, h.whySealed())
 			return
 		case x.forwarded:
 			writeErrors(x.w, http.StatusServiceUnavailable, "this node is not the active one")
