@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
@@ -31,7 +31,7 @@ type logStore interface {
 // openLog opens the write-ahead log in dir/raft.
 func openLog(dir string, logger hclog.Logger) (logStore, io.Closer, error) {
 	path := filepath.Join(dir, logName)
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := makeDir(vfs.Default, path); err != nil {
 		return nil, nil, fmt.Errorf("raftstore: make the log's folder: %w", err)
 	}
 	if err := inspectLog(path); err != nil {
@@ -42,6 +42,11 @@ func openLog(dir string, logger hclog.Logger) (logStore, io.Closer, error) {
 		wal.WithMetaStore(meta), wal.WithLogger(logger.Named("wal")))
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("raftstore: open the log in %s: %w", path, err), meta.Close())
+	}
+	// raft-wal makes the name of a new file durable with its first sync, but not
+	// when the process ends before that and the next one goes on with the file.
+	if err := syncDir(vfs.Default, path); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("raftstore: sync the log's folder: %w", err), w.Close(), meta.Close())
 	}
 	return checkedLog{w}, logFiles{w, meta}, nil
 }
