@@ -176,9 +176,9 @@ func (c *client) liveOfAToken(node int) {
 		defer close(used)
 		c.use(at, a.key, token)
 	}()
-	at = c.rng.IntN(nodes)
-	c.w.history.do(c.id, action{kind: end, key: a.key, node: at}, func() outcome {
-		if err := c.at[at].Auth().Token().RevokeTreeWithContext(context.Background(), token); err != nil {
+	by := c.rng.IntN(nodes)
+	c.w.history.do(c.id, action{kind: end, key: a.key, node: by}, func() outcome {
+		if err := c.at[by].Auth().Token().RevokeTreeWithContext(context.Background(), token); err != nil {
 			return failure(err)
 		}
 		return outcome{}
