@@ -101,7 +101,10 @@ func until(t *testing.T, what string, f func() bool) {
 
 func TestDeadServersAreRemoved(t *testing.T) {
 	f, p := start(t, 5)
-	until(t, "healthy", func() bool { st, ok := p.State(); return ok && st.Healthy && st.FailureTolerance == 2 && len(st.Voters) == 5 })
+	until(t, "healthy", func() bool {
+		st, ok := p.State()
+		return ok && st.Healthy && st.FailureTolerance == 2 && len(st.Voters) == 5
+	})
 	f.set(func() {
 		f.config.CleanupDeadServers, f.config.MinQuorum = true, 3
 		for _, id := range []string{"n2", "n3", "n4"} { // a majority

@@ -27,8 +27,8 @@ func TestCeremonyCommands(t *testing.T) {
 		{args: []string{"operator", "rekey", "-target=moon", "-status"}, code: 1, stderr: "Unknown target: moon (valid: barrier, recovery)\n"},
 		{name: "the last share", args: []string{"operator", "rekey", "-nonce=n-1", "k"},
 			answers: map[string]answer{"PUT sys/rekey/update": ok(`{"nonce":"n-1","complete":true,"keys":["aa"],"keys_base64":["qg=="]}`)},
-			stdout: "Key 1: qg==\n\nOperation nonce: n-1\n\nVault rekeyed. The keys above are in force from now on, and the old ones open\nnothing any more. Please securely distribute the key shares printed above.\n",
-			sent:   []string{`PUT sys/rekey/update {"key":"k","nonce":"n-1"}`}},
+			stdout:  "Key 1: qg==\n\nOperation nonce: n-1\n\nVault rekeyed. The keys above are in force from now on, and the old ones open\nnothing any more. Please securely distribute the key shares printed above.\n",
+			sent:    []string{`PUT sys/rekey/update {"key":"k","nonce":"n-1"}`}},
 		{name: "verified", args: []string{"operator", "rekey", "-verify", "-nonce=v-1", "k"}, answers: map[string]answer{"PUT sys/rekey/verify": ok(`{"nonce":"v-1","complete":true}`)},
 			stdout: "Success! Rekey verification completed. The new keys are in force, and the old ones open nothing any more.\n"},
 	})

@@ -240,6 +240,13 @@ func (n *Node) giveRootKey(ctx context.Context, id string, body io.Reader) (secr
 	if err := p.check(who, want, asker); err != nil {
 		return nil, pod{}, err
 	}
+	// A peer that lags might not have heard of the asker's removal.
+	if n.Leads(ctx) != nil && !n.caughtUp(m) {
+		return nil, pod{}, errBehind
+	}
+	if _, ok := find(m.store.Servers(), id); !ok {
+		return nil, pod{}, refuseUnseal("%q was removed from the cluster", id)
+	}
 	root, err := m.barrier.RootKey(ctx)
 	return root, who, err
 }
