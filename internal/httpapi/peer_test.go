@@ -195,3 +195,31 @@ func TestPeerUnsealOptIn(t *testing.T) {
 		t.Errorf("%+v, %v", out, err)
 	}
 }
+
+// TestPeerUnsealRemoved: a removed member is not unsealed, though its pod and its disk are what they were; and nobody is while Kubernetes
+// does not answer.
+func TestPeerUnsealRemoved(t *testing.T) {
+	peers, _, root, api, log := peerCluster(t)
+	victim := peers[2]
+	victim.stop()
+	down := func(down bool) {
+		api.mu.Lock()
+		defer api.mu.Unlock()
+		api.down = down
+	}
+	down(true)
+	victim.start()
+	eventually(t, "peers say that they cannot find out", func() bool { return strings.Contains(log.String(), "cannot find out whether to unseal a peer") })
+	if !sealed(victim) {
+		t.Error("it is unsealed without an answer of Kubernetes")
+	}
+	victim.stop()
+	down(false)
+	peers[0].want(204, "", "POST", "sys/storage/raft/remove-peer", root, `{"server_id":"vault-2"}`)
+	handed := strings.Count(log.String(), "handing the root key")
+	victim.start()
+	eventually(t, "it knows that it was removed", victim.node.Removed)
+	if !sealed(victim) || strings.Count(log.String(), "handing the root key") != handed {
+		t.Error("a removed member was given the root key")
+	}
+}
