@@ -151,12 +151,15 @@ func lost(err error) error {
 
 // replace is Restore's last step, with a file that is known to be good.
 func (n *Node) replace(ctx context.Context, m *member, file *os.File) (sealed bool, err error) {
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return false, fmt.Errorf("node: restore: %w", err)
+	var meta snapshot.Meta
+	open := func() (state io.Reader, err error) {
+		if _, err = file.Seek(0, io.SeekStart); err == nil {
+			meta, state, err = snapshot.State(file)
+		}
+		return state, err
 	}
-	meta, state, err := snapshot.State(file)
-	if err != nil {
-		return false, err
+	if _, err := open(); err != nil {
+		return false, fmt.Errorf("node: restore: %w", err)
 	}
 	// What the Session holds in memory belongs to the state that goes.
 	n.restoring.Store(true)
@@ -166,7 +169,7 @@ func (n *Node) replace(ctx context.Context, m *member, file *os.File) (sealed bo
 	}()
 	n.endSession()
 	n.logger.Warn("restoring a snapshot", "id", meta.ID, "created", meta.Created, "cluster_id", meta.ClusterID)
-	if err := m.store.Restore(ctx, state, keep); err != nil {
+	if err := m.store.Restore(ctx, open, keep); err != nil {
 		return false, fmt.Errorf("node: restore: %w", err)
 	}
 	n.followRestore(ctx, m)

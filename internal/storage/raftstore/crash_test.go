@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 type crashLog struct {
 	mu sync.Mutex
 	*raft.InmemStore
+	before atomic.Pointer[func()] // called before entries are stored; nil for nothing
 }
 
 func (c *crashLog) Close() error { return nil }
@@ -29,6 +31,9 @@ func (c *crashLog) Close() error { return nil }
 func (c *crashLog) StoreLog(l *raft.Log) error { return c.StoreLogs([]*raft.Log{l}) }
 
 func (c *crashLog) StoreLogs(l []*raft.Log) error {
+	if f := c.before.Load(); f != nil {
+		(*f)()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.InmemStore.StoreLogs(l)

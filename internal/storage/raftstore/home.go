@@ -88,11 +88,6 @@ func (h *home) load() error {
 		return fmt.Errorf("raftstore: list %s: %w", h.dir, err)
 	}
 	for _, name := range names {
-		if name == spoolName {
-			if err := h.removeFile(h.path(name)); err != nil {
-				return err
-			}
-		}
 		if strings.HasPrefix(name, statePrefix) && (fresh || name != m.State) {
 			if err := h.fs.RemoveAll(h.path(name)); err != nil {
 				return fmt.Errorf("raftstore: remove a left-over state: %w", err)
@@ -270,14 +265,6 @@ func (h *home) writeManifest(m manifest) error {
 		return fmt.Errorf("raftstore: replace the manifest: %w", err)
 	}
 	return h.sync()
-}
-
-// removeFile removes what a restore may have left.
-func (h *home) removeFile(path string) error {
-	if err := h.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("raftstore: remove a left-over: %w", err)
-	}
-	return nil
 }
 
 // sync makes the names in the folder durable.

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"strongroom/internal/storage"
 )
 
@@ -20,23 +18,21 @@ import (
 // before anybody else has it: if that leader dies, the others go on without the
 // restore, and hashicorp/raft never notices that its state is another.)
 
-const (
-	spoolName = "restore.tmp"
-	// restorePiece is about the most one entry of a restore holds.
-	restorePiece = 1 << 20
-)
+// restorePiece is about the most one entry of a restore holds.
+const restorePiece = 1 << 20
 
 // Restore makes what a stream of Backup holds the state of the whole cluster.
 // Pairs whose key keep names (nil: none) stay as the running state has them, and
-// are ignored in the stream. The stream is read to its end and verified before
-// anything changes. Every restored pair gets the index of the restore as its
-// version, whatever the stream says, so no version of the past reappears.
+// are ignored in the stream. open returns the stream from its beginning, and is
+// called twice: the stream is read to its end and verified before anything
+// changes. Every restored pair gets the index of the restore as its version,
+// whatever the stream says, so no version of the past reappears.
 //
 // Writes go on meanwhile; what is acknowledged before Restore returns may be
 // replaced by it. Errors: storage.ErrNotLeader, storage.ErrConflict (another
 // restore runs or leadership was lost between): nothing changed.
 // storage.ErrUnknownOutcome, from the last entry only: it happened or will not.
-func (s *Store) Restore(ctx context.Context, from io.Reader, keep func(key string) bool) (err error) {
+func (s *Store) Restore(ctx context.Context, open func() (io.Reader, error), keep func(key string) bool) (err error) {
 	if err := s.writable(); err != nil {
 		return err
 	}
@@ -47,10 +43,9 @@ func (s *Store) Restore(ctx context.Context, from io.Reader, keep func(key strin
 	if keep == nil {
 		keep = func(string) bool { return false }
 	}
-	path := s.home.path(spoolName)
-	defer func() { err = errors.Join(err, s.home.removeFile(path)) }()
-	if err := s.spool(path, from); err != nil {
-		return err
+	err = s.readStream(open, func([]byte, []byte) error { return nil })
+	if err != nil {
+		return fmt.Errorf("raftstore: restore: %w", err)
 	}
 	id, err := s.propose(ctx, encodeBegin())
 	if err != nil {
@@ -61,7 +56,7 @@ func (s *Store) Restore(ctx context.Context, from io.Reader, keep func(key strin
 			_, _ = s.propose(context.WithoutCancel(ctx), encodeAbort(id))
 		}
 	}()
-	count, err := s.sendPairs(ctx, path, id, keep)
+	count, err := s.sendPairs(ctx, open, id, keep)
 	if err != nil {
 		return notChanged(err)
 	}
@@ -76,45 +71,34 @@ func notChanged(err error) error {
 	return fmt.Errorf("raftstore: the restore changed nothing: %w", err)
 }
 
-// spool copies the stream to path and verifies it.
-func (s *Store) spool(path string, from io.Reader) (err error) {
-	f, err := s.home.fs.Create(path, vfs.WriteCategoryUnspecified)
+// readStream gives the pairs of a stream to pair; without an error it was whole.
+func (s *Store) readStream(open func() (io.Reader, error), pair func(key, stored []byte) error) error {
+	from, err := open()
 	if err != nil {
-		return fmt.Errorf("raftstore: keep the stream to restore: %w", err)
+		return err
 	}
-	p := newParser(func([]byte, []byte) error {
+	p := newParser(func(key, stored []byte) error {
 		if s.closing.Load() {
 			return storage.ErrClosed
 		}
-		return nil
+		return pair(key, stored)
 	})
-	// A vfs.File may change what it is given to write, so it comes last, and gets
-	// a buffer of Copy's own.
-	_, err = io.Copy(io.MultiWriter(p, f), struct{ io.Reader }{from})
-	if err == nil {
-		err = p.finish()
+	if _, err := io.Copy(p, from); err != nil {
+		return err
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("raftstore: restore: %w", err)
-	}
-	return nil
+	return p.finish()
 }
 
-// sendPairs replicates the spooled pairs but those that keep names, and returns
-// how many.
-func (s *Store) sendPairs(ctx context.Context, path string, id uint64, keep func(string) bool) (count uint64, err error) {
-	f, err := s.home.fs.Open(path, vfs.SequentialReadsOption)
-	if err != nil {
-		return 0, fmt.Errorf("raftstore: reopen the stream to restore: %w", err)
-	}
-	defer f.Close()
+// sendPairs replicates the pairs of the stream but those that keep names, and
+// returns how many.
+func (s *Store) sendPairs(ctx context.Context, open func() (io.Reader, error), id uint64, keep func(string) bool) (count uint64, err error) {
 	entry := encodePairs(id)
 	send := func() error {
 		_, err := s.propose(ctx, entry)
 		entry = encodePairs(id) // Raft may still hold the one before
 		return err
 	}
-	p := newParser(func(key, stored []byte) error {
+	err = s.readStream(open, func(key, stored []byte) error {
 		if keep(string(key)) {
 			return nil
 		}
@@ -125,10 +109,7 @@ func (s *Store) sendPairs(ctx context.Context, path string, id uint64, keep func
 		}
 		return send()
 	})
-	if _, err := io.Copy(p, f); err != nil {
-		return 0, err
-	}
-	if err := p.finish(); err != nil {
+	if err != nil {
 		return 0, err
 	}
 	return count, send()

@@ -28,7 +28,7 @@ func TestRestoreOnThree(t *testing.T) {
 			}
 			same(t, first, nodes)
 			away := others(nodes, first)[0]
-			if err := away.Restore(t.Context(), bytes.NewReader(saved), nil); !errors.Is(err, storage.ErrNotLeader) {
+			if err := away.Restore(t.Context(), func() (io.Reader, error) { return bytes.NewReader(saved), nil }, nil); !errors.Is(err, storage.ErrNotLeader) {
 				t.Errorf("a follower restores: %v", err)
 			}
 			away.stop()
@@ -36,7 +36,9 @@ func TestRestoreOnThree(t *testing.T) {
 			fill(t, rest, "new", 400, 60_000)
 			fill(t, rest, "keep", 3, 10)
 			keep := func(k string) bool { return strings.HasPrefix(k, "keep/") }
-			onLeader(t, rest, func(n *node) error { return n.Restore(t.Context(), bytes.NewReader(saved), keep) })
+			onLeader(t, rest, func(n *node) error {
+				return n.Restore(t.Context(), func() (io.Reader, error) { return bytes.NewReader(saved), nil }, keep)
+			})
 			now := leader(t, rest)
 			held := dump(t, now)
 			if len(held) != 103 {
