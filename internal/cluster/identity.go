@@ -165,6 +165,7 @@ type Identity struct {
 	key    *ecdsa.PrivateKey
 	cert   *x509.Certificate
 	trust  Trust
+	issuer string // ID of the CA that issued cert
 }
 
 // NewIdentity joins a key with the certificate that a CA of the PEM bundle cas
@@ -192,6 +193,7 @@ func newIdentity(key *ecdsa.PrivateKey, cert *x509.Certificate, trust Trust) (*I
 	if _, err := cert.Verify(x509.VerifyOptions{DNSName: nodeName, Roots: trust.pool()}); err != nil {
 		return nil, fmt.Errorf("cluster: the node's certificate: %w", err)
 	}
+	id.issuer = trust.issuer(cert)
 	return id, nil
 }
 
@@ -199,7 +201,7 @@ func newIdentity(key *ecdsa.PrivateKey, cert *x509.Certificate, trust Trust) (*I
 func (id *Identity) Serial() string { return serial(id.cert) }
 
 // Issuer is the ID of the CA that issued the node's certificate.
-func (id *Identity) Issuer() string { return id.trust.issuer(id.cert) }
+func (id *Identity) Issuer() string { return id.issuer }
 
 // Made is when the node's certificate was issued.
 func (id *Identity) Made() time.Time { return id.cert.NotBefore.Add(skew) }
@@ -217,7 +219,7 @@ func (id *Identity) With(t Trust) *Identity {
 			}
 		}
 	}
-	return &Identity{NodeID: id.NodeID, key: id.key, cert: id.cert, trust: t}
+	return &Identity{NodeID: id.NodeID, key: id.key, cert: id.cert, trust: t, issuer: own}
 }
 
 // Renew is the same node with the certificate that was issued for key.

@@ -78,16 +78,28 @@ func (g *Gateway) Serve(ctx context.Context, req *Request) (*Response, error) {
 	if helpAsked(req) {
 		return g.help(ctx, req)
 	}
+	var resp *Response
+	err := again(ctx, func() (err error) {
+		resp, err = g.once(ctx, req)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// again runs do until nobody has written first.
+func again(ctx context.Context, do func() error) error {
 	for range attempts {
-		resp, err := g.once(ctx, req)
-		if !errors.Is(err, storage.ErrConflict) {
-			return resp, err
+		if err := do(); !errors.Is(err, storage.ErrConflict) {
+			return err
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
-	return nil, engine.Errorf(engine.Unavailable, "too many clients write the same data; nothing was written: try again")
+	return engine.Errorf(engine.Unavailable, "too many clients write the same data; nothing was written: try again")
 }
 
 // visit is one attempt at a request.

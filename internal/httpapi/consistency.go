@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -48,7 +47,7 @@ func (h *Handler) present(x *exchange) error {
 		return nil
 	}
 	id, index := h.node.Position()
-	for state := range slices.Values(states) {
+	for _, state := range states {
 		cluster, wanted, err := decodeIndex(state)
 		if err != nil {
 			return engine.Invalidf("%s is not a state that this server has answered: %v", indexHeader, err)

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -40,8 +41,7 @@ func (h *Handler) forward(x *exchange) {
 	for {
 		leader, ok := h.node.Leader()
 		if ok && !leader.Self {
-			if x.r.Header.Get("X-Vault-No-Request-Forwarding") != "" && leader.APIAddr != "" {
-				http.Redirect(x.w, x.r, leader.APIAddr+x.r.URL.RequestURI(), http.StatusTemporaryRedirect)
+			if x.redirect(leader) {
 				return
 			}
 			resp, sent, err := h.send(x, leader)
@@ -61,16 +61,48 @@ func (h *Handler) forward(x *exchange) {
 			h.dispatch(x)
 			return
 		}
-		select {
-		case <-x.r.Context().Done():
-		case <-time.After(retryWait):
-		}
-		if time.Now().After(deadline) || x.r.Context().Err() != nil {
-			x.w.Header().Set("Retry-After", "1")
-			writeErrors(x.w, http.StatusServiceUnavailable, "local node not active but active cluster node not found: nothing was done; try again, and see that a majority of the nodes is up and one of them unsealed")
+		if !x.wait(deadline) {
 			return
 		}
 	}
+}
+
+// redirect sends a client that wants it so to the leader itself.
+func (x *exchange) redirect(leader node.LeaderInfo) bool {
+	if x.r.Header.Get("X-Vault-No-Request-Forwarding") == "" || leader.APIAddr == "" {
+		return false
+	}
+	http.Redirect(x.w, x.r, leader.APIAddr+x.r.URL.RequestURI(), http.StatusTemporaryRedirect)
+	return true
+}
+
+// wait waits a little for a leader; false, with an answer, once patience has ended.
+func (x *exchange) wait(deadline time.Time) bool {
+	select {
+	case <-x.r.Context().Done():
+	case <-time.After(retryWait):
+	}
+	if time.Now().Before(deadline) && x.r.Context().Err() == nil {
+		return true
+	}
+	x.w.Header().Set("Retry-After", "1")
+	writeErrors(x.w, http.StatusServiceUnavailable, "local node not active but active cluster node not found: nothing was done; try again, and see that a majority of the nodes is up and one of them unsealed")
+	return false
+}
+
+// outgoing is x's request to another node, with what that one has to know.
+func (x *exchange) outgoing(ctx context.Context, leader node.LeaderInfo, body io.Reader) (*http.Request, error) {
+	out, err := http.NewRequestWithContext(ctx, x.r.Method, "https://"+leader.ClusterAddr+x.r.URL.RequestURI(), body)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"X-Vault-Token", "Authorization", "Content-Type", "X-Vault-Request", "X-Vault-Namespace", "User-Agent", indexHeader} {
+		if v := x.r.Header.Values(name); v != nil {
+			out.Header[name] = v
+		}
+	}
+	out.Header.Set(remoteHeader, x.r.RemoteAddr)
+	return out, nil
 }
 
 func isRead(method string) bool {
@@ -81,16 +113,10 @@ func isRead(method string) bool {
 func (h *Handler) send(x *exchange, leader node.LeaderInfo) (resp *http.Response, sent bool, err error) {
 	var wrote atomic.Bool // the transport writes in a goroutine of its own
 	ctx := httptrace.WithClientTrace(x.r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
-	out, err := http.NewRequestWithContext(ctx, x.r.Method, "https://"+leader.ClusterAddr+x.r.URL.RequestURI(), bytes.NewReader(x.body))
+	out, err := x.outgoing(ctx, leader, bytes.NewReader(x.body))
 	if err != nil {
 		return nil, false, err
 	}
-	for _, name := range []string{"X-Vault-Token", "Authorization", "Content-Type", "X-Vault-Request", "X-Vault-Namespace", "User-Agent", indexHeader} {
-		if v := x.r.Header.Values(name); v != nil {
-			out.Header[name] = v
-		}
-	}
-	out.Header.Set(remoteHeader, x.r.RemoteAddr)
 	resp, err = h.node.Peer(leader.ClusterAddr).RoundTrip(out)
 	// A request that was given up may be written after all; one that failed
 	// otherwise has lost its connection, and will not be.

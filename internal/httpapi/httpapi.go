@@ -197,6 +197,17 @@ func (h *Handler) dispatch(x *exchange) {
 	} else if s := h.node.Reader(); s != nil && x.servedHere() && h.read(x, s) {
 		return
 	}
+	switch {
+	case h.refuse(x):
+	case x.path == "sys/seal" && isWrite(x.r.Method):
+		h.sealStandby(x)
+	default:
+		h.forward(x)
+	}
+}
+
+// refuse answers x if this node may neither serve nor forward it, and says whether it has.
+func (h *Handler) refuse(x *exchange) bool {
 	st := h.node.State()
 	if x.forwarded { // whatever the reason: another node may serve it in a moment
 		x.w.Header().Set(notActiveHeader, "1")
@@ -208,11 +219,10 @@ func (h *Handler) dispatch(x *exchange) {
 		writeErrors(x.w, http.StatusServiceUnavailable, h.whySealed())
 	case x.forwarded:
 		writeErrors(x.w, http.StatusServiceUnavailable, "this node is not the active one")
-	case x.path == "sys/seal" && isWrite(x.r.Method):
-		h.sealStandby(x)
 	default:
-		h.forward(x)
+		return false
 	}
+	return true
 }
 
 // read answers x from this standby's own state, which it makes current first;

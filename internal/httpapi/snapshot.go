@@ -59,31 +59,13 @@ func (h *Handler) streamed(x *exchange, serve func(*exchange, node.Session) erro
 				return
 			}
 		}
-		st := h.node.State()
-		if x.forwarded {
-			x.w.Header().Set(notActiveHeader, "1")
-		}
-		switch {
-		case !st.Initialized:
-			writeErrors(x.w, http.StatusServiceUnavailable, uninitializedText)
-			return
-		case st.Sealed:
-			writeErrors(x.w, http.StatusServiceUnavailable, h.whySealed())
-			return
-		case x.forwarded:
-			writeErrors(x.w, http.StatusServiceUnavailable, "this node is not the active one")
+		if h.refuse(x) {
 			return
 		}
 		if leader, ok := h.node.Leader(); ok && !leader.Self && h.pass(x, leader) {
 			return
 		}
-		select {
-		case <-x.r.Context().Done():
-		case <-time.After(retryWait):
-		}
-		if time.Now().After(deadline) || x.r.Context().Err() != nil {
-			x.w.Header().Set("Retry-After", "1")
-			writeErrors(x.w, http.StatusServiceUnavailable, "local node not active but active cluster node not found: nothing was done; try again, and see that a majority of the nodes is up and one of them unsealed")
+		if !x.wait(deadline) {
 			return
 		}
 	}
@@ -148,12 +130,11 @@ func (h *Handler) authorize(x *exchange, s node.Session) error {
 // pass sends x to the leader and the answer back, byte by byte as they come; it
 // is false if nothing of the body has been used and another node may be asked.
 func (h *Handler) pass(x *exchange, leader node.LeaderInfo) bool {
-	if x.r.Header.Get("X-Vault-No-Request-Forwarding") != "" && leader.APIAddr != "" {
-		http.Redirect(x.w, x.r, leader.APIAddr+x.r.URL.RequestURI(), http.StatusTemporaryRedirect)
+	if x.redirect(leader) {
 		return true
 	}
 	body := &untouched{from: x.r.Body}
-	out, err := http.NewRequestWithContext(x.r.Context(), x.r.Method, "https://"+leader.ClusterAddr+x.r.URL.RequestURI(), nil)
+	out, err := x.outgoing(x.r.Context(), leader, nil)
 	if err != nil {
 		h.respondError(x.w, x.id, err)
 		return true
@@ -161,12 +142,6 @@ func (h *Handler) pass(x *exchange, leader node.LeaderInfo) bool {
 	if x.r.ContentLength != 0 {
 		out.Body, out.ContentLength = body, x.r.ContentLength
 	}
-	for _, name := range []string{"X-Vault-Token", "Authorization", "Content-Type", "X-Vault-Request", "X-Vault-Namespace", "User-Agent"} {
-		if v := x.r.Header.Values(name); v != nil {
-			out.Header[name] = v
-		}
-	}
-	out.Header.Set(remoteHeader, x.r.RemoteAddr)
 	resp, err := h.node.Peer(leader.ClusterAddr).RoundTrip(out)
 	if err != nil {
 		if body.takeBack() {

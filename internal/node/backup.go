@@ -33,12 +33,9 @@ const restoreLimit = 10 * time.Minute
 
 // leading returns the member if this node is active as of the call.
 func (n *Node) leading(ctx context.Context) (*member, error) {
-	m := n.member.Load()
-	switch {
-	case m == nil:
-		return nil, errNotMember
-	case n.session.Load() == nil:
-		return nil, storage.ErrNotLeader
+	m, err := n.leads()
+	if err != nil {
+		return nil, err
 	}
 	return m, n.Leads(ctx)
 }

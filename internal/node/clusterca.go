@@ -200,6 +200,36 @@ func (n *Node) certify(ctx context.Context, id string, csr []byte) ([]byte, erro
 	return cert, tx.Commit(ctx)
 }
 
+// caState is what a look at the CAs depends on: the versions of what is stored,
+// and the age of the CA that issues.
+type caState struct {
+	issuing, next, trust uint64
+	made                 time.Time
+}
+
+// tendCA takes the next step, unless nothing has changed since there was none to
+// take, as idle remembers: the CA's key is not read for nothing every second.
+func (n *Node) tendCA(ctx context.Context, m *member, idle *caState) error {
+	now := caState{made: idle.made}
+	var errs [3]error
+	now.issuing, errs[0] = m.barrier.Version(ctx, caPath)
+	now.next, errs[1] = m.barrier.Version(ctx, nextCAPath)
+	now.trust, errs[2] = m.store.Version(ctx, trustPath)
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	if now == *idle && time.Since(idle.made) < maxCAAge {
+		return nil
+	}
+	st, err := n.stepCA(ctx, m)
+	*idle = caState{}
+	if err == nil && st.Phase == "idle" {
+		now.made = st.Made
+		*idle = now
+	}
+	return err
+}
+
 // stepCA takes the next step of a CA's replacement, if it is time, and says how
 // things stand.
 func (n *Node) stepCA(ctx context.Context, m *member) (sys.ClusterCA, error) {

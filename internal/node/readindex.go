@@ -13,17 +13,10 @@ import (
 // acknowledged anywhere before the question is in the leader's state when it
 // answers, because the leader first makes sure that it still leads (lease).
 
-const (
-	// lagLimit is how long a read waits for this node to catch up before it is
-	// forwarded instead. Under load the next entry brings the news; at rest Raft
-	// tells a follower only after its CommitTimeout, and forwarding is faster.
-	lagLimit = time.Millisecond
-	// pace is the least time between two questions while many read, so that one
-	// serves many: a question costs four times what a read does (test/bench). A
-	// few readers are not held up.
-	pace = 500 * time.Microsecond
-	many = 4
-)
+// lagLimit is how long a read waits for this node to catch up before it is
+// forwarded instead. Under load the next entry brings the news; at rest Raft
+// tells a follower only after its CommitTimeout, and forwarding is faster.
+const lagLimit = time.Millisecond
 
 // errBehind: this node could not make sure that its state is current.
 var errBehind = errors.New("node: this node's state may not be current")
@@ -38,7 +31,6 @@ type readIndex struct {
 
 type question struct {
 	answered chan struct{}
-	readers  int
 	index    uint64
 	err      error
 }
@@ -51,7 +43,6 @@ func (r *readIndex) join(ask func() (uint64, error)) *question {
 		r.next = &question{answered: make(chan struct{})}
 	}
 	q := r.next
-	q.readers++
 	if !r.asker {
 		r.asker = true
 		go r.run(ask) // ends when nobody waits; every question is bounded
@@ -69,12 +60,8 @@ func (r *readIndex) run(ask func() (uint64, error)) {
 		if q == nil {
 			return
 		}
-		begun := time.Now()
 		q.index, q.err = ask()
 		close(q.answered)
-		if q.readers >= many {
-			time.Sleep(pace - time.Since(begun))
-		}
 	}
 }
 

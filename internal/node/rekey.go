@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -339,15 +340,11 @@ func putBackup(tx *storage.Tx, m *member, path string, saved *sys.RekeyBackup) e
 		tx.Delete(path)
 		return nil
 	}
-	text := storage.Begin(m.barrier) // only to encode
-	if err := storage.PutJSON(text, path, saved); err != nil {
-		return err
-	}
-	e, err := text.Get(context.Background(), path)
+	text, err := json.Marshal(saved)
 	if err != nil {
 		return err
 	}
-	return putInside(tx, m.barrier, path, e.Value)
+	return putInside(tx, m.barrier, path, text)
 }
 
 // holdVerification locks a rekey whose new shares are to be verified; r is nil if
@@ -357,7 +354,7 @@ func (n *Node) holdVerification(ctx context.Context, recovery bool) (m *member, 
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if r = n.ceremonies.rekey; r == nil || r.key == nil {
+	if r = n.ceremonies.rekey; r != nil && r.key == nil {
 		r = nil
 	}
 	return m, r, release, nil

@@ -46,7 +46,7 @@ func (n *Node) follow(ctx context.Context) {
 		if m == nil || m.port == nil {
 			continue
 		}
-		applied := m.store.Stats().AppliedIndex
+		applied := m.store.Applied()
 		m.port.Recheck()
 		if err := n.followTrust(ctx, m); err != nil {
 			n.logger.Error("cannot follow a change of the CA of the cluster port", "error", err)
@@ -60,6 +60,7 @@ func (n *Node) follow(ctx context.Context) {
 // tend does what takes the network.
 func (n *Node) tend(ctx context.Context) {
 	defer n.stopPilot()
+	var idle caState
 	for pause(ctx, tendEvery, n.membership.poked) {
 		m := n.member.Load()
 		if m == nil || m.port == nil {
@@ -77,7 +78,7 @@ func (n *Node) tend(ctx context.Context) {
 		if err := n.dropStrays(ctx, m); err != nil {
 			n.logger.Warn("cannot revoke the certificate of a node that was removed", "error", err)
 		}
-		if _, err := n.stepCA(ctx, m); err != nil {
+		if err := n.tendCA(ctx, m, &idle); err != nil {
 			n.logger.Warn("cannot go on replacing the CA of the cluster port", "error", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -18,11 +19,9 @@ var peerParameters = []parameter{
 	{name: "token_path"}, {name: "audience"}, {name: "namespace"}, {name: "service_account"}, {name: "statefulset"}, {name: "node_id_is_pod_name"},
 }
 
-// openPeer is how this node unseals its peers and is unsealed by them, in pod.
-func openPeer(p map[string]string, pod kube.Pod) (*node.PeerUnseal, error) {
-	if p["token_path"] != "" {
-		pod.TokenFile = p["token_path"]
-	}
+// openPeer is how this node unseals its peers and is unsealed by them.
+func openPeer(p map[string]string) (*node.PeerUnseal, error) {
+	pod := kube.InPod()
 	byID := true
 	if text := p["node_id_is_pod_name"]; text != "" {
 		var err error
@@ -30,7 +29,7 @@ func openPeer(p map[string]string, pod kube.Pod) (*node.PeerUnseal, error) {
 			return nil, fmt.Errorf("node_id_is_pod_name: true or false is needed here")
 		}
 	}
-	client, err := kube.InCluster(kube.InPod()) // asks with the pod's usual token, whatever it shows to its peers
+	client, err := kube.InCluster(pod) // asks with the pod's usual token, whatever it shows to its peers
 	if errors.Is(err, kube.ErrNotInCluster) {
 		return nil, fmt.Errorf("peers are told apart by their pods, so this works in Kubernetes only: %w", err)
 	}
@@ -38,7 +37,7 @@ func openPeer(p map[string]string, pod kube.Pod) (*node.PeerUnseal, error) {
 		return nil, err
 	}
 	return &node.PeerUnseal{
-		Reviewer: client, Token: kube.TokenFile(pod.TokenFile), Audience: p["audience"],
+		Reviewer: client, Token: kube.TokenFile(cmp.Or(p["token_path"], pod.TokenFile)), Audience: p["audience"],
 		Namespace: p["namespace"], ServiceAccount: p["service_account"], StatefulSet: p["statefulset"], PodByAddress: !byID,
 	}, nil
 }

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 
-	"strongroom/internal/kube"
 	"strongroom/internal/node"
 	"strongroom/internal/seal"
 	"strongroom/internal/secret"
@@ -140,7 +139,7 @@ func openSeals(nc *node.Config, seals []SealStanza) error {
 				continue
 			}
 			var err error
-			if nc.PeerUnseal, err = openPeer(s.Params, kube.InPod()); err != nil {
+			if nc.PeerUnseal, err = openPeer(s.Params); err != nil {
 				return fmt.Errorf("%s: %s: %w", s.at, s, err)
 			}
 			continue

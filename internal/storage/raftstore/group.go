@@ -6,19 +6,15 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// maxGroups is how many groups of entries are on their way to a majority at the
-// same time. More were not faster, on one node or three.
-const maxGroups = 1
-
-// groups hands entries to Raft. While maxGroups are on their way the next ones
-// wait and then go together: Raft puts whatever it finds waiting into one write
+// groups hands entries to Raft. While one group is on its way to a majority the
+// next ones wait and then go together (more groups at a time were not faster): Raft puts whatever it finds waiting into one write
 // to the log and one message, so a crowd of writers costs few of the disk's
 // syncs, and a lone writer waits for nobody. Without it, clients that come one
 // by one are given a sync each, and the disk is the limit (test/bench).
 type groups struct {
 	mu     sync.Mutex
 	queue  []*proposal
-	flying int // at most maxGroups
+	flying bool // a group is on its way
 }
 
 // proposal is an entry that waits for its outcome.
@@ -34,8 +30,8 @@ func (g *groups) propose(s *Store, p *proposal) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.queue = append(g.queue, p)
-	if g.flying < maxGroups {
-		g.flying++
+	if !g.flying {
+		g.flying = true
 		go g.fly(s) // ends when nothing waits; Raft answers every entry, at the latest when it stops
 	}
 }
@@ -45,9 +41,7 @@ func (g *groups) fly(s *Store) {
 		g.mu.Lock()
 		group := g.queue
 		g.queue = nil
-		if len(group) == 0 {
-			g.flying--
-		}
+		g.flying = len(group) > 0
 		g.mu.Unlock()
 		if len(group) == 0 {
 			return
