@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -109,18 +108,17 @@ func (p *peer) stop() {
 	}
 }
 
-// call sends one request; body "" is none.
-func (p *peer) call(method, path, token, body string) (int, string) {
+// send sends one request, with headers by name and value in turn, and returns the whole answer.
+func (p *peer) send(method, path, token string, body io.Reader, headers ...string) (int, http.Header, []byte) {
 	p.t.Helper()
-	var in io.Reader
-	if body != "" {
-		in = bytes.NewReader([]byte(body))
-	}
-	req, err := http.NewRequest(method, p.api.URL+"/v1/"+path, in)
+	req, err := http.NewRequest(method, p.api.URL+"/v1/"+path, body)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	req.Header.Set("X-Vault-Token", token)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		p.t.Fatal(err)
@@ -130,7 +128,18 @@ func (p *peer) call(method, path, token, body string) (int, string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return resp.StatusCode, string(b)
+	return resp.StatusCode, resp.Header, b
+}
+
+// call is send with a body of text; "" is none.
+func (p *peer) call(method, path, token, body string) (int, string) {
+	p.t.Helper()
+	var in io.Reader
+	if body != "" {
+		in = strings.NewReader(body)
+	}
+	code, _, answer := p.send(method, path, token, in)
+	return code, string(answer)
 }
 
 func (p *peer) want(code int, text, method, path, token, body string) string {

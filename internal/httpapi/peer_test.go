@@ -170,7 +170,7 @@ func TestPeerUnsealOptIn(t *testing.T) {
 	peers, shares, root, _, log := peerCluster(t)
 	victim := peers[2]
 	victim.want(204, "", "PUT", "sys/seal", root, "")
-	time.Sleep(2500 * time.Millisecond) // it would have asked twice
+	eventually(t, "the node says that it does not ask", func() bool { return strings.Contains(log.String(), "this node was sealed on purpose") })
 	if !sealed(victim) {
 		t.Fatal("a node that was sealed on purpose is unsealed by its peers")
 	}

@@ -17,26 +17,6 @@ import (
 	"strongroom/internal/snapshot"
 )
 
-// send is call with a body of bytes, and gives them back too.
-func (p *peer) send(method, path, token string, body io.Reader) (int, http.Header, []byte) {
-	p.t.Helper()
-	req, err := http.NewRequest(method, p.api.URL+"/v1/"+path, body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	req.Header.Set("X-Vault-Token", token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return resp.StatusCode, resp.Header, b
-}
-
 // save takes a snapshot, which is checked.
 func (p *peer) save(token string) []byte {
 	p.t.Helper()

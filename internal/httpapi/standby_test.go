@@ -4,34 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 )
-
-// ask sends a request with headers and returns the whole answer.
-func (p *peer) ask(method, path, token, body string, headers ...string) (*http.Response, string) {
-	p.t.Helper()
-	req, err := http.NewRequest(method, p.api.URL+"/v1/"+path, strings.NewReader(body))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	req.Header.Set("X-Vault-Token", token)
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return resp, string(b)
-}
 
 func standby(t *testing.T, peers []*peer) (leader, other *peer) {
 	t.Helper()
@@ -71,7 +46,7 @@ func TestStandbyReads(t *testing.T) {
 		t.Errorf("%d reads at rest were forwarded", n)
 	}
 	other.want(200, `"servers"`, "GET", "sys/storage/raft/configuration", root, "")
-	other.ask("GET", "secret/data/x", root, "", "X-Vault-Forward", "active-node")
+	other.send("GET", "secret/data/x", root, nil, "X-Vault-Forward", "active-node")
 	if n := leader.forwarded.Load() - before; n != 2 {
 		t.Errorf("%d requests were forwarded, want the two that only the active node can answer", n)
 	}
@@ -109,13 +84,16 @@ func TestStandbyTokens(t *testing.T) {
 func TestIndexHeaders(t *testing.T) {
 	peers, _, root := three(t)
 	leader, other := standby(t, peers)
-	resp, _ := leader.ask("POST", "secret/data/x", root, `{"data":{"a":"b"}}`)
-	state := resp.Header.Get("X-Vault-Index")
+	write := func(p *peer) string {
+		_, header, _ := p.send("POST", "secret/data/x", root, strings.NewReader(`{"data":{"a":"b"}}`))
+		return header.Get("X-Vault-Index")
+	}
+	state := write(leader)
 	text, err := base64.StdEncoding.DecodeString(state)
 	if err != nil || !strings.HasPrefix(string(text), "v1:") {
 		t.Fatalf("X-Vault-Index %q", state)
 	}
-	if resp, _ := other.ask("POST", "secret/data/y", root, `{"data":{"a":"b"}}`); resp.Header.Get("X-Vault-Index") == "" {
+	if write(other) == "" {
 		t.Error("a forwarded write names no state")
 	}
 	cluster := strings.Split(string(text), ":")[1]
@@ -131,9 +109,9 @@ func TestIndexHeaders(t *testing.T) {
 			{future, "", 412, "required index state not present"}, {future, "forward-active-node", 412, "required index state not present"},
 			{"!", "", 400, "X-Vault-Index"},
 		} {
-			resp, body := p.ask("GET", "secret/data/x", root, "", "X-Vault-Index", c.state, "X-Vault-Inconsistent", c.inconsistent)
-			if resp.StatusCode != c.code || !strings.Contains(body, c.text) {
-				t.Errorf("%s: index %s, %q: %d %s", p.config.NodeID, c.state, c.inconsistent, resp.StatusCode, body)
+			code, _, body := p.send("GET", "secret/data/x", root, nil, "X-Vault-Index", c.state, "X-Vault-Inconsistent", c.inconsistent)
+			if code != c.code || !strings.Contains(string(body), c.text) {
+				t.Errorf("%s: index %s, %q: %d %s", p.config.NodeID, c.state, c.inconsistent, code, body)
 			}
 		}
 	}

@@ -67,7 +67,11 @@ func Write(w io.Writer, meta Meta, state io.Reader, seal func(sums []byte) ([]by
 	if err != nil {
 		return fmt.Errorf("snapshot: encode: %w", err)
 	}
-	gz := gzip.NewWriter(w)
+	// Almost all of it is encrypted: more effort takes three times as long and saves 3 %.
+	gz, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		return fmt.Errorf("snapshot: write: %w", err)
+	}
 	tw := tar.NewWriter(gz)
 	add := func(name string, size int64, from io.Reader) error {
 		if err := tw.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: size, ModTime: meta.Created.Truncate(time.Second), Typeflag: tar.TypeReg}); err != nil {
