@@ -1,0 +1,88 @@
+package charts
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"strongroom/test/kubetest"
+)
+
+// TestDryRun gives every value set of every chart to a real API server. Each chart's namespace enforces Pod Security's restricted profile, and warns by it:
+// what is rendered must be accepted, and without a warning, for those name pod templates that would be refused later, and fields that are deprecated or unknown.
+func TestDryRun(t *testing.T) {
+	cp := kubetest.New(t)
+	apply := func(t *testing.T, manifests string, args ...string) {
+		t.Helper()
+		cmd := cp.Kubectl(t.Context(), append([]string{"apply", "-f", "-"}, args...)...)
+		var problems bytes.Buffer
+		cmd.Stdin, cmd.Stderr = strings.NewReader(manifests), &problems
+		if err := cmd.Run(); err != nil || problems.Len() > 0 {
+			t.Errorf("the API server says: %v\n%s", err, problems.String())
+		}
+	}
+	apply(t, foreignKinds())
+	if out, err := cp.Kubectl(t.Context(), "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, c := range []chart{"vault", "vault-secrets-operator"} {
+		t.Run(string(c), func(t *testing.T) {
+			apply(t, namespace(string(c)))
+			for _, set := range c.sets(t) {
+				t.Run(set, func(t *testing.T) {
+					rendered, err := c.template(t, "--values", c.path(set, "values.yaml"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					apply(t, rendered, "--dry-run=server", "--validate=strict")
+				})
+			}
+		})
+	}
+}
+
+func namespace(name string) string {
+	return `
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: ` + name + `
+  labels:
+    pod-security.kubernetes.io/enforce: restricted
+    pod-security.kubernetes.io/warn: restricted
+`
+}
+
+// foreignKinds are definitions of the kinds that charts may render and Kubernetes does not have: only that they exist, with any fields.
+func foreignKinds() string {
+	var all strings.Builder
+	for _, k := range []struct{ group, version, kind, plural string }{
+		{"monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"},
+		{"monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules"},
+		{"cert-manager.io", "v1", "Certificate", "certificates"},
+		{"cert-manager.io", "v1", "Issuer", "issuers"},
+		{"gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"},
+		{"route.openshift.io", "v1", "Route", "routes"},
+	} {
+		all.WriteString(`
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: ` + k.plural + "." + k.group + `
+  annotations:
+    api-approved.kubernetes.io: unapproved, for a test
+spec:
+  group: ` + k.group + `
+  scope: Namespaced
+  names: {kind: ` + k.kind + `, plural: ` + k.plural + `, singular: ` + strings.ToLower(k.kind) + `}
+  versions:
+  - name: ` + k.version + `
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}
+`)
+	}
+	return all.String()
+}

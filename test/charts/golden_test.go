@@ -1,0 +1,56 @@
+package charts
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// testGolden renders and lints every set of a chart, and compares with the golden files.
+func testGolden(t *testing.T, c chart) {
+	for _, set := range c.sets(t) {
+		t.Run(set, func(t *testing.T) {
+			t.Parallel()
+			values := c.path(set, "values.yaml")
+			if _, err := run(t, "lint", "--strict", "--namespace", string(c), "--values", values, c.dir()); err != nil {
+				t.Error(err)
+			}
+			got, err := c.template(t, "--values", values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden := c.path(set, "golden.yaml")
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatalf("%v; go test ./test/charts -update writes it", err)
+			}
+			if line, gotLine, wantLine := firstDifference(got, string(want)); line > 0 {
+				t.Errorf("%s line %d is\n%s\nand should be\n%s\nIf the change is meant: go test ./test/charts -update", golden, line, gotLine, wantLine)
+			}
+		})
+	}
+}
+
+// firstDifference is the number of the first line that differs, from 1, and both lines; 0 when none does.
+func firstDifference(a, b string) (int, string, string) {
+	as, bs := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range max(len(as), len(bs)) {
+		var al, bl string
+		if i < len(as) {
+			al = as[i]
+		}
+		if i < len(bs) {
+			bl = bs[i]
+		}
+		if al != bl || i >= len(as) || i >= len(bs) {
+			return i + 1, al, bl
+		}
+	}
+	return 0, "", ""
+}
