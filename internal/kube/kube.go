@@ -1,10 +1,12 @@
-// Package kube owns the few questions that the server asks of the Kubernetes
-// API: whose a service account's token is, and which pods there are. It speaks
-// plain HTTPS and keeps no answer. What an answer means is its callers' affair.
+// Package kube owns the few things that the server asks of the Kubernetes API:
+// whose a service account's token is, which pods there are, a pod's labels, a
+// StatefulSet's size, and Secrets with certificates. It speaks plain HTTPS and
+// keeps no answer. What an answer means is its callers' affair.
 package kube
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -147,6 +149,7 @@ type question struct {
 	method, path string
 	query        url.Values
 	body         any    // nil: none
+	kind         string // of the body; "": JSON
 	bearer       string // who asks; "": Config's Token
 	limit        int64  // bytes of the answer
 	what, role   string // see StatusError
@@ -181,10 +184,10 @@ func (c *Client) ask(ctx context.Context, q question, out any) error {
 	if q.bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+q.bearer)
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", cmp.Or(q.kind, "application/json"))
 	req.Header.Set("Accept", "application/json")
-	// No question changes anything, so net/http may send it again when an idle
-	// connection turns out dead; the empty key says so and is not sent.
+	// What a question changes is the same if it comes twice, or is refused then, so net/http may
+	// send it again when an idle connection turns out dead; the empty key says so and is not sent.
 	req.Header["Idempotency-Key"] = []string{}
 	resp, err := client.Do(req)
 	if err != nil {

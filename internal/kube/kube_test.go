@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -202,5 +203,33 @@ func TestParseUsername(t *testing.T) {
 		if _, err := ParseUsername(user); !errors.Is(err, ErrNotServiceAccount) {
 			t.Errorf("%q: %v", user, err)
 		}
+	}
+}
+
+func TestLabelPod(t *testing.T) {
+	labels := map[string]string{"app": "x"}
+	forgetful := false
+	_, pod := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
+		var in struct {
+			Metadata struct{ Labels map[string]string }
+		}
+		if r.Method != http.MethodPatch || r.URL.Path != "/api/v1/namespaces/vault/pods/vault-0" || r.Header.Get("Content-Type") != "application/merge-patch+json" || json.NewDecoder(r.Body).Decode(&in) != nil {
+			t.Errorf("asked %s %s", r.Method, r.URL)
+		}
+		if !forgetful {
+			maps.Copy(labels, in.Metadata.Labels)
+		}
+		json.NewEncoder(w).Encode(map[string]any{"kind": "Pod", "metadata": map[string]any{"labels": labels}})
+	})
+	c, err := InCluster(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.LabelPod(t.Context(), "vault", "vault-0", map[string]string{"a": "1"}); err != nil || labels["a"] != "1" || labels["app"] != "x" {
+		t.Errorf("%v, %v", labels, err)
+	}
+	forgetful = true
+	if err := c.LabelPod(t.Context(), "vault", "vault-0", map[string]string{"a": "2"}); !errors.Is(err, ErrNotKube) {
+		t.Errorf("an answer without the label: %v", err)
 	}
 }

@@ -78,3 +78,33 @@ func (c *Client) Pods(ctx context.Context, namespace, labelSelector, fieldSelect
 	}
 	return nil, errors.New("kube: more than 1000 pods match: narrow the label selector to the servers' pods")
 }
+
+// maxObject bounds one object, in bytes: the API server keeps none larger than etcd takes.
+const maxObject = 4 << 20
+
+// mergePatch is RFC 7386: what is not in it stays.
+const mergePatch = "application/merge-patch+json"
+
+// LabelPod sets labels of a pod and leaves its others as they are. It needs the verb patch on pods. An answer that does not show the labels is
+// ErrNotKube.
+func (c *Client) LabelPod(ctx context.Context, namespace, name string, labels map[string]string) error {
+	type metadata struct {
+		Labels map[string]string `json:"labels"`
+	}
+	type pod struct {
+		Metadata metadata `json:"metadata"`
+	}
+	q := question{method: http.MethodPatch, path: "/api/v1/namespaces/" + url.PathEscape(namespace) + "/pods/" + url.PathEscape(name), kind: mergePatch,
+		body: pod{metadata{labels}}, limit: maxObject, what: "label the pod " + namespace + "/" + name,
+		role: "bind a Role with the verbs get, update and patch on pods to its service account there"}
+	var got pod
+	if err := c.ask(ctx, q, &got); err != nil {
+		return err
+	}
+	for key, want := range labels {
+		if got.Metadata.Labels[key] != want {
+			return fmt.Errorf("%w: the label %s is not as it was set", ErrNotKube, key)
+		}
+	}
+	return nil
+}

@@ -29,6 +29,8 @@ type Config struct {
 	Log         Logging
 	PIDFile     string // empty: none
 
+	Registration *ServiceRegistration // nil: none
+
 	DisableMlock    bool
 	DefaultLeaseTTL time.Duration
 	MaxLeaseTTL     time.Duration
@@ -199,9 +201,16 @@ func environment(c *Config) error {
 	override("VAULT_CLUSTER_ADDR", baseURL(&c.ClusterAddr))
 	override("VAULT_LOG_LEVEL", logLevel(&c.Log.Level))
 	override("VAULT_LOG_FORMAT", oneOf(&c.Log.Format, logFormats()...))
+	override("VAULT_LOG_FILE", text(&c.Log.File))
+	override("VAULT_UI", boolean(&c.UI))
+	override("VAULT_DISABLE_MLOCK", boolean(&c.DisableMlock))
 	if c.Storage.Type == "raft" {
 		override("VAULT_RAFT_NODE_ID", text(&c.Storage.NodeID))
 		override("VAULT_RAFT_PATH", text(&c.Storage.Path))
+	}
+	if r := c.Registration; r != nil {
+		override("VAULT_K8S_NAMESPACE", text(&r.Namespace))
+		override("VAULT_K8S_POD_NAME", text(&r.PodName))
 	}
 	return errors.Join(append(errs, sealEnvironment(c, os.Getenv))...)
 }

@@ -24,7 +24,8 @@ func write(t *testing.T, files map[string]string) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"VAULT_API_ADDR", "VAULT_CLUSTER_ADDR", "VAULT_RAFT_NODE_ID", "VAULT_RAFT_PATH", "VAULT_LOG_LEVEL", "VAULT_LOG_FORMAT"} {
+	for _, name := range []string{"VAULT_API_ADDR", "VAULT_CLUSTER_ADDR", "VAULT_RAFT_NODE_ID", "VAULT_RAFT_PATH", "VAULT_LOG_LEVEL", "VAULT_LOG_FORMAT", "VAULT_LOG_FILE",
+		"VAULT_UI", "VAULT_DISABLE_MLOCK", "VAULT_K8S_NAMESPACE", "VAULT_K8S_POD_NAME"} {
 		t.Setenv(name, "")
 	}
 }
@@ -210,7 +211,7 @@ listener "tcp" {
   tls_min_version = "tls10"
   telemetry { nonsense = 1 }
 }
-service_registration "kubernetes" {}
+telemetry { prometheus_retention_time = "30s" }
 cache_size = 10
 api_adr = "x"
 `})
@@ -222,7 +223,7 @@ api_adr = "x"
 		"unknown or unsupported field tls_disabel found in configuration at vault.hcl:3:3",
 		"tls_min_version at vault.hcl:5:3 allows a TLS version that is broken: use tls12 or tls13",
 		"unknown or unsupported field nonsense found in configuration at vault.hcl:6:15",
-		"service_registration at vault.hcl:8:1 has no effect: this release does not do it",
+		"telemetry at vault.hcl:8:1 has no effect: this release does not do it",
 		"cache_size at vault.hcl:9:1 has no effect: there is nothing of the kind in this server",
 		"unknown or unsupported field api_adr found in configuration at vault.hcl:10:1",
 		"memory is not locked in this release, so keep it off the disk: turn swap off or encrypt it, and say so with disable_mlock = true",
@@ -259,29 +260,6 @@ func TestMissingFiles(t *testing.T) {
 		if _, _, err := LoadConfig(paths...); err == nil {
 			t.Errorf("LoadConfig(%q) passed", paths)
 		}
-	}
-}
-
-// The Vault Helm chart's configuration, with what its pods' environment adds.
-func TestHelmChartConfiguration(t *testing.T) {
-	write(t, map[string]string{"extraconfig.hcl": `
-disable_mlock = true
-ui = true
-listener "tcp" {
-  tls_disable = 1
-  address = "[::]:8200"
-  cluster_address = "[::]:8201"
-}
-storage "raft" {
-  path = "/vault/data"
-}
-service_registration "kubernetes" {}
-`})
-	t.Setenv("VAULT_API_ADDR", "http://10.42.0.7:8200")
-	t.Setenv("VAULT_CLUSTER_ADDR", "https://vault-0.vault-internal:8201")
-	c, warnings, err := LoadConfig("extraconfig.hcl")
-	if err != nil || len(warnings) != 1 || c.Listeners[0].ClusterAddress != "[::]:8201" || c.ClusterAddr != "https://vault-0.vault-internal:8201" {
-		t.Errorf("%+v, %q, %v", c, warnings, err)
 	}
 }
 

@@ -36,8 +36,11 @@ func (d *decoder) root(c *Config) setters {
 		"disable_mlock":     boolean(&c.DisableMlock),
 		"default_lease_ttl": duration(&c.DefaultLeaseTTL),
 		"max_lease_ttl":     duration(&c.MaxLeaseTTL),
+		"service_registration": labelled("kubernetes", func(kind string, body *block) error {
+			return d.serviceRegistration(c, kind, body)
+		}),
 	}
-	d.ignore(known, notYet, "telemetry", "service_registration", "user_lockout", "default_max_request_duration", "raw_storage_endpoint",
+	d.ignore(known, notYet, "telemetry", "user_lockout", "default_max_request_duration", "raw_storage_endpoint",
 		"introspection_endpoint", "enable_response_header_hostname", "enable_response_header_raft_node_id", "disable_clustering",
 		"log_rotate_duration", "log_rotate_bytes", "log_rotate_max_files", "allow_audit_log_prefixing", "plugin_directory", "plugin_tmpdir",
 		"plugin_file_uid", "plugin_file_permissions", "enable_post_unseal_trace", "post_unseal_trace_directory")
@@ -66,6 +69,7 @@ func (d *decoder) storage(c *Config, kind string, body *block) error {
 	d.ignore(known, nothing, "max_mount_and_namespace_table_entry_size", "raft_wal", "raft_log_verifier_enabled",
 		"raft_log_verification_interval", "autopilot_upgrade_version", "autopilot_redundancy_zone")
 	d.ignore(known, notYet, "autopilot_reconcile_interval", "autopilot_update_interval")
+	d.ignore(known, "the cluster keeps it: use \"vault operator raft autopilot set-config\"", "autopilot")
 	switch kind {
 	case "raft", "file", "inmem":
 	default:

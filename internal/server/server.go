@@ -19,8 +19,10 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"strongroom/internal/httpapi"
+	"strongroom/internal/kube"
 	"strongroom/internal/mount"
 	"strongroom/internal/node"
+	"strongroom/internal/registration"
 )
 
 // Main is the server command: it runs a node until ctx ends and returns the
@@ -78,11 +80,17 @@ type running struct {
 	reloads []func() error
 	failed  chan error
 	done    sync.WaitGroup
+
+	registration *registration.Registration // nil: none
 }
 
 // open starts a node and everything that serves it.
 func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
 	nc, err := nodeConfig(config, opts, logger)
+	if err != nil {
+		return nil, err
+	}
+	pod, err := config.Registration.open(kube.InPod())
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +107,9 @@ func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
 			s.close()
 			return nil, err
 		}
+	}
+	if pod != nil {
+		s.registration = register(pod, s.node, logger)
 	}
 	return s, nil
 }
@@ -147,15 +158,36 @@ func (s *running) wait(ctx context.Context) error {
 	}
 }
 
-// close lets running requests end, a few seconds at most, then stops the node.
+// How long the end of a server may take at most, all together less than the ten seconds that a pod is given.
+const (
+	drainLimit    = 5 * time.Second // for requests that are under way
+	farewellLimit = 3 * time.Second // for the API server to take the last labels
+)
+
+// close hands leadership over while this server still answers, so that whoever asks meanwhile waits for the next leader and is served; then it
+// lets running requests end, and stops the node.
 func (s *running) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	s.node.HandOver()
+	var last sync.WaitGroup
+	if s.registration != nil {
+		last.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), farewellLimit)
+			defer cancel()
+			if err := s.registration.Stop(ctx); err != nil {
+				s.logger.Warn("the labels of this server's pod could not be set for its end", "error", err)
+			}
+		})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
 	for _, srv := range s.servers {
-		if srv.Shutdown(ctx) != nil {
-			srv.Close()
-		}
+		last.Go(func() {
+			if srv.Shutdown(ctx) != nil {
+				srv.Close()
+			}
+		})
 	}
+	last.Wait()
 	s.done.Wait()
 	if err := s.node.Close(); err != nil {
 		s.logger.Error("stopping the node", "error", err)
