@@ -38,9 +38,10 @@ type Config struct {
 
 // Storage says where a node keeps its data. All kinds are one engine; "file" and "inmem" are clusters of one.
 type Storage struct {
-	Type   string // raft, file or inmem
-	Path   string // a directory; empty for inmem
-	NodeID string // empty: see ResolveNodeID
+	Type    string // raft, file or inmem
+	Path    string // a directory; empty for inmem
+	NodeID  string // empty: see ResolveNodeID
+	PodName string // of the pod that this server runs in; empty outside Kubernetes
 
 	RetryJoin []RetryJoin
 	NonVoter  bool // join without a vote, for good
@@ -204,6 +205,7 @@ func environment(c *Config) error {
 	override("VAULT_LOG_FILE", text(&c.Log.File))
 	override("VAULT_UI", boolean(&c.UI))
 	override("VAULT_DISABLE_MLOCK", boolean(&c.DisableMlock))
+	c.Storage.PodName = os.Getenv("VAULT_K8S_POD_NAME")
 	if c.Storage.Type == "raft" {
 		override("VAULT_RAFT_NODE_ID", text(&c.Storage.NodeID))
 		override("VAULT_RAFT_PATH", text(&c.Storage.Path))

@@ -281,7 +281,18 @@ func TestResolveNodeID(t *testing.T) {
 	if err != nil || len(entries) != 1 {
 		t.Errorf("left in the directory: %v, %v", entries, err)
 	}
-	s.NodeID = ""
+	s.NodeID, s.PodName = "", "vault-0"
+	if id, err := ResolveNodeID(s); err != nil || id != first {
+		t.Errorf("in a pod, with the data of an older node: %q, %v, want %q", id, err, first)
+	}
+	fresh := Storage{Type: "raft", Path: filepath.Join(dir, "fresh"), PodName: "vault-0"}
+	if id, err := ResolveNodeID(fresh); err != nil || id != "vault-0" {
+		t.Errorf("in a new pod: %q, %v", id, err)
+	}
+	fresh.PodName = "renamed"
+	if id, err := ResolveNodeID(fresh); err != nil || id != "vault-0" {
+		t.Errorf("in a pod with another name: %q, %v", id, err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "node-id"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -37,8 +37,17 @@ func Listen(l Listener) (_ net.Listener, reload func() error, err error) {
 	return tls.NewListener(ln, &tls.Config{GetConfigForClient: latest, MinVersion: l.TLS.MinVersion}), reload, nil
 }
 
+// bindable is address as it can be bound on machines without IPv6 too: [::] means every interface there is, and net's way to say that is no host.
+func bindable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host != "::" {
+		return address
+	}
+	return ":" + port
+}
+
 func bind(address string) (net.Listener, error) {
-	ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
+	ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", bindable(address))
 	if err != nil {
 		return nil, fmt.Errorf("%w; is another server running there? set another address in listener \"tcp\"", err)
 	}

@@ -95,6 +95,25 @@ func TestListenPlain(t *testing.T) {
 	}
 }
 
+// [::] is every interface, IPv4's too, also where there is no IPv6 to bind.
+func TestEveryInterface(t *testing.T) {
+	for in, want := range map[string]string{"[::]:8200": ":8200", "[::]:0": ":0", "0.0.0.0:8200": "0.0.0.0:8200", "[::1]:8200": "[::1]:8200", ":8200": ":8200", "vault-0:8200": "vault-0:8200"} {
+		if got := bindable(in); got != want {
+			t.Errorf("%s is bound as %q, want %q", in, got, want)
+		}
+	}
+	ln, _, err := Listen(Listener{Address: "[::]:0", TLS: ListenerTLS{Disable: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", ln.Addr().(*net.TCPAddr).Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
 func TestListenTLS(t *testing.T) {
 	dir := t.TempDir()
 	addr, _ := serve(t, Listener{TLS: certificates(t, dir)})

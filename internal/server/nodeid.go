@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,8 +16,9 @@ import (
 // that changes its id is a new node to its cluster.
 const nodeIDFile = "node-id"
 
-// ResolveNodeID is the configured node id; else the one stored at Path; else a random one, which it stores there durably
-// (creating Path, mode 0700). In memory, every start is a new node.
+// ResolveNodeID is the configured node id; else the one stored at Path; else the pod's name, or a random one outside Kubernetes, which it stores
+// there durably (creating Path, mode 0700). A pod of a StatefulSet that lost its volume is so the same member to its cluster, and may take its
+// old place. In memory, every start is a new node.
 func ResolveNodeID(s Storage) (string, error) {
 	if s.NodeID != "" {
 		return s.NodeID, nil
@@ -39,7 +41,7 @@ func ResolveNodeID(s Storage) (string, error) {
 	if err := os.MkdirAll(s.Path, 0o700); err != nil {
 		return "", fmt.Errorf("node id: %w", err)
 	}
-	id := uuid.NewString()
+	id := cmp.Or(s.PodName, uuid.NewString())
 	if err := writeDurably(path, id+"\n"); err != nil {
 		return "", fmt.Errorf("node id: %w", err)
 	}

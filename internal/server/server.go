@@ -218,7 +218,7 @@ func nodeConfig(c *Config, opts Options, logger hclog.Logger) (node.Config, erro
 		return nc, fmt.Errorf("cluster_addr: %w", err)
 	}
 	nc.NonVoter = c.Storage.NonVoter
-	nc.ClusterBind, nc.ClusterAddr = c.Listeners[0].ClusterAddress, u.Host
+	nc.ClusterBind, nc.ClusterAddr = bindable(c.Listeners[0].ClusterAddress), u.Host
 	for _, r := range c.Storage.RetryJoin {
 		t, err := joinTLS(r)
 		if err != nil {
