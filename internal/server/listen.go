@@ -2,39 +2,84 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 )
 
-// Listen binds l's address. With TLS its connections are *tls.Conn that offer HTTP/2, so http.Server.Serve speaks it. reload reads the certificate,
-// its key and the client CA again for connections to come: all of them, or, with an error, none, and the old ones serve on. It is nil without TLS.
-func Listen(l Listener) (_ net.Listener, reload func() error, err error) {
+// Certificates are those that a listener shows and trusts. They come from files, which may change while it serves.
+type Certificates struct {
+	files   ListenerTLS
+	current atomic.Pointer[tls.Config]
+
+	mu   sync.Mutex
+	seen [sha256.Size]byte // of what was in the files when they were last read, good or bad
+}
+
+// Reload reads the certificate, its key and the client CA for connections to come: all of them, or, with an error that names the file, none, and
+// the old ones serve on.
+func (c *Certificates) Reload() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = c.print()
+	config, err := serverTLS(c.files)
+	if err == nil {
+		c.current.Store(config)
+	}
+	return err
+}
+
+// Follow reloads if there is something else in the files than when they were last read, so that bad ones are an error once. It reads them, instead
+// of asking for their times, as Kubernetes swaps a symbolic link to the folder that a mounted Secret is in.
+func (c *Certificates) Follow() (changed bool, err error) {
+	c.mu.Lock()
+	same := c.seen == c.print()
+	c.mu.Unlock()
+	if same {
+		return false, nil
+	}
+	return true, c.Reload()
+}
+
+// print is a hash of all files. One that cannot be read counts as empty.
+func (c *Certificates) print() (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, name := range []string{c.files.CertFile, c.files.KeyFile, c.files.ClientCAFile} {
+		var text []byte
+		if name != "" {
+			text, _ = os.ReadFile(name)
+		}
+		part := sha256.Sum256(text)
+		clear(text)
+		h.Write(part[:])
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
+// Listen binds l's address. With TLS its connections are *tls.Conn that offer HTTP/2, so http.Server.Serve speaks it. The certificates are nil
+// without TLS.
+func Listen(l Listener) (net.Listener, *Certificates, error) {
 	if l.TLS.Disable {
 		ln, err := bind(l.Address)
 		return ln, nil, err
 	}
-	var current atomic.Pointer[tls.Config]
-	reload = func() error {
-		config, err := serverTLS(l.TLS)
-		if err == nil {
-			current.Store(config)
-		}
-		return err
-	}
-	if err := reload(); err != nil { // before the port is taken: a bad pair leaves nothing to close
+	c := &Certificates{files: l.TLS}
+	if err := c.Reload(); err != nil { // before the port is taken: a bad pair leaves nothing to close
 		return nil, nil, err
 	}
 	ln, err := bind(l.Address)
 	if err != nil {
 		return nil, nil, err
 	}
-	latest := func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.Load(), nil }
-	return tls.NewListener(ln, &tls.Config{GetConfigForClient: latest, MinVersion: l.TLS.MinVersion}), reload, nil
+	latest := func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current.Load(), nil }
+	return tls.NewListener(ln, &tls.Config{GetConfigForClient: latest, MinVersion: l.TLS.MinVersion}), c, nil
 }
 
 // bindable is address as it can be bound on machines without IPv6 too: [::] means every interface there is, and net's way to say that is no host.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -18,8 +20,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // certificates writes a new CA, certificate and key for 127.0.0.1 into dir.
@@ -47,10 +53,10 @@ func pool(t *testing.T, dir string) *x509.CertPool {
 }
 
 // serve answers with the protocol and the names of the client's certificates until the test ends.
-func serve(t *testing.T, l Listener) (addr string, reload func() error) {
+func serve(t *testing.T, l Listener) (addr string, certs *Certificates) {
 	t.Helper()
 	l.Address = "127.0.0.1:0"
-	ln, reload, err := Listen(l)
+	ln, certs, err := Listen(l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +76,7 @@ func serve(t *testing.T, l Listener) (addr string, reload func() error) {
 			t.Errorf("the server ended with %v", err)
 		}
 	})
-	return ln.Addr().String(), reload
+	return ln.Addr().String(), certs
 }
 
 // get makes one request on a connection of its own and returns the answer.
@@ -86,11 +92,11 @@ func get(url string, config *tls.Config) (string, error) {
 }
 
 func TestListenPlain(t *testing.T) {
-	addr, reload := serve(t, Listener{TLS: ListenerTLS{Disable: true}})
+	addr, certs := serve(t, Listener{TLS: ListenerTLS{Disable: true}})
 	if got, err := get("http://"+addr, nil); err != nil || got != "HTTP/1.1" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if reload != nil {
+	if certs != nil {
 		t.Error("there is something to reload without TLS")
 	}
 }
@@ -130,14 +136,14 @@ func TestListenTLS(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
-	addr, reload := serve(t, Listener{TLS: certificates(t, dir)})
+	addr, certs := serve(t, Listener{TLS: certificates(t, dir)})
 	old := &tls.Config{RootCAs: pool(t, dir)}
 
 	// A bad pair changes nothing and says which files.
 	if err := os.WriteFile(filepath.Join(dir, devKeyFile), []byte("not a key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := reload(); err == nil || !strings.Contains(err.Error(), devKeyFile) || strings.Contains(err.Error(), "not a key") {
+	if err := certs.Reload(); err == nil || !strings.Contains(err.Error(), devKeyFile) || strings.Contains(err.Error(), "not a key") {
 		t.Errorf("reload of a bad key: %v", err)
 	}
 	if _, err := get("https://"+addr, old); err != nil {
@@ -148,7 +154,7 @@ func TestReload(t *testing.T) {
 	if _, err := get("https://"+addr, old); err != nil {
 		t.Errorf("before the reload: %v", err)
 	}
-	if err := reload(); err != nil {
+	if err := certs.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := get("https://"+addr, &tls.Config{RootCAs: pool(t, dir)}); err != nil {
@@ -157,6 +163,143 @@ func TestReload(t *testing.T) {
 	if _, err := get("https://"+addr, old); err == nil {
 		t.Error("the old certificate is still served")
 	}
+}
+
+// Files that change are taken without a signal, as Kubernetes changes them: by a swap of the link to the folder that they are in.
+func TestFollow(t *testing.T) {
+	dir := t.TempDir()
+	mount := func(version string) *tls.Config {
+		t.Helper()
+		folder := filepath.Join(dir, version)
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		certificates(t, folder)
+		swap(t, dir, version)
+		return &tls.Config{RootCAs: pool(t, folder)}
+	}
+	old := mount("..1")
+	data := filepath.Join(dir, "..data")
+	addr, certs := serve(t, Listener{TLS: ListenerTLS{CertFile: filepath.Join(data, devCertFile), KeyFile: filepath.Join(data, devKeyFile), MinVersion: tls.VersionTLS12}})
+	if changed, err := certs.Follow(); changed || err != nil {
+		t.Errorf("nothing has changed: %v, %v", changed, err)
+	}
+	if _, err := get("https://"+addr, old); err != nil {
+		t.Error(err)
+	}
+
+	renewed := mount("..2")
+	if changed, err := certs.Follow(); !changed || err != nil {
+		t.Errorf("the link was swapped: %v, %v", changed, err)
+	}
+	if _, err := get("https://"+addr, renewed); err != nil {
+		t.Errorf("the new certificate is not shown: %v", err)
+	}
+	if _, err := get("https://"+addr, old); err == nil {
+		t.Error("the old certificate is still shown")
+	}
+
+	// Bad files are an error once, by name; then the good ones are taken.
+	if err := os.Remove(filepath.Join(dir, "..2", devKeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := certs.Follow(); !changed || err == nil || !strings.Contains(err.Error(), devKeyFile) {
+		t.Errorf("without a key: %v, %v", changed, err)
+	}
+	if changed, err := certs.Follow(); changed || err != nil {
+		t.Errorf("the same bad files again: %v, %v", changed, err)
+	}
+	if _, err := get("https://"+addr, renewed); err != nil {
+		t.Errorf("the pair that was good is not shown: %v", err)
+	}
+	third := mount("..3")
+	if changed, err := certs.Follow(); !changed || err != nil {
+		t.Errorf("good files after bad ones: %v, %v", changed, err)
+	}
+	if _, err := get("https://"+addr, third); err != nil {
+		t.Error(err)
+	}
+}
+
+// swap makes dir/..data point to version at once.
+func swap(t *testing.T, dir, version string) {
+	t.Helper()
+	next := filepath.Join(dir, "..data_tmp")
+	if err := os.Symlink(version, next); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, filepath.Join(dir, "..data")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A server that runs looks by itself, and at SIGHUP.
+func TestAServerFollowsItsFiles(t *testing.T) {
+	quiet(t)
+	dir := t.TempDir()
+	opts := Options{Dev: true, DevTLS: true, DevTLSCertDir: dir, DevListenAddress: "127.0.0.1:0", DevNoStoreToken: true}
+	config, _, err := opts.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Listeners[0].Address = free.Addr().String()
+	free.Close()
+	var log syncBuffer
+	s, err := open(config, opts, hclog.New(&hclog.LoggerOptions{Output: &log}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.wait(ctx) }()
+	defer func() {
+		end()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		s.close()
+	}()
+	url := "https://" + config.Listeners[0].Address + "/v1/sys/seal-status"
+	shown := func() bool {
+		_, err := get(url, &tls.Config{RootCAs: pool(t, dir)})
+		return err == nil
+	}
+	if !shown() {
+		t.Fatal("the first certificate is not shown")
+	}
+	certificates(t, dir)
+	eventually(t, "the new certificate is not shown", shown)
+	if err := os.WriteFile(filepath.Join(dir, devCertFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	failed := func() int { return strings.Count(log.String(), "cannot be used") }
+	eventually(t, "a bad certificate is not logged", func() bool { return failed() == 1 && strings.Contains(log.String(), devCertFile) })
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "SIGHUP reads nothing", func() bool { return failed() == 2 })
+}
+
+// syncBuffer is a log that is read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 func TestClientCertificates(t *testing.T) {
@@ -182,7 +325,7 @@ func TestClientCertificates(t *testing.T) {
 	}
 
 	l.DisableClientCertPrompt, l.RequireClientCert, l.ClientCAFile = false, true, clientCA
-	addr, reload := serve(t, Listener{TLS: l})
+	addr, certs := serve(t, Listener{TLS: l})
 	if _, err := get("https://"+addr, without); err == nil {
 		t.Error("a client without a certificate was let in")
 	}
@@ -190,7 +333,7 @@ func TestClientCertificates(t *testing.T) {
 		t.Errorf("required and shown: %v", err)
 	}
 	clientPair(t, clientCA) // another CA
-	if err := reload(); err != nil {
+	if err := certs.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := get("https://"+addr, with); err == nil {

@@ -77,7 +77,7 @@ type running struct {
 	logger  hclog.Logger
 	node    *node.Node
 	servers []*http.Server
-	reloads []func() error
+	certs   []*Certificates
 	failed  chan error
 	done    sync.WaitGroup
 
@@ -115,12 +115,12 @@ func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
 }
 
 func (s *running) listen(l Listener, h http.Handler) error {
-	ln, reload, err := Listen(l)
+	ln, certs, err := Listen(l)
 	if err != nil {
 		return fmt.Errorf("listener %s: %w", l.Address, err)
 	}
-	if reload != nil {
-		s.reloads = append(s.reloads, reload)
+	if certs != nil {
+		s.certs = append(s.certs, certs)
 	}
 	srv := &http.Server{Handler: l.XForwardedFor.Handler(h), IdleTimeout: l.HTTP.Idle, ReadHeaderTimeout: l.HTTP.ReadHeader, ReadTimeout: l.HTTP.Read, WriteTimeout: l.HTTP.Write,
 		MaxHeaderBytes: 64 << 10, ErrorLog: s.logger.Named("http").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug})}
@@ -133,11 +133,16 @@ func (s *running) listen(l Listener, h http.Handler) error {
 	return nil
 }
 
-// wait serves until ctx ends or a listener fails; SIGHUP reads certificates again.
+// certificatesEvery is how often the listeners' files are looked at.
+const certificatesEvery = 2 * time.Second
+
+// wait serves until ctx ends or a listener fails. Certificates are read again when their files change, and at SIGHUP.
 func (s *running) wait(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	look := time.NewTicker(certificatesEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -147,14 +152,25 @@ func (s *running) wait(ctx context.Context) error {
 			return err
 		case err := <-s.node.Failed():
 			return fmt.Errorf("the storage failed and this node stops; restart it to replay its log: %w", err)
-		case <-hup:
-			for _, reload := range s.reloads {
-				if err := reload(); err != nil {
-					s.logger.Error("the certificate could not be read again; the old one stays", "error", err)
-				}
+		case <-look.C:
+			for _, c := range s.certs {
+				s.reloaded(c.Follow())
 			}
-			s.logger.Info("certificates read again")
+		case <-hup:
+			for _, c := range s.certs {
+				s.reloaded(true, c.Reload())
+			}
 		}
+	}
+}
+
+// reloaded logs what became of the certificates of a listener.
+func (s *running) reloaded(changed bool, err error) {
+	switch {
+	case err != nil:
+		s.logger.Error("the new certificate of a listener cannot be used; the old one stays", "error", err)
+	case changed:
+		s.logger.Info("the certificate of a listener was read again")
 	}
 }
 
