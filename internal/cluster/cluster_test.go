@@ -220,7 +220,7 @@ func TestOnlyNodesOfThisClusterGetIn(t *testing.T) {
 	server := listen(t, Config{
 		Identity: issue(t, ca, "n1"),
 		Handler:  http.HandlerFunc(func(http.ResponseWriter, *http.Request) { mu.Lock(); served = true; mu.Unlock() }),
-		Admit:    func(serial string) bool { return serial != removed.Serial() },
+		Admit:    func(serial string) error { return refuses(serial == removed.Serial()) },
 	})
 	refused := func(name string, cfg *tls.Config) {
 		t.Helper()

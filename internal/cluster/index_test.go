@@ -17,7 +17,7 @@ func TestReadIndex(t *testing.T) {
 	}
 	var index atomic.Uint64
 	var removed atomic.Bool
-	listen := func(id string, admit func(string) bool) *Listener {
+	listen := func(id string, admit func(string) error) *Listener {
 		identity, err := ca.Issue(id)
 		if err != nil {
 			t.Fatal(err)
@@ -34,7 +34,7 @@ func TestReadIndex(t *testing.T) {
 		t.Cleanup(func() { l.Close() })
 		return l
 	}
-	leader := listen("leader", func(string) bool { return !removed.Load() })
+	leader := listen("leader", func(string) error { return refuses(removed.Load()) })
 	other := listen("other", nil)
 	ask := func() (uint64, error) { return other.ReadIndex(t.Context(), leader.Addr().String()) }
 	if _, err := ask(); !errors.Is(err, ErrNotLeading) {

@@ -49,10 +49,11 @@ type Config struct {
 	// answers 404.
 	Handler http.Handler
 	// Admit, if set, is asked about the certificate at the other end of every
-	// connection, in and out, by its serial (see Identity.Serial): it says no to
-	// those of removed nodes, which are genuine. It must not say no to one it does not
-	// know: a node that lags has not heard of the newest members.
-	Admit func(serial string) bool
+	// connection, in and out, by its serial (see Identity.Serial): it answers
+	// ErrRemoved to those of removed nodes, which are genuine. It must not to one it
+	// does not know: a node that lags has not heard of the newest members. Any other
+	// error is that it cannot tell: no new connection then, and nobody is called removed.
+	Admit func(serial string) error
 	// ReadIndex answers the nodes that ask up to where a read must go; an error
 	// says that this node does not lead. nil never leads.
 	ReadIndex func(context.Context) (uint64, error)

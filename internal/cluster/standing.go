@@ -24,20 +24,26 @@ var ErrRemoved = errors.New("cluster: the node has been removed from the cluster
 
 // admit asks about a proven connection.
 func (l *Listener) admit(p *peer) error {
-	if l.admitted(p.serial) {
-		return nil
+	if err := l.standing(p.serial); err != nil {
+		return fmt.Errorf("%w: %q, by the certificate %s", err, p.id, p.serial)
 	}
-	return fmt.Errorf("%w: %q, by the certificate %s", ErrRemoved, p.id, p.serial)
+	return nil
 }
 
-func (l *Listener) admitted(serial string) bool { return l.cfg.Admit == nil || l.cfg.Admit(serial) }
+// standing is what Admit says.
+func (l *Listener) standing(serial string) error {
+	if l.cfg.Admit == nil {
+		return nil
+	}
+	return l.cfg.Admit(serial)
+}
 
-// Recheck asks Admit about every open connection and ends those it says no to.
+// Recheck asks Admit about every open connection and ends those of removed nodes.
 func (l *Listener) Recheck() {
 	l.mu.Lock()
 	var gone []*peer
 	for p := range l.open {
-		if !l.admitted(p.serial) && !p.removed.Swap(true) {
+		if errors.Is(l.standing(p.serial), ErrRemoved) && !p.removed.Swap(true) {
 			gone = append(gone, p)
 		}
 	}
@@ -53,11 +59,15 @@ func (l *Listener) Recheck() {
 }
 
 // tellStanding says whether the peer is still a member: what a removed node is
-// told, and nothing else.
+// told, and nothing else. Who cannot tell says nothing: a node that is told that
+// it was removed seals itself for good.
 func (l *Listener) tellStanding(ctx context.Context, p *peer) {
 	word := byte(standingMember)
-	if !l.admitted(p.serial) {
+	switch err := l.standing(p.serial); {
+	case errors.Is(err, ErrRemoved):
 		word = standingRemoved
+	case err != nil:
+		return
 	}
 	setDeadline(ctx, p)
 	p.Write([]byte{word}) // a peer that has gone asks again

@@ -16,7 +16,7 @@ func TestRemovedWhileConnected(t *testing.T) {
 	ca := newCA(t)
 	gone := issue(t, ca, "n2")
 	var removed atomic.Bool
-	admit := func(serial string) bool { return !removed.Load() || serial != gone.Serial() }
+	admit := func(serial string) error { return refuses(removed.Load() && serial == gone.Serial()) }
 	server := listen(t, Config{Identity: issue(t, ca, "n1"), Admit: admit, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})})
 	client := listen(t, Config{Identity: gone})
 	other := listen(t, Config{Identity: issue(t, ca, "n3"), Admit: admit})
@@ -62,6 +62,50 @@ func TestRemovedWhileConnected(t *testing.T) {
 	}
 	if _, err := other.dial(t.Context(), client.Advertise(), "", protocolRaft); !errors.Is(err, ErrRemoved) {
 		t.Errorf("a removed node is dialled: %v", err)
+	}
+}
+
+// refuses is the answer of Config.Admit.
+func refuses(removed bool) error {
+	if removed {
+		return ErrRemoved
+	}
+	return nil
+}
+
+// A node that cannot tell lets nobody new in, leaves alone who is there, and says nothing.
+func TestStandingUnknown(t *testing.T) {
+	ca := newCA(t)
+	var unknown atomic.Bool
+	admit := func(string) error {
+		if unknown.Load() {
+			return errors.New("the disk fails")
+		}
+		return nil
+	}
+	server, client := listen(t, Config{Identity: issue(t, ca, "n1"), Admit: admit}), listen(t, Config{Identity: issue(t, ca, "n2")})
+	far, err := client.dial(t.Context(), server.Advertise(), "", protocolRaft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	near, err := server.StreamLayer().Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	unknown.Store(true)
+	server.Recheck()
+	go near.Write([]byte{1})
+	far.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := far.Read(make([]byte, 1)); err != nil {
+		t.Errorf("an open connection was ended: %v", err)
+	}
+	if out, err := client.Removed(t.Context(), server.Advertise()); err == nil || out {
+		t.Errorf("the node is told: removed %t, %v", out, err)
+	}
+	if _, err := server.dial(t.Context(), client.Advertise(), "", protocolRaft); err == nil || errors.Is(err, ErrRemoved) {
+		t.Errorf("dialled: %v", err)
 	}
 }
 

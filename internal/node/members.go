@@ -52,14 +52,18 @@ func recordFounder(tx *storage.Tx, ca *cluster.CA, identity *cluster.Identity) e
 	return storage.PutJSON(tx, recordPrefix+identity.NodeID, memberRecord{Certs: []certRecord{{identity.Serial(), ca.ID()}}, Joined: time.Now().UTC()})
 }
 
-// admits says no to the certificates of removed nodes. Everything else of the
-// cluster's CAs is good: this node may not have heard of the newest member yet.
-func (m *member) admits(serial string) bool {
+// admits answers cluster.ErrRemoved to the certificates of removed nodes.
+// Everything else of the cluster's CAs is good: this node may not have heard of the
+// newest member yet. Any other error is of a store that cannot be asked.
+func (m *member) admits(serial string) error {
 	if !m.opened.Load() {
-		return true // the port is a moment older than the store; Recheck follows
+		return nil // the port is a moment older than the store; Recheck follows
 	}
-	e, err := m.store.Get(context.Background(), removedPrefix+serial)
-	return err == nil && !e.Exists()
+	version, err := m.store.Version(context.Background(), removedPrefix+serial)
+	if err == nil && version != 0 {
+		err = cluster.ErrRemoved
+	}
+	return err
 }
 
 // record reads what is kept about id.
@@ -186,7 +190,7 @@ func (n *Node) noticeRemoval(ctx context.Context, m *member) {
 	if n.removed.Load() {
 		return
 	}
-	if !m.admits(m.port.Identity().Serial()) {
+	if errors.Is(m.admits(m.port.Identity().Serial()), cluster.ErrRemoved) {
 		n.leave(ctx)
 		return
 	}

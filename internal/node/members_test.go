@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -91,12 +92,14 @@ func TestRemovalIsCompleted(t *testing.T) {
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	soon(t, "the revocation", func() (bool, error) { return !m.admits("abc") && !m.admits("def"), nil })
+	soon(t, "the revocation", func() (bool, error) {
+		return errors.Is(m.admits("abc"), cluster.ErrRemoved) && errors.Is(m.admits("def"), cluster.ErrRemoved), nil
+	})
 	if _, known, err := m.record(t.Context(), m.store, "ghost"); err != nil || known {
 		t.Errorf("the record is still there: %v", err)
 	}
-	if !m.admits(m.port.Identity().Serial()) {
-		t.Error("the node refuses itself")
+	if err := m.admits(m.port.Identity().Serial()); err != nil {
+		t.Errorf("the node refuses itself: %v", err)
 	}
 }
 
@@ -120,5 +123,45 @@ func TestTrustDoesNotGoBack(t *testing.T) {
 	}
 	if !m.port.Identity().Trust().Has(other.ID()) {
 		t.Error("an older set replaced a newer one")
+	}
+}
+
+// A node whose store cannot be asked, because it is stopping or its disk fails,
+// does not know who was removed: it calls nobody removed, itself least of all.
+func TestUnknownIsNotRemoved(t *testing.T) {
+	n, m := one(t)
+	ca, trust, err := m.signer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, csr, err := cluster.NewCSR("n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := ca.Sign(csr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity, err := cluster.NewIdentity(key, cert, trust.PEM())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := cluster.Listen(cluster.Config{Listen: "127.0.0.1:0", Identity: identity})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if out, err := other.Removed(t.Context(), m.port.Addr().String()); err != nil || out {
+		t.Fatalf("a genuine node is told: removed %t, %v", out, err)
+	}
+	if err := m.store.Close(); err != nil { // the port is still open, as while a node stops
+		t.Fatal(err)
+	}
+	if out, err := other.Removed(t.Context(), m.port.Addr().String()); err == nil || out {
+		t.Errorf("by a node that cannot know: removed %t, %v", out, err)
+	}
+	n.noticeRemoval(t.Context(), m)
+	if n.Removed() {
+		t.Error("a node that cannot read its own state takes itself for removed")
 	}
 }
