@@ -2,21 +2,31 @@ package seal
 
 import (
 	"bytes"
+	"crypto/dsa" // to measure keys of old; none is made
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
 // PGPKey is a public key that a share or a token is encrypted for, so that only
 // its holder ever sees it.
 type PGPKey struct{ entity *openpgp.Entity }
 
-// maxPGPKey bounds the text of one public key, in bytes.
-const maxPGPKey = 64 << 10
+// Bounds of a public key, which anybody may send: its text in bytes, and its
+// numbers in bits. Beyond, one encryption or signature takes minutes.
+const (
+	maxPGPKey  = 64 << 10
+	maxPGPBits = 8192
+	maxDSAQ    = 512
+)
 
 // ParsePGPKey reads one public key: base64 of its binary form, as Vault takes it, or armored text.
 func ParsePGPKey(text string) (PGPKey, error) {
@@ -28,10 +38,11 @@ func ParsePGPKey(text string) (PGPKey, error) {
 	if err != nil {
 		binary = []byte(text)
 	}
+	if binary, err = dearmored(binary); err == nil {
+		err = checkPGPSize(binary)
+	}
 	var keys openpgp.EntityList
-	if bytes.HasPrefix(bytes.TrimSpace(binary), []byte("-----BEGIN PGP")) {
-		keys, err = openpgp.ReadArmoredKeyRing(bytes.NewReader(binary))
-	} else {
+	if err == nil {
 		keys, err = openpgp.ReadKeyRing(bytes.NewReader(binary))
 	}
 	switch {
@@ -45,6 +56,45 @@ func ParsePGPKey(text string) (PGPKey, error) {
 		return PGPKey{}, err
 	}
 	return k, nil
+}
+
+// dearmored is the binary form of a key ring.
+func dearmored(text []byte) ([]byte, error) {
+	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("-----BEGIN PGP")) {
+		return text, nil
+	}
+	block, err := armor.Decode(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(block.Body)
+}
+
+// checkPGPSize looks at the keys in binary before anything is computed with them.
+func checkPGPSize(binary []byte) error {
+	for packets := packet.NewReader(bytes.NewReader(binary)); ; {
+		p, err := packets.Next()
+		unknown, malformed := pgperrors.UnsupportedError(""), pgperrors.StructuralError("")
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &unknown), errors.As(err, &malformed): // skipped, or refused, when the key is read
+			continue
+		case err != nil:
+			return err
+		}
+		key, ok := p.(*packet.PublicKey)
+		if private, is := p.(*packet.PrivateKey); is {
+			key, ok = &private.PublicKey, true
+		}
+		if !ok {
+			continue
+		}
+		bits, err := key.BitLength()
+		if d, is := key.PublicKey.(*dsa.PublicKey); is && d.Q.BitLen() > maxDSAQ || err == nil && bits > maxPGPBits {
+			return fmt.Errorf("it has more than %d bits", maxPGPBits)
+		}
+	}
 }
 
 // ParsePGPKeys reads the public keys of shares, one each; none is no encryption.

@@ -2,14 +2,19 @@ package seal
 
 import (
 	"bytes"
+	"crypto/dsa"
 	"encoding/base64"
 	"encoding/hex"
 	"io"
+	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/elgamal"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
 func newHolder(t *testing.T) (holder *openpgp.Entity, binary []byte) {
@@ -83,4 +88,35 @@ func FuzzParsePGPKey(f *testing.F) {
 	f.Add("mQENBF")
 	f.Add("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----")
 	f.Fuzz(func(_ *testing.T, text string) { ParsePGPKey(text) })
+}
+
+// Anybody may begin a rekey, without a token: a key whose numbers are made to take minutes is refused at once.
+func TestHostilePGPKeys(t *testing.T) {
+	huge := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 30_000), big.NewInt(1))
+	holder, _ := newHolder(t)
+	slow := packet.NewElGamalPublicKey(holder.PrimaryKey.CreationTime, &elgamal.PublicKey{P: huge, G: big.NewInt(3), Y: big.NewInt(5)})
+	slow.IsSubkey = true
+	holder.Subkeys[0].PublicKey, holder.Subkeys[0].PrivateKey = slow, nil
+	if err := holder.Subkeys[0].Sig.SignKey(slow, holder.PrivateKey, nil); err != nil {
+		t.Fatal(err)
+	}
+	signer, err := openpgp.NewEntity("signer", "", "signer@example.com", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer.PrimaryKey = packet.NewDSAPublicKey(signer.PrimaryKey.CreationTime, &dsa.PublicKey{Parameters: dsa.Parameters{P: big.NewInt(23), Q: huge, G: big.NewInt(3)}, Y: big.NewInt(5)})
+	for name, e := range map[string]*openpgp.Entity{"a large modulus": holder, "a large exponent": signer} {
+		var out bytes.Buffer
+		if err := e.Serialize(&out); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		_, err := ParsePGPKey(base64.StdEncoding.EncodeToString(out.Bytes()))
+		if err == nil || !strings.Contains(err.Error(), "8192 bits") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("%s: it took %v", name, took)
+		}
+	}
 }
