@@ -7,17 +7,37 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"strongroom/internal/cli"
 	"strongroom/internal/server"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	go heed(signals, cancel, os.Exit)
 	build := cli.Build{Version: server.Version, Revision: server.Revision, Date: server.BuildDate}
 	code := cli.Run(ctx, os.Args, cli.ProcessIO(), build, func(ctx context.Context, args []string) int {
 		return server.Main(ctx, args, os.Stdout, os.Stderr)
 	})
 	os.Exit(code)
+}
+
+// termGap is how long another SIGTERM is the same request as the first: the preStop hook of charts sends one, and the kubelet its own right after.
+const termGap = 3 * time.Second
+
+// heed has the program end by itself at the first signal, and at once, with code 1, at another: a second interrupt is a person who does not want
+// to wait, and so is a SIGTERM that comes after termGap.
+func heed(signals <-chan os.Signal, cancel func(), exit func(code int)) {
+	<-signals
+	first := time.Now()
+	cancel()
+	for s := range signals {
+		if s == os.Interrupt || time.Since(first) >= termGap {
+			exit(1)
+			return
+		}
+	}
 }
