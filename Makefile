@@ -1,13 +1,11 @@
 # Strongroom's everyday commands. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fmt generate bench chaos clean
+.PHONY: help build demo test lint fmt generate bench chaos image clean
 
-VERSION    ?= 0.1.0-dev
-REVISION   := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
-BUILD_DATE := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
-SERVER     := strongroom/internal/server
-LDFLAGS    := -s -w -X $(SERVER).Version=$(VERSION) -X $(SERVER).Revision=$(REVISION) -X $(SERVER).BuildDate=$(BUILD_DATE)
+VERSION ?= 0.1.0-dev
+ARCH    ?= amd64,arm64
+LDFLAGS  = $(shell build/ldflags $(VERSION))
 
 # A module of its own version, run from source: golangci-lint would bring several hundred modules for the same findings.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -45,6 +43,10 @@ bench: build ## measure against a bare net/http server
 # CHAOS_SEED=N repeats a run's choices; test/chaos/chaos_test.go says what else can be set.
 chaos: ## break a cluster for CHAOS_MINUTES (10) while clients work, and check what they saw; needs root
 	CHAOS_MINUTES=$${CHAOS_MINUTES:-10} go test -count=1 -timeout 0 -v -run TestChaos ./test/chaos
+
+# ARCH=amd64 builds for one. busybox and the CA certificates are Debian's packages, so it wants apt-get; the Dockerfile brings its own.
+image: ## dist/: container images of both programs as OCI archives, and what is in them; no Docker needed
+	go run ./build/image -version $(VERSION) -arch $(ARCH) -out dist
 
 clean: ## remove what build made; the test Kubernetes stays in its cache
 	rm -rf bin dist

@@ -42,6 +42,7 @@ func unranked() []area {
 		{"operator", []string{"operator", "api"}},
 		{"cmd/strongroom-operator", []string{"operator", "api"}},
 		{"ui", []string{"ui"}},
+		{"build", []string{"build"}},
 		{"cmd", []string{""}},
 		{"test", []string{""}},
 	}

@@ -160,8 +160,14 @@ func newLogger(w io.Writer, level, format string) (logr.Logger, error) {
 	return logr.Logger{}, fmt.Errorf("--log-format %q is not json or text", format)
 }
 
-// version is what the build says of itself.
+// Version is set by the linker (build/ldflags).
+var Version string
+
+// version is what the linker says, or else what the build says of itself.
 func version() string {
+	if Version != "" {
+		return Version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "unknown"
