@@ -141,6 +141,17 @@ func (c *Challenger) sign(nonce []byte) []byte {
 	return h.Sum(nonce)
 }
 
+// Check says whether Verify would take the answer for proven; it spends nothing.
+// The error is ErrAnswer.
+func (c *Challenger) Check(a Answer) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || !hmac.Equal(a.MAC, a.mac(c.key)) || !c.isOpen(a.Nonce) {
+		return ErrAnswer
+	}
+	return nil
+}
+
 // Verify checks an answer, once, and has ca sign the node's certificate, which
 // is told to trust the CAs of trust. Errors: ErrAnswer; a node id or request that cannot be signed.
 func (c *Challenger) Verify(a Answer, ca *CA, trust Trust) (*Welcome, error) {
@@ -162,24 +173,31 @@ func (c *Challenger) Verify(a Answer, ca *CA, trust Trust) (*Welcome, error) {
 	return w, nil
 }
 
+// isOpen says whether nonce is of an open challenge. The caller holds mu.
+func (c *Challenger) isOpen(nonce []byte) bool {
+	if len(nonce) != nonceSize || !hmac.Equal(nonce, c.sign(nonce[:nonceRandom+8:nonceRandom+8])) || !time.Now().Before(nonceEnd(nonce)) {
+		return false
+	}
+	_, again := c.used[string(nonce)]
+	return !again
+}
+
+func nonceEnd(nonce []byte) time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(nonce[nonceRandom:])))
+}
+
 // spend uses up an open challenge; false if it is none. The caller holds mu.
 func (c *Challenger) spend(nonce []byte) bool {
-	if len(nonce) != nonceSize || !hmac.Equal(nonce, c.sign(nonce[:nonceRandom+8:nonceRandom+8])) {
+	if !c.isOpen(nonce) {
 		return false
 	}
-	now, end := time.Now(), time.UnixMilli(int64(binary.BigEndian.Uint64(nonce[nonceRandom:])))
-	if !now.Before(end) {
-		return false
-	}
+	now := time.Now()
 	for n, end := range c.used {
 		if !now.Before(end) {
 			delete(c.used, n)
 		}
 	}
-	if _, again := c.used[string(nonce)]; again {
-		return false
-	}
-	c.used[string(nonce)] = end
+	c.used[string(nonce)] = nonceEnd(nonce)
 	return true
 }
 

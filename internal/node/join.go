@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"strongroom/engine"
-	"strongroom/internal/barrier"
 	"strongroom/internal/cluster"
 	"strongroom/internal/seal"
 	"strongroom/internal/secret"
@@ -41,27 +40,47 @@ type invitation struct {
 
 var errAlone = engine.Errorf(engine.Invalid, "this server has no cluster port, so it is a cluster of one: give it storage \"raft\" and a cluster_addr")
 
-// challenger issues and checks challenges while this node is active.
+// challenger is one made with a join key, and the version of that.
+type challenger struct {
+	*cluster.Challenger
+	version uint64
+}
+
+// challenger issues and checks challenges while this node is active. When the join
+// key has become another, by a rekey, a migration or a restore, so does it, and all
+// challenges of the old one end.
 func (n *Node) challenger(ctx context.Context) (*cluster.Challenger, *member, error) {
-	m := n.member.Load()
-	if m == nil {
-		return nil, nil, barrier.ErrSealed
+	m, err := n.leads()
+	if err != nil {
+		return nil, nil, err
 	}
-	if c := n.membership.challenger.Load(); c != nil {
-		return c, m, nil
+	version, err := m.barrier.Version(ctx, joinPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := n.membership.challenger.Load()
+	if now != nil && now.version == version {
+		return now.Challenger, m, nil
 	}
 	e, err := m.barrier.Get(ctx, joinPath)
 	if err != nil {
 		return nil, nil, err
 	}
-	c := cluster.NewChallenger(secret.Bytes(e.Value)) // stored at initialization, and by whatever changes it
-	if !n.membership.challenger.CompareAndSwap(nil, c) {
-		c.Close()
+	defer clear(e.Value)
+	next := &challenger{cluster.NewChallenger(secret.Bytes(e.Value)), e.Version}
+	if !n.membership.challenger.CompareAndSwap(now, next) { // somebody else's is as good: it is looked at again at every use
+		next.Close()
+		next = n.membership.challenger.Load()
+	} else if now != nil {
+		now.Close()
 	}
-	return n.membership.challenger.Load(), m, nil
+	if next == nil {
+		return nil, nil, storage.ErrNotLeader
+	}
+	return next.Challenger, m, nil
 }
 
-// dropChallenger ends all challenges: this node is active no more, or the key is another.
+// dropChallenger ends all challenges: this node is active no more.
 func (n *Node) dropChallenger() {
 	if c := n.membership.challenger.Swap(nil); c != nil {
 		c.Close()
@@ -98,6 +117,10 @@ func (n *Node) Admit(ctx context.Context, answer cluster.Answer) (*cluster.Welco
 	if m.port == nil {
 		return nil, errAlone
 	}
+	// Before anything is locked or told: anybody may send an answer.
+	if err := c.Check(answer); err != nil {
+		return nil, n.refuseAnswer(err)
+	}
 	n.membership.mu.Lock()
 	defer n.membership.mu.Unlock()
 	forgot, err := n.takesPlace(m, answer)
@@ -110,8 +133,7 @@ func (n *Node) Admit(ctx context.Context, answer cluster.Answer) (*cluster.Welco
 	}
 	welcome, err := c.Verify(answer, ca, trust)
 	if err != nil {
-		n.logger.Warn("a node that wants to join failed its challenge", "error", err)
-		return nil, engine.Errorf(engine.Denied, "the join challenge was not answered correctly")
+		return nil, n.refuseAnswer(err)
 	}
 	// A voter that has to join has lost its disk, and with it what it acknowledged: with its old vote it could help to elect a node without that.
 	// There is a majority without it, or this node would not be active.
@@ -129,6 +151,11 @@ func (n *Node) Admit(ctx context.Context, answer cluster.Answer) (*cluster.Welco
 	m.port.Recheck() // its former self
 	n.logger.Info("a node joins", "node_id", answer.NodeID, "cluster_addr", answer.ClusterAddr, "non_voter", answer.NonVoter)
 	return welcome, nil
+}
+
+func (n *Node) refuseAnswer(err error) error {
+	n.logger.Warn("a node that wants to join failed its challenge", "error", err)
+	return engine.Errorf(engine.Denied, "the join challenge was not answered correctly")
 }
 
 // takesPlace says whether the joining node is a voter already, and refuses it if

@@ -52,11 +52,7 @@ func (n *Node) migrate(ctx context.Context, m *member, held seal.Key) {
 func (n *Node) migrateNow(ctx context.Context, m *member, held seal.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := rewriteSeal(ctx, m.store, m.barrier, n.config.Seal, held); err != nil {
-		return err
-	}
-	n.dropChallenger() // the join key is another one now
-	return nil
+	return rewriteSeal(ctx, m.store, m.barrier, n.config.Seal, held)
 }
 
 // rewriteSeal makes to (nil: Shamir) the seal of the cluster in store, in one

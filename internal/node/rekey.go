@@ -261,7 +261,6 @@ func (n *Node) finishRekey(ctx context.Context, m *member, r *rekey) error {
 	if err := m.barrier.Refresh(ctx); err != nil {
 		n.logger.Error("cannot follow the new keyring", "error", err)
 	}
-	n.dropChallenger() // the join key is another one now
 	n.logger.Info("rekeyed: new key shares are in force", "nonce", r.nonce, "shares", r.to.Shares, "threshold", r.to.Threshold)
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"strongroom/internal/autopilot"
-	"strongroom/internal/cluster"
 	"strongroom/internal/storage/raftstore"
 )
 
@@ -24,11 +23,11 @@ type membership struct {
 	mu       sync.Mutex // one admission, removal or step of a CA's replacement at a time
 	identity sync.Mutex // one change of this node's identity at a time
 
-	challenger atomic.Pointer[cluster.Challenger] // while active
-	pilot      atomic.Pointer[autopilot.Pilot]    // while active
-	echoes     echoes                             // what the others last said of themselves
-	order      atomic.Pointer[JoinOrder]          // what sys/storage/raft/join has asked for
-	poked      chan struct{}                      // look at once
+	challenger atomic.Pointer[challenger]      // while active
+	pilot      atomic.Pointer[autopilot.Pilot] // while active
+	echoes     echoes                          // what the others last said of themselves
+	order      atomic.Pointer[JoinOrder]       // what sys/storage/raft/join has asked for
+	poked      chan struct{}                   // look at once
 }
 
 // tendMembership starts what a member does beside serving.
