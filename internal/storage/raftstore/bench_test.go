@@ -34,7 +34,7 @@ func BenchmarkApply(b *testing.B) {
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
 	})
 	b.Run("raft+wal", func(b *testing.B) {
-		log, files, err := openLog(b.TempDir(), hclog.NewNullLogger())
+		log, files, err := openLog(b.Context(), b.TempDir(), hclog.NewNullLogger())
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -3,12 +3,9 @@ package raftstore
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -18,64 +15,10 @@ import (
 	"strongroom/internal/storage"
 )
 
-// crashLog is a log whose content can be taken at one moment. It stands for
-// raft-wal, which syncs before it returns.
-type crashLog struct {
-	mu sync.Mutex
-	*raft.InmemStore
-	before atomic.Pointer[func()] // called before entries are stored; nil for nothing
-}
-
-func (c *crashLog) Close() error { return nil }
-
-func (c *crashLog) StoreLog(l *raft.Log) error { return c.StoreLogs([]*raft.Log{l}) }
-
-func (c *crashLog) StoreLogs(l []*raft.Log) error {
-	if f := c.before.Load(); f != nil {
-		(*f)()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.InmemStore.StoreLogs(l)
-}
-
-func (c *crashLog) DeleteRange(from, to uint64) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.InmemStore.DeleteRange(from, to)
-}
-
-// cloneLocked copies the log while mu is held.
-func (c *crashLog) cloneLocked(t *testing.T) *crashLog {
-	out := &crashLog{InmemStore: raft.NewInmemStore()}
-	first, _ := c.FirstIndex()
-	last, _ := c.LastIndex()
-	for i := first; i <= last && i > 0; i++ {
-		l := new(raft.Log)
-		if err := c.GetLog(i, l); err != nil {
-			t.Error(err)
-			return out
-		}
-		if err := out.InmemStore.StoreLog(l); err != nil {
-			t.Error(err)
-		}
-	}
-	for _, k := range []string{"CurrentTerm", "LastVoteTerm"} {
-		if v, err := c.GetUint64([]byte(k)); err == nil {
-			_ = out.SetUint64([]byte(k), v)
-		}
-	}
-	if v, err := c.Get([]byte("LastVoteCand")); err == nil {
-		_ = out.Set([]byte("LastVoteCand"), v)
-	}
-	return out
-}
-
-// world is a machine that can crash: what is acknowledged, the log, the files.
+// world is a machine that can crash: what is acknowledged, and one disk with log and state.
 type world struct {
-	t   *testing.T
-	fs  *vfs.MemFS
-	log *crashLog
+	t  *testing.T
+	fs *vfs.MemFS
 
 	mu      sync.Mutex
 	acked   map[string]uint64 // key → highest number acknowledged
@@ -88,14 +31,12 @@ type world struct {
 type crash struct {
 	at    string
 	fs    *vfs.MemFS
-	log   *crashLog
 	acked map[string]uint64
 }
 
 func newWorld(t *testing.T, seed uint64, every int) *world {
 	return &world{
-		t: t, fs: vfs.NewCrashableMem(), log: &crashLog{InmemStore: raft.NewInmemStore()},
-		acked: map[string]uint64{}, rng: rand.New(rand.NewPCG(seed, 1)), every: every,
+		t: t, fs: vfs.NewCrashableMem(), acked: map[string]uint64{}, rng: rand.New(rand.NewPCG(seed, 1)), every: every,
 	}
 }
 
@@ -115,33 +56,20 @@ func (w *world) MaybeError(op errorfs.Op) error {
 
 func (w *world) String() string { return "crash" }
 
-// picture is called with mu held, so no acknowledgement is recorded meanwhile;
-// with the log's mu, so that the log and the files are of one moment.
+// picture is called with mu held, so no acknowledgement is recorded meanwhile.
 func (w *world) picture(at string) {
 	acked := map[string]uint64{}
 	for k, v := range w.acked {
 		acked[k] = v
 	}
-	w.log.mu.Lock()
-	defer w.log.mu.Unlock()
 	fs := w.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 50, 100}[w.rng.IntN(3)], RNG: w.rng})
-	w.crashes = append(w.crashes, crash{at, fs, w.log.cloneLocked(w.t), acked})
+	w.crashes = append(w.crashes, crash{at, fs, acked})
 }
 
 func (w *world) ack(key string, n uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.acked[key] = max(w.acked[key], n)
-}
-
-func openOn(t *testing.T, fs vfs.FS, log *crashLog, trailing uint64) *Store {
-	t.Helper()
-	s, err := open(Config{Dir: "/node", NodeID: "n1", Heartbeat: 20 * time.Millisecond, TrailingLogs: trailing}, fs,
-		func(hclog.Logger) (logStore, io.Closer, error) { return log, log, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 // Whatever file operation a crash interrupts, and whatever unsynced blocks it
@@ -151,7 +79,7 @@ func TestCrashAtAnyFileOperation(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed, 6)
-			s := openOn(t, errorfs.Wrap(w.fs, w), w.log, 5)
+			s := openOn(t, errorfs.Wrap(w.fs, w), 5)
 			if err := s.Bootstrap(""); err != nil {
 				t.Fatal(err)
 			}
@@ -204,7 +132,7 @@ func (w *world) work(s *Store, key string, n uint64) {
 func (c crash) check(t *testing.T) {
 	t.Helper()
 	c.checkPrefix(t)
-	s := openOn(t, c.fs, c.log, 5)
+	s := openOn(t, c.fs, 5)
 	defer func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("%s: close: %v", c.at, err)
@@ -252,10 +180,15 @@ func (c crash) checkPrefix(t *testing.T) {
 	}
 	last := map[string]storage.Write{}
 	versions := map[string]uint64{}
-	first, _ := c.log.FirstIndex()
+	log, files, err := logOn(t.Context(), c.fs, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatalf("%s: %v", c.at, err)
+	}
+	defer files.Close()
+	first, _ := log.FirstIndex()
 	for i := first; i <= applied && i > 0; i++ {
 		var l raft.Log
-		if c.log.GetLog(i, &l) != nil || l.Type != raft.LogCommand {
+		if log.GetLog(i, &l) != nil || l.Type != raft.LogCommand {
 			continue
 		}
 		b, err := decodeEntry(l.Data)

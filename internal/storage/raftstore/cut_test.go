@@ -11,7 +11,7 @@ import (
 // 0.4.0 could not, and a node to which that had happened never started again.
 func TestCutLogOpensAgain(t *testing.T) {
 	dir := t.TempDir()
-	log, files, err := openLog(dir, hclog.NewNullLogger())
+	log, files, err := openLog(t.Context(), dir, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestCutLogOpensAgain(t *testing.T) {
 	if err := files.Close(); err != nil {
 		t.Fatal(err)
 	}
-	log, files, err = openLog(dir, hclog.NewNullLogger())
+	log, files, err = openLog(t.Context(), dir, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,7 +14,10 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	walfs "github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/metadb"
+	"github.com/hashicorp/raft-wal/segment"
+	"github.com/hashicorp/raft-wal/types"
 )
 
 // segmentSize is the length of one log file: a compromise between idle disk
@@ -28,38 +32,46 @@ type logStore interface {
 	raft.StableStore
 }
 
-// openLog opens the write-ahead log in dir/raft.
-func openLog(dir string, logger hclog.Logger) (logStore, io.Closer, error) {
+// openLog opens the write-ahead log in dir/raft; ctx ends the changes that wait
+// for the disk.
+func openLog(ctx context.Context, dir string, logger hclog.Logger) (logStore, io.Closer, error) {
 	path := filepath.Join(dir, logName)
 	if err := makeDir(vfs.Default, path); err != nil {
 		return nil, nil, fmt.Errorf("raftstore: make the log's folder: %w", err)
 	}
-	if err := inspectLog(path); err != nil {
-		return nil, nil, err
-	}
 	meta := &metadb.BoltMetaDB{}
-	w, err := wal.Open(path, wal.WithSegmentSize(segmentSize),
-		wal.WithMetaStore(meta), wal.WithLogger(logger.Named("wal")))
+	l, err := newSteadyLog(ctx, func() (*wal.WAL, error) {
+		return openWAL(path, segmentSize, shared{meta}, walfs.New(), func() error { return syncDir(vfs.Default, path) }, logger)
+	}, meta, logger)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("raftstore: open the log in %s: %w", path, err), meta.Close())
 	}
+	return l, l, nil
+}
+
+// openWAL opens raft-wal's files in the folder dir of fs.
+func openWAL(dir string, size int, meta types.MetaStore, fs types.VFS, syncFolder func() error, logger hclog.Logger) (*wal.WAL, error) {
+	if err := repairTail(dir, meta, fs); err != nil {
+		return nil, err
+	}
+	w, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithMetaStore(meta), wal.WithLogger(logger.Named("wal")),
+		wal.WithSegmentFiler(segment.NewFiler(dir, fs)))
+	if err != nil {
+		return nil, err
+	}
 	// raft-wal makes the name of a new file durable with its first sync, but not
 	// when the process ends before that and the next one goes on with the file.
-	if err := syncDir(vfs.Default, path); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("raftstore: sync the log's folder: %w", err), w.Close(), meta.Close())
+	if err := syncFolder(); err != nil {
+		return nil, errors.Join(fmt.Errorf("sync the folder: %w", err), w.Close())
 	}
-	return checkedLog{w}, logFiles{w, meta}, nil
+	return w, nil
 }
 
-// logFiles closes the log and, which raft-wal's own Close forgets, its index,
-// whose lock would keep the folder from being opened again.
-type logFiles struct {
-	wal  *wal.WAL
-	meta *metadb.BoltMetaDB
-}
+// shared is an index that outlives the logs opened on it.
+type shared struct{ types.MetaStore }
 
 // Close implements io.Closer.
-func (l logFiles) Close() error { return errors.Join(l.wal.Close(), l.meta.Close()) }
+func (shared) Close() error { return nil }
 
 // checkedLog puts a CRC-32C behind the Extensions of every entry on the disk:
 // raft-wal checks its own only on the last batch after a crash, and an entry

@@ -81,6 +81,7 @@ type Store struct {
 	fsm      *fsm
 	log      logStore
 	logFile  io.Closer
+	stop     context.CancelFunc // ends what waits for the log's disk
 	id       raft.ServerID
 	addr     raft.ServerAddress
 	logger   hclog.Logger
@@ -105,15 +106,19 @@ type Store struct {
 // folder is in use, of another release, or corrupt; peers.json is malformed.
 func Open(cfg Config) (*Store, error) {
 	if cfg.Dir == "" {
-		return open(cfg, vfs.NewMem(), func(hclog.Logger) (logStore, io.Closer, error) {
+		return open(cfg, vfs.NewMem(), func(context.Context, hclog.Logger) (logStore, io.Closer, error) {
 			l := memLog{raft.NewInmemStore()}
 			return l, l, nil
 		})
 	}
-	return open(cfg, vfs.Default, func(logger hclog.Logger) (logStore, io.Closer, error) { return openLog(cfg.Dir, logger) })
+	return open(cfg, vfs.Default, func(ctx context.Context, logger hclog.Logger) (logStore, io.Closer, error) {
+		return openLog(ctx, cfg.Dir, logger)
+	})
 }
 
-func open(cfg Config, fs vfs.FS, openLog func(hclog.Logger) (logStore, io.Closer, error)) (_ *Store, err error) {
+// open is Open on the file system fs with the log that openLog opens, whose ctx
+// ends when the Store closes.
+func open(cfg Config, fs vfs.FS, openLog func(ctx context.Context, logger hclog.Logger) (logStore, io.Closer, error)) (_ *Store, err error) {
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}
@@ -142,12 +147,15 @@ func open(cfg Config, fs vfs.FS, openLog func(hclog.Logger) (logStore, io.Closer
 	if err != nil {
 		return nil, err
 	}
-	log, logFile, err := openLog(cfg.Logger)
+	ctx, stop := context.WithCancel(context.Background())
+	log, logFile, err := openLog(ctx, cfg.Logger)
 	if err != nil {
+		stop()
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
+			stop()
 			err = errors.Join(err, logFile.Close())
 		}
 	}()
@@ -166,8 +174,8 @@ func open(cfg Config, fs vfs.FS, openLog func(hclog.Logger) (logStore, io.Closer
 	s := &Store{
 		home: h, fsm: f, log: log, logFile: logFile, logger: cfg.Logger,
 		id: raft.ServerID(cfg.NodeID), addr: cfg.Transport.LocalAddr(),
-		inflight: semaphore.NewWeighted(maxInflight),
-		terms:    make(chan uint64, 1), closed: make(chan struct{}),
+		inflight: semaphore.NewWeighted(maxInflight), stop: stop,
+		terms: make(chan uint64, 1), closed: make(chan struct{}),
 	}
 	notify := make(chan bool, 8) // a true and a false can wait here while watch waits for a barrier
 	if s.raft, err = startRaft(raftConfig(cfg, notify), f, log, snapshots{h}, cfg.Transport); err != nil {
@@ -240,6 +248,7 @@ func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	_ = s.inflight.Acquire(ctx, maxInflight) // out of patience: their callers learn ErrUnknownOutcome
 	cancel()
+	s.stop()
 	err := s.shutdown().Error()
 	close(s.closed)
 	s.running.Wait()

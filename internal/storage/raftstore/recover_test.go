@@ -108,7 +108,7 @@ func TestRecoverRefuses(t *testing.T) {
 // After a crash at any file operation of a recovery, the next start recovers.
 func TestCrashWhileRecovering(t *testing.T) {
 	w := newWorld(t, 1, 1)
-	s := openOn(t, w.fs, w.log, 5)
+	s := openOn(t, w.fs, 5)
 	if err := s.Bootstrap(""); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestCrashWhileRecovering(t *testing.T) {
 	if err := syncDir(w.fs, "/node"); err != nil {
 		t.Fatal(err)
 	}
-	s = openOn(t, errorfs.Wrap(w.fs, w), w.log, 5)
+	s = openOn(t, errorfs.Wrap(w.fs, w), 5)
 	awaitTerm(t, s)
 	w.mu.Lock()
 	w.picture("the end")
@@ -146,15 +146,15 @@ func TestCrashWhileRecovering(t *testing.T) {
 		if _, err := c.fs.Stat("/node/" + peersName); err == nil {
 			t.Errorf("%s: not recovered", c.at)
 		}
-		s := openOn(t, c.fs, c.log, 5)
+		s := openOn(t, c.fs, 5)
 		if got := s.Servers(); len(got) != 1 || got[0].ID != "n1" {
 			t.Errorf("%s: servers %+v", c.at, got)
 		}
 		var l raft.Log
-		first, _ := c.log.FirstIndex()
-		last, _ := c.log.LastIndex()
+		first, _ := s.log.FirstIndex()
+		last, _ := s.log.LastIndex()
 		for i := first; i <= last && i > 0; i++ { // whoever joins sees no old membership
-			if err := c.log.GetLog(i, &l); err == nil && l.Type == raft.LogConfiguration {
+			if err := s.log.GetLog(i, &l); err == nil && l.Type == raft.LogConfiguration {
 				t.Errorf("%s: an old membership is in the log at %d", c.at, i)
 			}
 		}
