@@ -6,6 +6,8 @@ package autopilot
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -53,7 +55,7 @@ type Pilot struct {
 // for both is Vault's 2 s and 10 s.
 func Start(r pilot.Raft, cluster Cluster, update, reconcile time.Duration, logger hclog.Logger) *Pilot {
 	p := &Pilot{cluster: cluster}
-	p.inner = pilot.New(r, delegate{cluster}, pilot.WithLogger(logger), pilot.WithPromoter(promoter{new(pilot.StablePromoter)}),
+	p.inner = pilot.New(present{r}, delegate{cluster}, pilot.WithLogger(logger), pilot.WithPromoter(promoter{new(pilot.StablePromoter)}),
 		pilot.WithUpdateInterval(update), pilot.WithReconcileInterval(reconcile))
 	p.inner.Start(context.Background())
 	return p
@@ -61,6 +63,32 @@ func Start(r pilot.Raft, cluster Cluster, update, reconcile time.Duration, logge
 
 // Stop ends autopilot and waits for that.
 func (p *Pilot) Stop() { <-p.inner.Stop() }
+
+// present is a Raft that gives a vote to nobody who is no member any more:
+// raft-autopilot decides by a state that is seconds old, and a member which was
+// removed since would come back as a voter that nobody can reach.
+type present struct{ pilot.Raft }
+
+// AddVoter implements pilot.Raft.
+func (p present) AddVoter(id raft.ServerID, addr raft.ServerAddress, _ uint64, timeout time.Duration) raft.IndexFuture {
+	now := p.GetConfiguration()
+	if err := now.Error(); err != nil {
+		return refused{err}
+	}
+	if !slices.ContainsFunc(now.Configuration().Servers, func(s raft.Server) bool { return s.ID == id && s.Address == addr }) {
+		return refused{fmt.Errorf("%s was removed meanwhile", id)}
+	}
+	return p.Raft.AddVoter(id, addr, now.Index(), timeout) // in that very configuration, or not at all
+}
+
+// refused is a change that was not made.
+type refused struct{ err error }
+
+// Error implements raft.Future.
+func (r refused) Error() error { return r.err }
+
+// Index implements raft.IndexFuture.
+func (refused) Index() uint64 { return 0 }
 
 // delegate answers raft-autopilot's questions.
 type delegate struct{ cluster Cluster }

@@ -20,9 +20,17 @@ type fakeCluster struct {
 	silent  map[string]time.Time // since when
 	never   map[string]bool      // non-voters
 	removed chan string
+	asked   func() // before every answer of Config
 }
 
-func (f *fakeCluster) Config() Config { f.mu.Lock(); defer f.mu.Unlock(); return f.config }
+func (f *fakeCluster) Config() Config {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.asked != nil {
+		f.asked()
+	}
+	return f.config
+}
 
 func (f *fakeCluster) Ask(context.Context) {}
 
@@ -159,6 +167,42 @@ func TestVotes(t *testing.T) {
 		st, ok := p.State()
 		return ok && slices.Equal(st.NonVoters, []string{"n8"}) && st.Servers["n8"].NodeType == "non-voter"
 	})
+}
+
+// A member that is removed while a round of autopilot is under way is not made a
+// voter by it: it would be one that nobody can reach.
+func TestRemovedIsNotPromoted(t *testing.T) {
+	f, p := start(t, 1)
+	has := func() bool {
+		return slices.ContainsFunc(f.raft.GetConfiguration().Configuration().Servers, func(s raft.Server) bool { return s.ID == "n9" })
+	}
+	for range 10 { // each time the removal falls into another step of a round
+		f.set(func() { f.never["n9"] = true })
+		if err := f.raft.AddNonvoter("n9", "n9", 0, 0).Error(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "n9 to be healthy", func() bool { st, ok := p.State(); return ok && st.Servers["n9"].Healthy })
+		removed := make(chan error, 1)
+		f.set(func() {
+			f.never["n9"] = false
+			calls := 0
+			f.asked = func() {
+				st, _ := p.State()
+				if calls++; st.Servers["n9"].NodeType != "voter" { // as autopilot sees it: about to be promoted
+					return
+				}
+				f.asked = nil
+				removed <- f.raft.RemoveServer("n9", 0, 0).Error()
+			}
+		})
+		if err := <-removed; err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the state without n9", func() bool { st, ok := p.State(); _, there := st.Servers["n9"]; return ok && !there || has() })
+		if has() {
+			t.Fatal("n9 is back")
+		}
+	}
 }
 
 func TestConfigCheck(t *testing.T) {

@@ -165,3 +165,29 @@ func TestUnknownIsNotRemoved(t *testing.T) {
 		t.Error("a node that cannot read its own state takes itself for removed")
 	}
 }
+
+// A vote that is asked for while the asker is being removed is not given.
+func TestRemovedIsNotPromoted(t *testing.T) {
+	n, m := one(t)
+	if err := m.store.AddNonvoter(t.Context(), "n9", "127.0.0.1:9"); err != nil {
+		t.Fatal(err)
+	}
+	n.membership.mu.Lock()
+	answer := make(chan error)
+	go func() { answer <- n.promote(t.Context(), "n9") }()
+	select {
+	case err := <-answer:
+		t.Errorf("promoted in the middle of a removal: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	if err := m.store.RemoveServer(t.Context(), "n9"); err != nil {
+		t.Fatal(err)
+	}
+	n.membership.mu.Unlock()
+	if err := <-answer; err == nil {
+		t.Error("a removed node was promoted")
+	}
+	if servers := m.store.Servers(); len(servers) != 1 {
+		t.Errorf("the members are %v", servers)
+	}
+}

@@ -120,14 +120,16 @@ func writePeer(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// promote makes the member with that id a voter, if it is none.
+// promote makes the member with that id a voter, if it is none. A removal waits
+// meanwhile: whom it has removed must not come back as a voter that nobody can reach.
 func (n *Node) promote(ctx context.Context, id string) error {
 	m := n.member.Load()
 	if m == nil || m.term.Load() == 0 {
 		return fmt.Errorf("this node does not lead")
 	}
-	servers := m.store.Servers()
-	for _, s := range servers {
+	n.membership.mu.Lock()
+	defer n.membership.mu.Unlock()
+	for _, s := range m.store.Servers() {
 		switch {
 		case s.ID != id:
 		case s.Voter, m.nonVoter(ctx, id):
