@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -351,8 +352,7 @@ func testProcessName(t *testing.T, o opened) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stdout.Read(make([]byte, 1)); err != nil { // it has said something, so it runs
-		t.Errorf("the server says nothing: %v", err)
+	for lines := bufio.NewScanner(stdout); lines.Scan() && !strings.HasPrefix(lines.Text(), "Root Token:"); { // the last it says when it has started
 	}
 	out, err := shell(t.Context(), bin, nil, "-c", "pidof vault").CombinedOutput()
 	if pid := fmt.Sprint(server.Process.Pid); err != nil || !slices.Contains(strings.Fields(string(out)), pid) {
