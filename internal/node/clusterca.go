@@ -111,6 +111,10 @@ func (n *Node) renew(ctx context.Context, m *member) error {
 	if !ok {
 		return errors.New("no leader is known")
 	}
+	// The cluster remembers every certificate, so none is asked for that could not be kept.
+	if err := n.resaveIdentity(m); err != nil {
+		return err
+	}
 	key, csr, err := cluster.NewCSR(n.config.NodeID)
 	if err != nil {
 		return err
@@ -132,6 +136,12 @@ func (n *Node) renew(ctx context.Context, m *member) error {
 	}
 	n.logger.Info("this node has a new certificate for the cluster port", "serial", id.Serial())
 	return n.setIdentity(m, id)
+}
+
+func (n *Node) resaveIdentity(m *member) error {
+	n.membership.identity.Lock()
+	defer n.membership.identity.Unlock()
+	return n.saveIdentity(m.port.Identity())
 }
 
 func (n *Node) askCertificate(ctx context.Context, addr string, csr []byte) ([]byte, error) {

@@ -3,6 +3,8 @@ package node
 import (
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -189,5 +191,37 @@ func TestRemovedIsNotPromoted(t *testing.T) {
 	}
 	if servers := m.store.Servers(); len(servers) != 1 {
 		t.Errorf("the members are %v", servers)
+	}
+}
+
+// A node that cannot keep a new certificate asks for none: the cluster would
+// remember every one, once a second, for as long as the disk is full.
+func TestCertificateThatCannotBeKept(t *testing.T) {
+	n, m := one(t)
+	if err := os.Remove(n.identityFile()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(n.identityFile(), "x"), 0o700); err != nil { // nothing takes its place
+		t.Fatal(err)
+	}
+	before, _, err := m.record(t.Context(), m.store, "n0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := cluster.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := m.port.Identity().Trust().First(other)
+	trust.Version = 1 << 40
+	m.port.SetIdentity(m.port.Identity().With(trust)) // a CA issues that is not its certificate's
+	for range 3 {
+		if err := n.renew(t.Context(), m); err == nil {
+			t.Error("renewed, and not kept")
+		}
+	}
+	after, _, err := m.record(t.Context(), m.store, "n0")
+	if err != nil || len(after.Certs) != len(before.Certs) {
+		t.Errorf("the cluster remembers %d certificates of the node instead of %d, %v", len(after.Certs), len(before.Certs), err)
 	}
 }
