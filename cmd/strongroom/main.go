@@ -11,6 +11,7 @@ import (
 
 	"strongroom/internal/cli"
 	"strongroom/internal/server"
+	"strongroom/internal/tlssecret"
 )
 
 func main() {
@@ -19,8 +20,9 @@ func main() {
 	ctx, cancel := context.WithCancel(context.Background())
 	go heed(signals, cancel, os.Exit)
 	build := cli.Build{Version: server.Version, Revision: server.Revision, Date: server.BuildDate}
-	code := cli.Run(ctx, os.Args, cli.ProcessIO(), build, func(ctx context.Context, args []string) int {
-		return server.Main(ctx, args, os.Stdout, os.Stderr)
+	code := cli.Run(ctx, os.Args, cli.ProcessIO(), build, map[string]cli.Program{
+		"server": func(ctx context.Context, args []string) int { return server.Main(ctx, args, os.Stdout, os.Stderr) },
+		"tls":    func(ctx context.Context, args []string) int { return tlssecret.Main(ctx, args, os.Stdout, os.Stderr) },
 	})
 	os.Exit(code)
 }

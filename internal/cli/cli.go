@@ -89,8 +89,8 @@ func (sys IO) env(name string) string {
 	return value
 }
 
-// ServerCommand runs `server`: args are those after the word. It returns the exit code.
-type ServerCommand func(ctx context.Context, args []string) int
+// Program is a command that is no client of a server, and so is brought from outside: args are those after its name. It returns the exit code.
+type Program func(ctx context.Context, args []string) int
 
 // Build says which program this is; `version` prints it.
 type Build struct {
@@ -113,8 +113,9 @@ func (b Build) String() string {
 // Run carries out one command line and returns the exit code: 0 done, 1 wrong usage or a local fault,
 // 2 an answer from the server that is an error, 127 no such command. args are os.Args, args[0] included:
 // its base name is what help texts call the program. ctx ends requests and questions under way; it should end
-// on an interrupt, so that a prompt without echo leaves the terminal as it found it.
-func Run(ctx context.Context, args []string, sys IO, build Build, server ServerCommand) int {
+// on an interrupt, so that a prompt without echo leaves the terminal as it found it. programs are the commands
+// `server` and `tls`, by name.
+func Run(ctx context.Context, args []string, sys IO, build Build, programs map[string]Program) int {
 	program, rest := "vault", []string(nil)
 	if len(args) > 0 {
 		program, rest = filepath.Base(args[0]), args[1:]
@@ -126,16 +127,16 @@ func Run(ctx context.Context, args []string, sys IO, build Build, server ServerC
 		}
 	}
 	root := commands(program, build)
-	if len(rest) > 0 && rest[0] == "server" {
-		if server == nil {
-			fmt.Fprintln(sys.Stderr, "This build has no server in it.")
-			return exitUsage
-		}
-		return server(ctx, rest[1:])
-	}
 	found, words, rest := root.find(rest)
 	path := strings.Join(append([]string{program}, words...), " ")
 	switch {
+	case found.program:
+		run := programs[found.name]
+		if run == nil {
+			fmt.Fprintf(sys.Stderr, "This build has no %s in it.\n", found.name)
+			return exitUsage
+		}
+		return run(ctx, rest)
 	case found.absent:
 		fmt.Fprintf(sys.Stderr, "%q is a Vault command that this release does not have yet.\n", path)
 		return exitUsage

@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// command is one row of the command table: a group (sub), a command (setup), or the name of something
+// command is one row of the command table: a group (sub), a command (setup), the name of a Program, or of something
 // Vault has and this release has not (absent).
 type command struct {
 	name     string
@@ -24,6 +24,7 @@ type command struct {
 	setup    func(f *flag.FlagSet) action
 	sub      []*command
 	absent   bool
+	program  bool
 }
 
 // action is the body of a command; the flags its setup declared are parsed by then.

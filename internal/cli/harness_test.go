@@ -108,7 +108,7 @@ type terminal struct {
 	password *string // what is typed when asked; nil is no terminal
 	outIsTTY bool
 	errIsTTY bool
-	server   ServerCommand
+	programs map[string]Program
 }
 
 type result struct {
@@ -146,7 +146,7 @@ func (term *terminal) run(args ...string) result {
 		}
 	}
 	build := Build{Version: "1.2.3", Revision: "abc123", Date: "2026-01-02T03:04:05Z"}
-	code := Run(context.Background(), append([]string{"/usr/local/bin/vault"}, args...), sys, build, term.server)
+	code := Run(context.Background(), append([]string{"/usr/local/bin/vault"}, args...), sys, build, term.programs)
 	return result{code, stdout.String(), stderr.String()}
 }
 

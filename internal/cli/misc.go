@@ -7,9 +7,13 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// serverCommand stands in the table for its help alone: Run hands `server` to the ServerCommand.
+// serverCommand and tlsCommand stand in the table for its help alone: Run hands them to their Programs.
 func serverCommand() *command {
-	return &command{name: "server", synopsis: "Start a Strongroom server"}
+	return &command{name: "server", synopsis: "Start a Strongroom server", program: true}
+}
+
+func tlsCommand() *command {
+	return &command{name: "tls", synopsis: "Keep a server's TLS certificate in Kubernetes", program: true}
 }
 
 func versionCommand(build Build) *command {

@@ -49,6 +49,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"read", "secret/x", "-field=a"}, 0, "", "Command flags must be provided before positional arguments. " +
 			"The following arguments will not be parsed as flags: [-field=a]\n"},
 		{[]string{"server"}, 1, "", "This build has no server in it.\n"},
+		{[]string{"tls", "ensure"}, 1, "", "This build has no tls in it.\n"},
 		{[]string{"audit", "list"}, 1, "", "\"vault audit\" is a Vault command that this release does not have yet.\n"},
 		{[]string{"namespace"}, 1, "", "does not have yet"},
 		{[]string{"unwrap", "x"}, 1, "", "does not have yet"},
@@ -63,15 +64,17 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-func TestServerCommand(t *testing.T) {
-	term := newTerminal(t, nil)
-	var got []string
-	term.server = func(_ context.Context, args []string) int {
-		got = args
-		return 42
-	}
-	if r := term.run("server", "-dev", "-config=x"); r.code != 42 || !slices.Equal(got, []string{"-dev", "-config=x"}) {
-		t.Errorf("code %d, args %q", r.code, got)
+func TestPrograms(t *testing.T) {
+	for _, name := range []string{"server", "tls"} {
+		term := newTerminal(t, nil)
+		var got []string
+		term.programs = map[string]Program{name: func(_ context.Context, args []string) int {
+			got = args
+			return 42
+		}}
+		if r := term.run(name, "-dev", "-config=x"); r.code != 42 || !slices.Equal(got, []string{"-dev", "-config=x"}) {
+			t.Errorf("%s: code %d, args %q", name, r.code, got)
+		}
 	}
 }
 
@@ -80,7 +83,7 @@ func TestEveryCommandHasHelp(t *testing.T) {
 	term := newTerminal(t, nil)
 	var visit func(c *command, path []string)
 	visit = func(c *command, path []string) {
-		if c.absent || c.name == "server" {
+		if c.absent || c.program {
 			return
 		}
 		got := term.run(append(slices.Clone(path), "-h")...)

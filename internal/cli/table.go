@@ -9,7 +9,7 @@ func commands(program string, build Build) *command {
 	root.sub = []*command{
 		readCommand(), writeCommand(), deleteCommand(), listCommand(), loginCommand(), serverCommand(), statusCommand(),
 		authGroup(), kvGroup(), leaseGroup(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
-		printGroup(), secretsGroup(), tokenGroup(), versionCommand(build),
+		printGroup(), secretsGroup(), tlsCommand(), tokenGroup(), versionCommand(build),
 		absent("audit"), absent("namespace"), absent("unwrap"),
 	}
 	return root
