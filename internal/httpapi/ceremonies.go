@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"strongroom/engine"
 	"strongroom/internal/node"
@@ -160,4 +162,40 @@ func (h *Handler) generateRoot(x *exchange) error {
 		return engine.Errorf(engine.NotFound, "unsupported path")
 	}
 	return engine.ErrUnsupported
+}
+
+// decodeToken serves sys/decode-token: what generate-root gave, made a token again
+// with its one-time password (https://developer.hashicorp.com/vault/api-docs/system/decode-token).
+func (h *Handler) decodeToken(x *exchange) error {
+	switch {
+	case x.path != "sys/decode-token":
+		return engine.Errorf(engine.NotFound, "unsupported path")
+	case !isWrite(x.r.Method):
+		return engine.ErrUnsupported
+	}
+	req, err := decodeRequest[struct {
+		Encoded string `json:"encoded_token"`
+		OTP     string `json:"otp"`
+	}](x)
+	if err != nil {
+		return err
+	}
+	token, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(req.Encoded, "="))
+	switch {
+	case req.Encoded == "" || req.OTP == "":
+		return engine.Invalidf("encoded_token and otp are needed")
+	case err != nil:
+		return engine.Invalidf("encoded_token is not what sys/generate-root gave: it is not base64")
+	case len(token) != len(req.OTP):
+		return engine.Invalidf("encoded_token and otp do not belong together: their lengths differ")
+	}
+	for i := range token {
+		token[i] ^= req.OTP[i]
+	}
+	if !utf8.Valid(token) {
+		return engine.Invalidf("encoded_token and otp do not belong together")
+	}
+	writeJSON(x.w, http.StatusOK, map[string]any{"request_id": x.id, "lease_id": "", "lease_duration": 0, "renewable": false,
+		"data": map[string]string{"token": string(token)}, "warnings": nil})
+	return nil
 }

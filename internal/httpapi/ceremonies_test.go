@@ -103,6 +103,7 @@ func TestRekeyVerified(t *testing.T) {
 	p.want(204, "", "PUT", "sys/seal", root, "")
 	p.unseal(old) // the old ones still work; the rekey ended with the session
 	p.want(400, "no rekey verification in progress", "PUT", "sys/rekey/verify", "", shareBody(res.Keys[0], "x"))
+	p.want(400, "no rekey in progress", "GET", "sys/rekey/verify", "", "")
 
 	st = reply[rekeyReply](p, "PUT", "sys/rekey/init", `{"secret_shares":5,"secret_threshold":3,"require_verification":true}`)
 	res = give([]*peer{p}, "sys/rekey/update", st.Nonce, old[:3])
@@ -170,6 +171,13 @@ func TestGenerateRoot(t *testing.T) {
 	if !strings.HasPrefix(string(raw), "hvs.") {
 		t.Fatalf("not a token: %q", raw)
 	}
+	const decode = "sys/decode-token"
+	body := func(encoded, otp string) string { return fmt.Sprintf(`{"encoded_token":%q,"otp":%q}`, encoded, otp) }
+	peers[1].want(200, `"data":{"token":"`+string(raw)+`"}`, "PUT", decode, "", body(st.Encoded, otp))
+	peers[1].want(400, "are needed", "PUT", decode, "", body(st.Encoded, ""))
+	peers[1].want(400, "lengths differ", "PUT", decode, "", body(st.Encoded, "short"))
+	peers[1].want(400, "not base64", "PUT", decode, "", body("!", otp))
+	peers[1].want(405, "", "GET", decode, "", "")
 	for _, p := range peers {
 		p.want(200, `"policies":["root"]`, "GET", "auth/token/lookup-self", string(raw), "")
 	}

@@ -65,7 +65,7 @@ func New(n *node.Node, config Config, logger hclog.Logger) *Handler {
 		{"sys/storage/raft/bootstrap/", h.bootstrap},
 		{"sys/rekey/init", h.rekey(false)}, {"sys/rekey/update", h.rekey(false)}, {"sys/rekey/verify", h.rekey(false)},
 		{"sys/rekey-recovery-key/init", h.rekey(true)}, {"sys/rekey-recovery-key/update", h.rekey(true)}, {"sys/rekey-recovery-key/verify", h.rekey(true)},
-		{"sys/generate-root/", h.generateRoot},
+		{"sys/generate-root/", h.generateRoot}, {"sys/decode-token", h.decodeToken},
 	}
 	return h
 }

@@ -374,6 +374,9 @@ func (n *Node) RekeyVerifyStatus(ctx context.Context, recovery bool) (VerifyStat
 		return VerifyStatus{}, err
 	}
 	defer release()
+	if n.ceremonies.rekey == nil {
+		return VerifyStatus{}, n.ceremonies.checkNonce("rekey", "", "", rekeyAgain)
+	}
 	return r.verifyStatus(), nil
 }
 
