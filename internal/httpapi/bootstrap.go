@@ -16,6 +16,12 @@ func (h *Handler) bootstrap(x *exchange) error {
 	}
 	switch strings.TrimPrefix(x.path, "sys/storage/raft/bootstrap/") {
 	case "challenge":
+		// The node's id is for Vault's sake: nobody has proven anything yet.
+		if _, err := decodeRequest[struct {
+			ServerID string `json:"server_id"`
+		}](x); err != nil {
+			return err
+		}
 		out, err := h.node.Challenge(x.r.Context())
 		if err != nil {
 			return err

@@ -65,7 +65,7 @@ func (q joinRequest) target() (_ node.JoinTarget, problem string) {
 		return target, ""
 	}
 	u, err := url.Parse(q.LeaderAPIAddr)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil {
 		return node.JoinTarget{}, "leader_api_addr must be the full address of a node of the cluster, such as https://vault-0.example.com:8200"
 	}
 	return node.JoinTarget{LeaderAPIAddr: strings.TrimRight(q.LeaderAPIAddr, "/"), TLS: t}, ""

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -300,7 +301,7 @@ func (n *Node) seekCluster(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
-	if inv := n.pending.Load(); inv != nil {
+	if inv := n.pending.Load(); inv != nil && n.member.Load() == nil {
 		n.logger.Info("found the cluster to join: unseal this node to join it", "leader_api_addr", inv.target.LeaderAPIAddr)
 	}
 }
@@ -424,7 +425,24 @@ func callAPI(ctx context.Context, target JoinTarget, path string, in, out any) e
 	if err != nil {
 		return err
 	}
+	if resp.StatusCode != http.StatusOK {
+		return apiError(resp)
+	}
 	return readAnswer(resp, &struct {
 		Data any `json:"data"`
 	}{out})
+}
+
+// apiError is what this API says of a request that failed. Of any other server's
+// answer it shows the status alone: whoever tells this node where to ask must not
+// read through it what only this node can reach.
+func apiError(resp *http.Response) error {
+	defer resp.Body.Close()
+	var said struct {
+		Errors []string `json:"errors"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&said); err != nil {
+		return errors.New(resp.Status)
+	}
+	return fmt.Errorf("%s: %s", resp.Status, strings.Join(said.Errors, "; "))
 }
