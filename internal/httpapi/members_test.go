@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
@@ -89,6 +90,21 @@ func TestJoinByAPI(t *testing.T) {
 	}
 	const path = "sys/storage/raft/join"
 	second.want(400, "full address", "POST", path, "", `{}`)
+	first.want(400, "JSON", "PUT", "sys/storage/raft/bootstrap/challenge", "", `{"server_id":`)
+	// Whoever may reach this node reads nothing through it that only it can reach.
+	inside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/sys/storage/raft/bootstrap/challenge" {
+			t.Errorf("asked for %s", r.URL)
+		}
+		http.Error(w, "an inner secret", http.StatusForbidden)
+	}))
+	t.Cleanup(inside.Close)
+	for _, addr := range []string{inside.URL, inside.URL + "/latest?x=", inside.URL + "/latest", inside.URL + "?", inside.URL + "#x", strings.Replace(inside.URL, "//", "//user:pass@", 1)} {
+		code, answer := second.call("POST", path, "", body(map[string]any{"leader_api_addr": addr}))
+		if code != 400 || strings.Contains(answer, "secret") || (addr != inside.URL) != strings.Contains(answer, "full address") {
+			t.Errorf("%s: %d %s", addr, code, answer)
+		}
+	}
 	second.want(400, "leader_ca_cert", "POST", path, "", body(map[string]any{"leader_api_addr": secure.URL, "leader_ca_cert": "x"}))
 	second.want(400, "leader_client_key", "POST", path, "", body(map[string]any{"leader_api_addr": secure.URL, "leader_client_cert": "x"}))
 	second.want(400, "failed to join", "POST", path, "", body(map[string]any{"leader_api_addr": "http://" + freePort(t)}))
@@ -244,10 +260,11 @@ func TestStepDownPastTheSealedAndTheDead(t *testing.T) {
 	}
 	was.stop()
 	begun = time.Now()
-	rest[1].want(503, "no other node is unsealed", "PUT", "sys/step-down", root, "")
+	rest[1].want(204, "", "PUT", "sys/step-down", root, "")
 	if took := time.Since(begun); took > 2*time.Second {
 		t.Errorf("it took %v to say that nobody can take over", took)
 	}
+	rest[1].want(503, "no other node is unsealed", "POST", "sys/storage/raft/remove-peer", root, `{"server_id":"`+rest[1].config.NodeID+`"}`)
 	rest[1].want(200, "", "POST", "secret/data/k", root, `{"data":{"n":1}}`)
 }
 

@@ -109,7 +109,7 @@ func (n *Node) RemovePeer(ctx context.Context, id string) error {
 		return engine.Invalidf("%q is no peer of this cluster: \"operator raft list-peers\" shows the ones there are", id)
 	}
 	if id == n.config.NodeID {
-		if err := (nodeAPI{n}).StepDown(ctx); err != nil {
+		if err := n.stepAside(ctx); err != nil {
 			return fmt.Errorf("node: the active node cannot be removed before it has handed over: %w", err)
 		}
 		return storage.ErrNotLeader // the next active node does it

@@ -173,7 +173,7 @@ func (n *Node) HandOver() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	if err := (nodeAPI{n}).StepDown(ctx); err != nil {
+	if err := n.stepAside(ctx); err != nil {
 		n.logger.Info("stopping without handing leadership over", "reason", err)
 	}
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -20,27 +21,41 @@ const (
 	transferLimit = time.Second
 )
 
-// StepDown implements sys.Node. Whoever has the newest log and is unsealed takes
-// over; those that do not answer hold nobody up.
+// errNobodyElse: no other node can lead.
+var errNobodyElse = engine.Errorf(engine.Unavailable, "no other node is unsealed: nothing was changed")
+
+// StepDown implements sys.Node. Where nobody else can lead, this node goes on to,
+// and it is no error: as in Vault, whose node takes the lead back then.
 func (a nodeAPI) StepDown(ctx context.Context) error {
-	m := a.n.member.Load()
+	err := a.n.stepAside(ctx)
+	if errors.Is(err, errNobodyElse) {
+		a.n.logger.Warn("asked to step down, this node stays active: no other is unsealed", "node_id", a.n.config.NodeID)
+		return nil
+	}
+	return err
+}
+
+// stepAside gives leadership to whoever has the newest log and is unsealed; those
+// that do not answer hold nobody up. errNobodyElse if there is none.
+func (n *Node) stepAside(ctx context.Context) error {
+	m := n.member.Load()
 	if m.port == nil {
-		return engine.Invalidf("this node has no other to give leadership to")
+		return errNobodyElse
 	}
 	var err error
-	for _, id := range a.n.candidates(ctx, m) {
+	for _, id := range n.candidates(ctx, m) {
 		attempt, cancel := context.WithTimeout(ctx, transferLimit)
 		err = m.transfer(attempt, id)
 		cancel()
 		if err == nil || m.term.Load() == 0 {
 			return nil
 		}
-		a.n.logger.Warn("a node did not take leadership over; trying the next", "node_id", id, "error", err)
+		n.logger.Warn("a node did not take leadership over; trying the next", "node_id", id, "error", err)
 	}
 	if err != nil {
 		return engine.Errorf(engine.Unavailable, "no other node took leadership over: this one keeps it")
 	}
-	return engine.Errorf(engine.Unavailable, "no other node is unsealed: nothing was changed")
+	return errNobodyElse
 }
 
 // candidates are the unsealed voters that answer, the one with the newest log first.
