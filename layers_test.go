@@ -40,7 +40,8 @@ func unranked() []area {
 		{"internal/cli", []string{"internal/cli", "internal/snapshot"}}, // it is a client: the API is all it may know, and a snapshot's file
 		{"api", []string{"api"}},
 		{"operator", []string{"operator", "api"}},
-		{"cmd/strongroom-operator", []string{"operator", "api"}},
+		{"config", []string{"config"}},
+		{"cmd/strongroom-operator", []string{"operator", "api", "config"}},
 		{"ui", []string{"ui"}},
 		{"build", []string{"build"}},
 		{"cmd", []string{""}},
@@ -272,7 +273,7 @@ internal/
 		{"harness", "internal/storage/storagetest", []string{"strongroom/internal/storage"}, ""},
 		{"program on a harness", "internal/storage", []string{"strongroom/internal/storage/storagetest"}, "lower ranks only"},
 		{"operator on the server", "operator/vaultauth", []string{"strongroom/internal/storage"}, "may import only operator/, api/"},
-		{"operator's program on the server", "cmd/strongroom-operator", []string{"strongroom/internal/server"}, "may import only operator/, api/"},
+		{"operator's program on the server", "cmd/strongroom-operator", []string{"strongroom/internal/server"}, "may import only operator/, api/, config/"},
 		{"operator on itself", "operator/vaultauth", []string{"strongroom/operator/condition", "strongroom/api/v1beta1"}, ""},
 		{"API types on the operator", "api/v1beta1", []string{"strongroom/operator"}, "may import only api/"},
 		{"command line on internals", "internal/cli", []string{"strongroom/internal/storage"}, "may import only internal/cli/"},

@@ -3,6 +3,7 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -35,9 +36,9 @@ import (
 
 const (
 	defaultConcurrency = 8
-	leaseName          = "strongroom-operator"
-	clientQPS          = 200
-	clientBurst        = 400
+	defaultLeaseName   = "strongroom-operator"
+	defaultQPS         = 200
+	defaultBurst       = 400
 	reconcileTimeout   = time.Minute
 )
 
@@ -48,8 +49,11 @@ type Options struct {
 	HealthAddress  string               // HOST:PORT of /healthz and /readyz; empty: none
 	LeaderElection bool                 // among replicas, by a Lease
 	LeaseNamespace string               // of that Lease; empty: the pod's own
+	LeaseName      string               // empty: strongroom-operator
 	Namespaces     []string             // to watch; none: all
 	Concurrency    int                  // reconciliations at a time of each kind; 0: 8
+	QPS            float64              // requests a second to the API server in the long run; 0: 200
+	Burst          int                  // and at once; 0: 400
 	Dial           vaultclient.DialFunc // to servers; nil: as they are named
 	Logger         logr.Logger
 }
@@ -65,7 +69,7 @@ func New(ctx context.Context, cluster *rest.Config, options Options) (manager.Ma
 		}
 	}
 	cluster = rest.CopyConfig(cluster)
-	cluster.QPS, cluster.Burst = clientQPS, clientBurst
+	cluster.QPS, cluster.Burst = float32(cmp.Or(options.QPS, defaultQPS)), cmp.Or(options.Burst, defaultBurst)
 	mgr, err := ctrl.NewManager(cluster, managerOptions(scheme, options))
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)
@@ -104,7 +108,7 @@ func managerOptions(scheme *runtime.Scheme, options Options) manager.Options {
 		Controller:                    config.Controller{SkipNameValidation: &yes, ReconciliationTimeout: reconcileTimeout},
 		HealthProbeBindAddress:        orOff(options.HealthAddress),
 		LeaderElection:                options.LeaderElection,
-		LeaderElectionID:              leaseName,
+		LeaderElectionID:              cmp.Or(options.LeaseName, defaultLeaseName),
 		LeaderElectionNamespace:       options.LeaseNamespace,
 		LeaderElectionReleaseOnCancel: true,
 	}

@@ -8,6 +8,7 @@ package v1beta1
 
 //go:generate go tool -modfile=../../tools/go.mod controller-gen object paths=.
 //go:generate go tool -modfile=../../tools/go.mod controller-gen crd paths=. output:crd:dir=../../config/crd
+//go:generate sh -c "cp ../../config/crd/*.yaml ../../charts/vault-secrets-operator/crds/"
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"

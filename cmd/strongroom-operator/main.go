@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -51,11 +52,20 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	instead := make(map[string]string)
 	flags := flag.NewFlagSet("strongroom-operator", flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(stderr, "Usage: strongroom-operator [options]        carry secrets into Kubernetes, until it is told to end\n"+
+			"       strongroom-operator crds apply      bring the cluster's definitions to this version (crds --help)\n"+
+			"       strongroom-operator check           whether the cluster serves them, and the operator answers\n\n")
+		flags.PrintDefaults()
+	}
 	flags.StringVar(&s.kubeconfig, "kubeconfig", "", "`file` that says which cluster to serve (default $KUBECONFIG, or the cluster it runs in)")
 	flags.StringVar(&s.MetricsAddress, "metrics-bind-address", ":8080", "`address` of Prometheus metrics; 0 turns them off")
 	flags.StringVar(&s.HealthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 turns them off")
 	flags.BoolVar(&s.LeaderElection, "leader-elect", false, "let one of several replicas work at a time")
 	flags.StringVar(&s.LeaseNamespace, "leader-election-namespace", "", "`namespace` of the Lease (default the pod's own)")
+	flags.StringVar(&s.LeaseName, "leader-election-id", "strongroom-operator", "`name` of the Lease; replicas of one operator share it")
+	flags.Float64Var(&s.QPS, "kube-client-qps", 0, "requests a second to the API server, in the `long` run (default 200)")
+	flags.IntVar(&s.Burst, "kube-client-burst", 0, "`requests` to the API server at once (default 400)")
 	flags.IntVar(&s.Concurrency, "concurrency", 0, "resources of each kind to work on at a `time` (default 8)")
 	flags.StringVar(&s.logLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")
 	flags.StringVar(&s.logFormat, "log-format", "json", "`format` of logs: json or text")
@@ -96,7 +106,20 @@ func addResolve(instead map[string]string, value string) error {
 	return nil
 }
 
+// run is the operator itself, or one of the commands that its chart's hooks run.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "crds":
+			return runCRDs(ctx, args[1:], stdout, stderr)
+		case "check":
+			return runCheck(ctx, args[1:], stdout, stderr)
+		}
+	}
+	return runOperator(ctx, args, stdout, stderr)
+}
+
+func runOperator(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	settings, err := parse(args, stderr)
 	if err != nil {
 		return err
@@ -115,11 +138,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := dropVaultEnvironment(); err != nil {
 		return err
 	}
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = settings.kubeconfig
-	cluster, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	cluster, err := clusterConfig(settings.kubeconfig)
 	if err != nil {
-		return fmt.Errorf("find the cluster: %w; give --kubeconfig", err)
+		return err
 	}
 	mgr, err := operator.New(ctx, cluster, settings.Options)
 	if err != nil {
@@ -127,6 +148,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	logger.Info("starting", "version", version(), "cluster", cluster.Host, "namespaces", settings.Namespaces)
 	return mgr.Start(ctx)
+}
+
+// clusterConfig is how to reach the cluster: by file, or else by $KUBECONFIG, or else the one this runs in.
+func clusterConfig(file string) (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = file
+	cluster, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the cluster: %w; give --kubeconfig", err)
+	}
+	return cluster, nil
 }
 
 // dropVaultEnvironment removes the variables that a Vault client takes a token, a proxy or certificates from. A

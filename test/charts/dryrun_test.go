@@ -2,6 +2,7 @@ package charts
 
 import (
 	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,15 +23,30 @@ func TestDryRun(t *testing.T) {
 		}
 	}
 	apply(t, foreignKinds())
+	charts := []chart{"vault", "vault-secrets-operator"}
+	for _, c := range charts {
+		crds, err := filepath.Glob(filepath.Join(c.dir(), "crds", "*.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range crds {
+			apply(t, read(t, file))
+		}
+	}
 	if out, err := cp.Kubectl(t.Context(), "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, c := range []chart{"vault", "vault-secrets-operator"} {
+	apply(t, namespace("openshift", "privileged"))
+	for _, c := range charts {
 		t.Run(string(c), func(t *testing.T) {
-			apply(t, namespace(string(c)))
+			apply(t, namespace(string(c), "restricted"))
 			for _, set := range c.sets(t) {
 				t.Run(set, func(t *testing.T) {
-					rendered, err := c.template(t, "--values", c.path(set, "values.yaml"))
+					args := []string{"--values", c.path(set, "values.yaml")}
+					if set == "openshift" { // which makes the security contexts itself
+						args = append(args, "--namespace", "openshift")
+					}
+					rendered, err := c.template(t, args...)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -41,15 +57,25 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-func namespace(name string) string {
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// namespace is one with a level of Pod Security.
+func namespace(name, level string) string {
 	return `
 apiVersion: v1
 kind: Namespace
 metadata:
   name: ` + name + `
   labels:
-    pod-security.kubernetes.io/enforce: restricted
-    pod-security.kubernetes.io/warn: restricted
+    pod-security.kubernetes.io/enforce: ` + level + `
+    pod-security.kubernetes.io/warn: ` + level + `
 `
 }
 
