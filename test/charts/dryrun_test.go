@@ -2,6 +2,7 @@ package charts
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"

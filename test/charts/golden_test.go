@@ -12,7 +12,7 @@ func testGolden(t *testing.T, c chart) {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
 			values := c.path(set, "values.yaml")
-			if _, err := run(t, "lint", "--strict", "--namespace", string(c), "--values", values, c.dir()); err != nil {
+			if _, err := run(t, "lint", "--strict", "--namespace", string(c), kubeVersion, "--values", values, c.dir()); err != nil {
 				t.Error(err)
 			}
 			got, err := c.template(t, "--values", values)
