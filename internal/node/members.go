@@ -187,7 +187,7 @@ func (n *Node) loadRemoved() {
 // noticeRemoval finds out whether this node is a member no more: by its own
 // state, or, when no leader speaks to it, by the word of a member.
 func (n *Node) noticeRemoval(ctx context.Context, m *member) {
-	if n.removed.Load() {
+	if n.removed.Load() || n.leaving.Load() {
 		return
 	}
 	if errors.Is(m.admits(m.port.Identity().Serial()), cluster.ErrRemoved) {
@@ -197,6 +197,7 @@ func (n *Node) noticeRemoval(ctx context.Context, m *member) {
 	servers := m.store.Servers()
 	_, _, led := m.store.Leader()
 	if led && slices.ContainsFunc(servers, isServer(n.config.NodeID)) {
+		n.stays()
 		return
 	}
 	for _, s := range servers {
@@ -213,6 +214,9 @@ func (n *Node) noticeRemoval(ctx context.Context, m *member) {
 
 // leave stops serving for good: another member has said that this one was removed.
 func (n *Node) leave(ctx context.Context) {
+	if n.endToRejoin() {
+		return
+	}
 	n.logger.Error("this node was removed from the cluster and serves no more; to let it join again, stop it, delete its storage folder and start it", "node_id", n.config.NodeID)
 	n.removed.Store(true)
 	if n.config.Dir != "" {

@@ -87,9 +87,11 @@ type Node struct {
 	ceremonies ceremonies // rekey, generate-root
 	pending    atomic.Pointer[invitation]
 	alone      alone
-	removed    atomic.Bool  // from the cluster, as another member has said
-	restoring  atomic.Bool  // a snapshot is being restored: no Session begins
-	looked     atomic.Int64 // when no node of retry_join invited this one, Unix nanoseconds
+	removed    atomic.Bool               // from the cluster, as another member has said
+	leaving    atomic.Bool               // the cluster, soon
+	intent     atomic.Pointer[intention] // to leave, of an earlier process; nil: none, or it is known what became of it
+	restoring  atomic.Bool               // a snapshot is being restored: no Session begins
+	looked     atomic.Int64              // when no node of retry_join invited this one, Unix nanoseconds
 
 	unsealer      unsealer
 	autoJoinError atomic.Pointer[string] // the last one that was logged
@@ -130,6 +132,9 @@ func New(config Config) *Node {
 // nodes forward with forwarded. Close ends it.
 func (n *Node) Start(forwarded http.Handler) error {
 	n.forward = forwarded
+	if err := n.resumeLeaving(); err != nil {
+		return err
+	}
 	identity, err := n.loadIdentity()
 	if err != nil {
 		return err
@@ -193,8 +198,8 @@ func (n *Node) Session() Session { return n.session.Load() }
 // this node is sealed, or active.
 func (n *Node) Reader() Session { return n.reader.Load() }
 
-// Failed yields an error when the node's storage can apply nothing more; the
-// process should end, so that a restart replays the log.
+// Failed yields an error when the node can do nothing more before a restart: its
+// storage can apply nothing, or it has to join anew. The process should end with it.
 func (n *Node) Failed() <-chan error { return n.failed }
 
 // poke makes the loop look again.
@@ -225,7 +230,7 @@ func (n *Node) run(ctx context.Context) {
 			}
 		case <-failed:
 			n.endSession()
-			n.failed <- m.store.Err()
+			n.failed <- fmt.Errorf("the storage failed and this node stops; restart it to replay its log: %w", m.store.Err())
 			return
 		case <-n.changed:
 		case <-tick.C:

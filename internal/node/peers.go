@@ -72,6 +72,7 @@ type peerState struct {
 	NodeID   string `json:"node_id"`
 	Sealed   bool   `json:"sealed"`
 	Active   bool   `json:"active"`
+	Leaving  bool   `json:"leaving"` // it does not take leadership
 	Hostname string `json:"hostname"`
 	APIAddr  string `json:"api_addr"`
 	Version  string `json:"version"`
@@ -103,6 +104,7 @@ func (n *Node) clusterHandler() http.Handler {
 	})
 	mux.HandleFunc("POST /cluster/v1/certificate", n.serveCertificate)
 	mux.HandleFunc("POST "+unsealPath, n.serveUnseal)
+	mux.HandleFunc("POST "+leavePath, n.serveLeave)
 	mux.HandleFunc("POST /cluster/v1/vote", func(w http.ResponseWriter, r *http.Request) {
 		id, _ := cluster.PeerID(r.Context())
 		if err := n.promote(r.Context(), id); err != nil {
@@ -149,8 +151,13 @@ func (n *Node) askState(ctx context.Context, addr string) (peerState, error) {
 	return st, n.callPeer(ctx, http.MethodGet, addr, "/cluster/v1/state", &st)
 }
 
+// callPeer asks the node at addr, for a second at most.
 func (n *Node) callPeer(ctx context.Context, method, addr, path string, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	return n.callPeerFor(ctx, time.Second, method, addr, path, out)
+}
+
+func (n *Node) callPeerFor(ctx context.Context, limit time.Duration, method, addr, path string, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "https://"+addr+path, nil)
 	if err != nil {

@@ -211,7 +211,7 @@ func (a nodeAPI) HANodes(ctx context.Context) ([]sys.HANode, error) {
 func (n *Node) ownState(m *member) peerState {
 	st := n.State()
 	host, _ := os.Hostname() // "" is as good as anything
-	out := peerState{NodeID: n.config.NodeID, Sealed: st.Sealed, Active: st.Active, Hostname: host, APIAddr: n.config.APIAddr, Version: n.config.Version}
+	out := peerState{NodeID: n.config.NodeID, Sealed: st.Sealed, Active: st.Active, Leaving: n.leaving.Load(), Hostname: host, APIAddr: n.config.APIAddr, Version: n.config.Version}
 	stats := m.store.Stats()
 	out.LastTerm, out.LastIndex = lastTerm(m), stats.LastIndex
 	switch {

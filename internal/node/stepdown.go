@@ -79,7 +79,7 @@ collect:
 	for range others {
 		select {
 		case st := <-answers:
-			if st.Sealed {
+			if st.Sealed || st.Leaving {
 				continue
 			}
 			if good = append(good, st); len(good) == 1 {

@@ -151,7 +151,7 @@ func (s *running) wait(ctx context.Context) error {
 		case err := <-s.failed:
 			return err
 		case err := <-s.node.Failed():
-			return fmt.Errorf("the storage failed and this node stops; restart it to replay its log: %w", err)
+			return err
 		case <-look.C:
 			for _, c := range s.certs {
 				s.reloaded(c.Follow())
