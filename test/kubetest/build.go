@@ -19,11 +19,14 @@ import (
 	"time"
 )
 
-// What compiling kubeall from empty caches costs: time of CPU, 556 to 783 s on
-// two cores of several cloud machines and well spread over them, and packages.
+// What compiling from empty caches costs: time of CPU, on two cores of several
+// cloud machines and well spread over them, and packages. The add-ons count
+// from where kubeall, whose packages they share, is compiled.
 const (
 	coldBuildCPU      = 780 * time.Second
 	coldBuildPackages = 2880
+	coldAddonsCPU     = 60 * time.Second
+	coldAddonPackages = 330
 )
 
 // programs are the names kubeall answers to.
@@ -40,7 +43,22 @@ var programs = []string{"etcd", "kube-apiserver", "kube-controller-manager", "ku
 // Kubernetes and the module's content. It appears whole or not at all, and
 // processes that want it at the same time wait for one build.
 func Build(ctx context.Context, progress io.Writer) (binDir string, err error) {
-	src, err := findSource()
+	return build(ctx, progress, "", []string{"kubeall/main.go"}, source.compileKubernetes)
+}
+
+// BuildAddons is like [Build] for what is needed beside Kubernetes: the program
+// helm; and for clusters with nodes ([StartCluster]) kubenode, and the images
+// of CoreDNS and of pods' first process, pause. Where Kubernetes is built it
+// takes less than a minute.
+func BuildAddons(ctx context.Context, progress io.Writer) (dir string, err error) {
+	return build(ctx, progress, "addons-", []string{"coredns/main.go", "kubenode/main.go", "kubenode/node.go"}, source.compileAddons)
+}
+
+// build makes the directory of one set of programs; its name begins with
+// prefix, and it is made from the module's files and these.
+func build(ctx context.Context, progress io.Writer, prefix string, files []string,
+	compile func(source, context.Context, io.Writer, string) error) (string, error) {
+	src, err := findSource(files...)
 	if err != nil {
 		return "", fmt.Errorf("kubetest: %w", err)
 	}
@@ -48,27 +66,37 @@ func Build(ctx context.Context, progress io.Writer) (binDir string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("kubetest: where to keep the built Kubernetes: %w; set HOME or XDG_CACHE_HOME", err)
 	}
-	dir := filepath.Join(cache, "strongroom", "kube", src.key())
-	if err := buildOnce(ctx, progress, dir, src.compile); err != nil {
+	dir := filepath.Join(cache, "strongroom", "kube", prefix+src.key())
+	err = buildOnce(ctx, progress, dir, func(ctx context.Context, progress io.Writer, out string) error {
+		return compile(src, ctx, progress, out)
+	})
+	if err != nil {
 		return "", fmt.Errorf("kubetest: building Kubernetes %s: %w", src.version, err)
 	}
 	return dir, nil
 }
 
-// source is the module that kubeall is built from.
+// source is the module that the programs are built from.
 type source struct {
 	dir     string // test/kube
 	version string // of Kubernetes, as 1.37.2
+	helm    string // version of helm, as v3.21.4
 	hash    []byte // of all that decides what is built
 }
 
 func (s source) key() string { return s.version + "-" + hex.EncodeToString(s.hash[:6]) }
 
-var kubernetesVersion = regexp.MustCompile(`(?m)^\s*(?:require\s+)?k8s\.io/kubernetes v(\S+)`)
+const helmModule = "helm.sh/helm/v3"
+
+var (
+	kubernetesVersion = regexp.MustCompile(`(?m)^\s*(?:require\s+)?k8s\.io/kubernetes v(\S+)`)
+	helmVersion       = regexp.MustCompile(`(?m)^\s*(?:require\s+)?helm\.sh/helm/v3 (v\S+)`)
+)
 
 // findSource looks for test/kube in the module strongroom that the working
-// directory is in; go test runs in the package's own folder.
-func findSource() (source, error) {
+// directory is in; go test runs in the package's own folder. The key covers the
+// files, which are named relative to test/kube.
+func findSource(files ...string) (source, error) {
 	root, err := os.Getwd()
 	if err != nil {
 		return source{}, err
@@ -82,15 +110,15 @@ func findSource() (source, error) {
 	s := source{dir: filepath.Join(root, "test", "kube")}
 	hash := sha256.New()
 	fmt.Fprintln(hash, runtime.GOOS, runtime.GOARCH)
-	for _, name := range []string{"go.mod", "go.sum", "kubeall/main.go"} {
+	for _, name := range append([]string{"go.mod", "go.sum"}, files...) {
 		content, err := os.ReadFile(filepath.Join(s.dir, name))
 		if err != nil {
 			return source{}, err
 		}
 		fmt.Fprintln(hash, name, len(content))
 		hash.Write(content)
-		if m := kubernetesVersion.FindSubmatch(content); name == "go.mod" && m != nil {
-			s.version = string(m[1])
+		if name == "go.mod" {
+			s.version, s.helm = version(kubernetesVersion, content), version(helmVersion, content)
 		}
 	}
 	if s.version == "" {
@@ -100,19 +128,62 @@ func findSource() (source, error) {
 	return s, nil
 }
 
+func version(of *regexp.Regexp, goMod []byte) string {
+	if m := of.FindSubmatch(goMod); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
 func isStrongroom(dir string) bool {
 	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	return err == nil && bytes.HasPrefix(mod, []byte("module strongroom\n"))
 }
 
-// compile builds kubeall at the path out.
-func (s source) compile(ctx context.Context, progress io.Writer, out string) error {
-	cores := runtime.GOMAXPROCS(0)
-	what := "building Kubernetes " + s.version + " from source"
-	fmt.Fprintf(progress, "%s, this once; about %.0f minutes on %d cores when nothing is cached (%d packages)\n",
-		what, max(1, coldBuildCPU.Minutes()/float64(cores)), cores, coldBuildPackages)
+// compileKubernetes builds kubeall, and its links, in the directory out.
+func (s source) compileKubernetes(ctx context.Context, progress io.Writer, out string) error {
+	what := announce(progress, "building Kubernetes "+s.version+" from source", coldBuildCPU, coldBuildPackages)
+	if err := s.goBuild(ctx, progress, what, s.ldflags(), filepath.Join(out, "kubeall"), "./kubeall"); err != nil {
+		return err
+	}
+	for _, name := range programs {
+		if err := os.Symlink("kubeall", filepath.Join(out, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
-	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-trimpath", "-ldflags", s.ldflags(), "-o", out, "./kubeall")
+// compileAddons builds helm, kubenode and the images in the directory out.
+func (s source) compileAddons(ctx context.Context, progress io.Writer, out string) error {
+	what := announce(progress, "building helm, CoreDNS and what nodes need", coldAddonsCPU, coldAddonPackages)
+	coredns := filepath.Join(out, "coredns")
+	err := errors.Join(
+		s.goBuild(ctx, progress, what, s.helmFlags(), filepath.Join(out, "helm"), helmModule+"/cmd/helm"),
+		s.goBuild(ctx, progress, what, "-s -w", filepath.Join(out, "kubenode"), "./kubenode"),
+		s.goBuild(ctx, progress, what, "-s -w", coredns, "./coredns"),
+	)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(
+		image{name: pauseImage, entrypoint: "/pause", files: map[string]string{"pause": filepath.Join(out, "kubenode")}}.write(filepath.Join(out, "pause.tar")),
+		image{name: dnsImage, entrypoint: "/coredns", files: map[string]string{"coredns": coredns}}.write(filepath.Join(out, "coredns.tar")),
+	)
+	return errors.Join(err, os.Remove(coredns))
+}
+
+// announce says what a build may cost, and returns its name.
+func announce(progress io.Writer, what string, cpu time.Duration, packages int) string {
+	cores := runtime.GOMAXPROCS(0)
+	fmt.Fprintf(progress, "%s, this once; about %.1f minutes on %d cores when nothing is cached (%d packages)\n",
+		what, cpu.Minutes()/float64(cores), cores, packages)
+	return what
+}
+
+// goBuild builds a package of the module, or one that it requires, at the path out.
+func (s source) goBuild(ctx context.Context, progress io.Writer, what, ldflags, out, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-trimpath", "-ldflags", ldflags, "-o", out, pkg)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
@@ -149,8 +220,20 @@ func (s source) ldflags() string {
 	return flags
 }
 
-// buildOnce makes dir, with the program kubeall that compile writes and its
-// links, unless it is there. Whoever else is at it is waited for.
+// helmFlags state helm's version, and that of the Kubernetes that `helm
+// template` renders for, as helm's own Makefile does.
+func (s source) helmFlags() string {
+	major, rest, _ := strings.Cut(s.version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	flags := "-s -w -X " + helmModule + "/internal/version.version=" + s.helm
+	for _, pkg := range []string{"pkg/lint/rules", "pkg/chartutil"} {
+		flags += fmt.Sprintf(" -X %[1]s/%[2]s.k8sVersionMajor=%[3]s -X %[1]s/%[2]s.k8sVersionMinor=%[4]s", helmModule, pkg, major, minor)
+	}
+	return flags
+}
+
+// buildOnce makes dir, with what compile writes to a directory out, unless it
+// is there. Whoever else is at it is waited for.
 func buildOnce(ctx context.Context, progress io.Writer, dir string, compile func(ctx context.Context, progress io.Writer, out string) error) error {
 	if exists(dir) {
 		return nil
@@ -174,13 +257,8 @@ func buildOnce(ctx context.Context, progress io.Writer, dir string, compile func
 		return err
 	}
 	defer os.RemoveAll(building)
-	if err := compile(ctx, progress, filepath.Join(building, "kubeall")); err != nil {
+	if err := compile(ctx, progress, building); err != nil {
 		return err
-	}
-	for _, name := range programs {
-		if err := os.Symlink("kubeall", filepath.Join(building, name)); err != nil {
-			return err
-		}
 	}
 	return os.Rename(building, dir)
 }

@@ -16,6 +16,7 @@ package kubetest
 import (
 	"context"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,11 +25,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -36,20 +35,7 @@ const (
 	startLimit = time.Minute
 	// pollEvery is the pause between looks at something that is about to happen.
 	pollEvery = 20 * time.Millisecond
-	// issuer is the `iss` of service-account tokens, as kubeadm sets it.
-	issuer = "https://kubernetes.default.svc.cluster.local"
 )
-
-// controllers are those that tests of an operator need; the others act on pods
-// and nodes, of which there are none.
-var controllers = strings.Join([]string{
-	"serviceaccount-controller",                // `default` in every namespace
-	"serviceaccount-token-controller",          // Secrets of type kubernetes.io/service-account-token
-	"root-ca-certificate-publisher-controller", // kube-root-ca.crt in every namespace
-	"namespace-controller",                     // empties deleted namespaces
-	"garbage-collector-controller",             // deletes what an owner leaves behind
-	"clusterrole-aggregation-controller",       // fills admin, edit and view
-}, ",")
 
 // ControlPlane is a running Kubernetes without nodes. [ControlPlane.Stop] ends it;
 // it also ends with the process that started it, however that ends.
@@ -62,7 +48,9 @@ type ControlPlane struct {
 	Logs       string // folder of the components' logs
 
 	dir      string
-	client   *http.Client // the administrator's
+	site     site
+	pki      *pki
+	admin    *http.Client // the administrator's
 	running  []*process   // in order of their start
 	lifeline *os.File     // what the components hold on to, and
 	keep     *os.File     // what keeps it alive: the other end of the pipe
@@ -83,21 +71,15 @@ func Start(ctx context.Context, dir string) (*ControlPlane, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("not ready within %v", startLimit))
 	defer cancel()
 	cp := &ControlPlane{BinDir: binDir}
-	if err := cp.start(ctx, dir); err != nil {
+	if err := cp.startOnLoopback(ctx, dir); err != nil {
 		cp.Stop()
 		return nil, fmt.Errorf("kubetest: %w", err)
 	}
 	return cp, nil
 }
 
-func (cp *ControlPlane) start(ctx context.Context, dir string) (err error) {
-	if cp.lifeline, cp.keep, err = os.Pipe(); err != nil {
-		return err
-	}
-	if err := cp.makeDirs(dir); err != nil {
-		return err
-	}
-	if err := cp.run(etcdArgs()); err != nil {
+func (cp *ControlPlane) startOnLoopback(ctx context.Context, dir string) error {
+	if err := cp.prepare(dir); err != nil {
 		return err
 	}
 	port, release, err := reservePort()
@@ -105,31 +87,15 @@ func (cp *ControlPlane) start(ctx context.Context, dir string) (err error) {
 		return fmt.Errorf("find a free port on loopback: %w", err)
 	}
 	defer release()
-	if err := cp.makeCredentials(port); err != nil {
-		return err
-	}
-	// An API server that finds no etcd tries again only after a second.
-	listening := func(context.Context) error {
-		_, err := os.Stat(filepath.Join(cp.dir, "client:0"))
-		return err
-	}
-	if err := cp.until(ctx, listening); err != nil {
-		return fmt.Errorf("waiting for etcd: %w", err)
-	}
-	if err := cp.run(apiServerArgs(port)); err != nil {
-		return err
-	}
-	if err := cp.wait(ctx, "/readyz"); err != nil {
-		return fmt.Errorf("waiting for the API server: %w", err)
-	}
-	// Not earlier: it looks for the API server once a second.
-	if err := cp.run(controllerManagerArgs()); err != nil {
-		return err
-	}
-	return cp.WaitServiceAccount(ctx, "default", "default")
+	cp.site = site{ip: "127.0.0.1", port: port, services: "10.43.0.0/16"}
+	return cp.start(ctx)
 }
 
-func (cp *ControlPlane) makeDirs(dir string) (err error) {
+// prepare makes the control plane's folders and what its components hold on to.
+func (cp *ControlPlane) prepare(dir string) (err error) {
+	if cp.lifeline, cp.keep, err = os.Pipe(); err != nil {
+		return err
+	}
 	if cp.dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
@@ -143,26 +109,66 @@ func (cp *ControlPlane) makeDirs(dir string) (err error) {
 	return err
 }
 
+// start starts the components, at cp.site, one when that before it is ready.
+func (cp *ControlPlane) start(ctx context.Context) error {
+	if err := cp.run(etcdArgs()); err != nil {
+		return err
+	}
+	if err := cp.makeCredentials(); err != nil {
+		return err
+	}
+	// An API server that finds no etcd tries again only after a second.
+	listening := func(context.Context) error {
+		_, err := os.Stat(filepath.Join(cp.dir, "client:0"))
+		return err
+	}
+	if err := cp.until(ctx, listening); err != nil {
+		return fmt.Errorf("waiting for etcd: %w", err)
+	}
+	if err := cp.run(cp.site.apiServerArgs()); err != nil {
+		return err
+	}
+	if err := cp.wait(ctx, "/readyz"); err != nil {
+		return fmt.Errorf("waiting for the API server: %w", err)
+	}
+	if cp.site.nodes {
+		if err := cp.run(schedulerArgs()); err != nil {
+			return err
+		}
+	}
+	// Not earlier: it looks for the API server once a second.
+	if err := cp.run(cp.site.controllerManagerArgs()); err != nil {
+		return err
+	}
+	return cp.WaitServiceAccount(ctx, "default", "default")
+}
+
 // makeCredentials writes the certificates and kubeconfigs.
-func (cp *ControlPlane) makeCredentials(port int) error {
-	cp.URL = "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+func (cp *ControlPlane) makeCredentials() error {
+	cp.URL = "https://" + net.JoinHostPort(cp.site.ip, strconv.Itoa(cp.site.port))
 	cp.Kubeconfig = filepath.Join(cp.dir, "admin.kubeconfig")
 	ca, err := newPKI(filepath.Join(cp.dir, "pki"))
 	if err != nil {
 		return err
 	}
-	cp.CAFile, cp.CA = ca.path("ca.crt"), ca.pem
+	cp.pki, cp.CAFile, cp.CA = ca, ca.path("ca.crt"), ca.pem
 	masters := []string{"system:masters"}
 	err = errors.Join(
-		ca.issue("apiserver", pkix.Name{CommonName: "kube-apiserver"}, "127.0.0.1", "10.43.0.1", "localhost",
+		ca.issue("apiserver", pkix.Name{CommonName: "kube-apiserver"}, cp.site.ip, cp.site.firstService(), "localhost",
 			"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"),
 		ca.issue("admin", pkix.Name{Organization: masters, CommonName: "admin"}),
 		ca.kubeconfig(cp.Kubeconfig, cp.URL, "admin"),
 		// One powerful client for all controllers: giving each a service account
 		// of its own, as production does, makes every start slower.
-		ca.issue("controller-manager", pkix.Name{Organization: masters, CommonName: "system:kube-controller-manager"}),
-		ca.kubeconfig(filepath.Join(cp.dir, "controller-manager.kubeconfig"), cp.URL, "controller-manager"),
+		cp.client("controller-manager", pkix.Name{Organization: masters, CommonName: "system:kube-controller-manager"}),
 	)
+	if cp.site.nodes {
+		err = errors.Join(err,
+			ca.issue("kubelet-client", pkix.Name{Organization: masters, CommonName: "kube-apiserver-kubelet-client"}),
+			cp.client("scheduler", pkix.Name{CommonName: "system:kube-scheduler"}),
+			cp.client("proxy", pkix.Name{CommonName: "system:kube-proxy"}),
+		)
+	}
 	if err != nil {
 		return err
 	}
@@ -170,71 +176,34 @@ func (cp *ControlPlane) makeCredentials(port int) error {
 	if err != nil {
 		return err
 	}
-	cp.client = &http.Client{Transport: &http.Transport{TLSClientConfig: tls, ForceAttemptHTTP2: true}, Timeout: 10 * time.Second}
+	cp.admin = &http.Client{Transport: &http.Transport{TLSClientConfig: tls, ForceAttemptHTTP2: true}, Timeout: 10 * time.Second}
 	return nil
 }
 
-// etcdArgs starts etcd on Unix sockets in its working directory: no ports to
-// choose, and nobody but the owner of the directory reaches the data. The part
-// after the colon is what etcd wants of a URL; the sockets are called just so.
-func etcdArgs() []string {
-	return []string{"etcd", "--data-dir=etcd", "--unsafe-no-fsync", "--log-level=warn",
-		"--listen-client-urls=unix://client:0", "--advertise-client-urls=unix://client:0",
-		"--listen-peer-urls=unix://peer:0", "--initial-advertise-peer-urls=unix://peer:0",
-		"--initial-cluster=default=unix://peer:0",
+// client issues a client certificate, and its kubeconfig beside the others.
+func (cp *ControlPlane) client(name string, subject pkix.Name) error {
+	if err := cp.pki.issue(name, subject); err != nil {
+		return err
 	}
-}
-
-func apiServerArgs(port int) []string {
-	return []string{"kube-apiserver", "--etcd-servers=unix://client:0",
-		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port=" + strconv.Itoa(port),
-		"--permit-port-sharing",           // see reservePort
-		"--endpoint-reconciler-type=none", // nobody reaches the API by its Service, and loopback is no endpoint
-		"--service-cluster-ip-range=10.43.0.0/16",
-		"--tls-cert-file=pki/apiserver.crt", "--tls-private-key-file=pki/apiserver.key", "--client-ca-file=pki/ca.crt",
-		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--allow-privileged",
-		"--service-account-issuer=" + issuer, "--service-account-key-file=pki/service-account.pub",
-		"--service-account-signing-key-file=pki/service-account.key",
-		"--service-account-extend-token-expiration=false", // a token lives as long as asked for, not a year
-	}
-}
-
-func controllerManagerArgs() []string {
-	return []string{"kube-controller-manager", "--kubeconfig=controller-manager.kubeconfig", "--controllers=" + controllers,
-		"--secure-port=0", "--leader-elect=false", "--kube-api-qps=500", "--kube-api-burst=500",
-		"--service-account-private-key-file=pki/service-account.key", "--root-ca-file=pki/ca.crt",
-	}
+	return cp.pki.kubeconfig(filepath.Join(cp.dir, name+".kubeconfig"), cp.URL, name)
 }
 
 // run starts a component, given its name and arguments.
 func (cp *ControlPlane) run(component []string) error {
-	p, err := startProcess(cp.BinDir, cp.dir, cp.lifeline, component[0], component[1:]...)
+	name, program := component[0], filepath.Join(cp.BinDir, component[0])
+	line := append(slices.Clone(cp.site.enter), append([]string{program}, component[1:]...)...)
+	cmd := exec.Command(line[0], line[1:]...)
+	cmd.Dir = cp.dir
+	p, err := cp.startProcess(name, cmd)
 	if err == nil {
 		cp.running = append(cp.running, p)
 	}
 	return err
 }
 
-// reservePort chooses a free port of 127.0.0.1 and keeps it from everybody else
-// until release, but for the API server: a socket that is bound and does not
-// listen gets no connections, and SO_REUSEPORT (--permit-port-sharing) lets a
-// process of the same user listen beside it. So several control planes may
-// start at once.
-func reservePort() (port int, release func() error, err error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, nil, err
-	}
-	release = func() error { return unix.Close(fd) }
-	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err == nil {
-		if err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err == nil {
-			var name unix.Sockaddr
-			if name, err = unix.Getsockname(fd); err == nil {
-				return name.(*unix.SockaddrInet4).Port, release, nil
-			}
-		}
-	}
-	return 0, nil, errors.Join(err, release())
+// startProcess starts a process that ends with this one, logging to Logs.
+func (cp *ControlPlane) startProcess(name string, cmd *exec.Cmd) (*process, error) {
+	return startProcess(name, cmd, filepath.Join(cp.Logs, name+".log"), cp.lifeline)
 }
 
 // Stop ends the control plane and waits until its processes are gone. Its files
@@ -243,8 +212,8 @@ func (cp *ControlPlane) Stop() {
 	for len(cp.running) > 0 {
 		cp.stopLast()
 	}
-	if cp.client != nil {
-		cp.client.CloseIdleConnections()
+	if cp.admin != nil {
+		cp.admin.CloseIdleConnections()
 	}
 	cp.lifeline.Close() // a nil or closed *os.File answers with an error, which is fine
 	cp.keep.Close()
@@ -262,7 +231,7 @@ func (cp *ControlPlane) stopLast() {
 // of such a kind was deleted.
 func (cp *ControlPlane) RestartControllers() error {
 	cp.stopLast()
-	return cp.run(controllerManagerArgs())
+	return cp.run(cp.site.controllerManagerArgs())
 }
 
 // Kubectl prepares a kubectl command as the administrator; the caller sets its
@@ -297,9 +266,14 @@ func (cp *ControlPlane) wait(ctx context.Context, path string) error {
 // until tries again and again until ready has no error, and gives up when ctx or
 // a component ends.
 func (cp *ControlPlane) until(ctx context.Context, ready func(context.Context) error) error {
+	return cp.await(ctx, cp.running, ready)
+}
+
+// await is until with the processes that must go on meanwhile.
+func (cp *ControlPlane) await(ctx context.Context, processes []*process, ready func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	for _, p := range cp.running {
+	for _, p := range processes {
 		go func() { // ends with this call
 			select {
 			case <-p.exited:
@@ -325,13 +299,30 @@ func (cp *ControlPlane) until(ctx context.Context, ready func(context.Context) e
 	}
 }
 
+// getJSON decodes what the API answers to a GET of path.
+func (cp *ControlPlane) getJSON(ctx context.Context, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cp.URL+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := cp.admin.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: status %d", path, resp.StatusCode)
+	}
+	return json.NewDecoder(resp.Body).Decode(into)
+}
+
 // get returns the status of GET path, as the administrator.
 func (cp *ControlPlane) get(ctx context.Context, path string) (status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cp.URL+path, nil)
 	if err != nil {
 		return 0, err
 	}
-	resp, err := cp.client.Do(req)
+	resp, err := cp.admin.Do(req)
 	if err != nil {
 		return 0, err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,24 +22,43 @@ import (
 // print the pids and wait: the parent that TestItEndsWithItsParent kills.
 const parentEnv = "KUBETEST_PARENT_DIR"
 
+// parentNodesEnv makes that a cluster with as many nodes; what is printed is its
+// number and the pid of its first node.
+const parentNodesEnv = "KUBETEST_PARENT_NODES"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(parentEnv); dir != "" {
-		cp, err := Start(context.Background(), dir)
+		said, err := startAsParent(dir)
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
-		fmt.Println(pids(cp)...)
+		fmt.Println(said...)
 		select {}
 	}
 	os.Exit(m.Run())
+}
+
+func startAsParent(dir string) (say []any, err error) {
+	if nodes, err := strconv.Atoi(os.Getenv(parentNodesEnv)); err == nil {
+		c, err := StartCluster(context.Background(), dir, nodes)
+		if err != nil {
+			return nil, err
+		}
+		return []any{c.slot.number, c.nodes[0].process.cmd.Process.Pid}, nil
+	}
+	cp, err := Start(context.Background(), dir)
+	if err != nil {
+		return nil, err
+	}
+	return pids(cp), nil
 }
 
 func TestControlPlane(t *testing.T) {
 	cp := New(t)
 
 	t.Run("it says its version", func(t *testing.T) {
-		src, err := findSource()
+		src, err := findSource("kubeall/main.go")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,9 @@
 package kubetest
 
 import (
+	"context"
 	"testing"
+	"time"
 )
 
 // New starts a control plane for one test, in the test's temporary folder, and
@@ -27,4 +29,35 @@ func New(t testing.TB) *ControlPlane {
 		}
 	})
 	return cp
+}
+
+// NewCluster starts a cluster with nodes for one test, as [New] does a control
+// plane. When the test failed, what [Cluster.Diagnose] finds goes to its log.
+func NewCluster(t testing.TB, nodes int) *Cluster {
+	t.Helper()
+	began := time.Now()
+	c, err := StartCluster(t.Context(), t.TempDir(), nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d nodes are ready after %v", nodes, time.Since(began).Round(time.Millisecond))
+	t.Cleanup(func() {
+		if t.Failed() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			c.Diagnose(ctx, testLog{t})
+			cancel()
+		}
+		if err := c.Stop(); err != nil {
+			t.Errorf("the cluster left something behind: %v", err)
+		}
+	})
+	return c
+}
+
+// testLog writes to a test's log.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(text []byte) (int, error) {
+	l.t.Logf("%s", text)
+	return len(text), nil
 }

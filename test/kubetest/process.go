@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 )
 
@@ -21,28 +20,29 @@ type process struct {
 	err     error         // how it ended; read it after exited is closed
 }
 
-// startProcess runs a program of binDir in dir, its output in dir/logs. The
-// process ends when lifeline does: see holdLifeline in test/kube/kubeall.
-func startProcess(binDir, dir string, lifeline *os.File, name string, args ...string) (*process, error) {
-	p := &process{name: name, logPath: filepath.Join(dir, "logs", name+".log"), exited: make(chan struct{})}
+// startProcess starts cmd with its output in a log. The process ends when
+// lifeline does: see holdLifeline in test/kube.
+func startProcess(name string, cmd *exec.Cmd, logPath string, lifeline *os.File) (*process, error) {
+	p := &process{name: name, cmd: cmd, logPath: logPath, exited: make(chan struct{})}
 	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	p.cmd = exec.Command(filepath.Join(binDir, name), args...)
-	p.cmd.Dir = dir
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.ExtraFiles = []*os.File{lifeline}
-	p.cmd.Env = append(os.Environ(), "KUBEALL_LIFELINE=3") // the first of ExtraFiles
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{lifeline}
+	cmd.Env = append(os.Environ(), "KUBEALL_LIFELINE=3") // the first of ExtraFiles
 	// A group of its own, so that a terminal's Ctrl-C reaches only the parent,
 	// which may still need the API while it cleans up.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
-		p.err = p.cmd.Wait()
+		p.err = cmd.Wait()
 		close(p.exited)
 	}()
 	return p, nil
@@ -65,9 +65,14 @@ func (p *process) tail() []byte {
 	if err != nil {
 		return []byte(err.Error())
 	}
-	if len(log) > logTail {
-		log = log[len(log)-logTail:]
-		_, log, _ = bytes.Cut(log, []byte("\n"))
+	return tail(log)
+}
+
+// tail is the end of a text, from the beginning of a line.
+func tail(text []byte) []byte {
+	if len(text) > logTail {
+		text = text[len(text)-logTail:]
+		_, text, _ = bytes.Cut(text, []byte("\n"))
 	}
-	return log
+	return text
 }
