@@ -39,6 +39,10 @@ func (n *Node) Unseal(ctx context.Context, share []byte, migrate bool) error {
 		if _, err := n.unsealConfig(ctx, m); err != nil { // it may take a while, and holds nobody up
 			return err
 		}
+		// Where there is a leader, shares are judged by the seal of now: this node may have missed a rekey or a restore. Without one, by the last it knows.
+		if m.barrier.Sealed() {
+			n.caughtUp(m)
+		}
 	}
 	end, err := n.begin(ctx)
 	if err != nil {
