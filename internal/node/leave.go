@@ -87,8 +87,12 @@ func (n *Node) askToLeave(ctx context.Context, m *member) error {
 	if errors.Is(m.admits(m.port.Identity().Serial()), cluster.ErrRemoved) {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, leaveLimit)
+	defer cancel()
 	l, ok := n.Leader()
 	switch {
+	case !ok && n.toldRemoved(ctx, m): // so nobody leads it any more
+		return nil
 	case !ok:
 		return errors.New("no leader is known")
 	case l.Self:
@@ -97,8 +101,6 @@ func (n *Node) askToLeave(ctx context.Context, m *member) error {
 		}
 		return errors.New("another node is about to lead")
 	}
-	ctx, cancel := context.WithTimeout(ctx, leaveLimit)
-	defer cancel()
 	err := n.callPeerFor(ctx, leaveLimit, http.MethodPost, l.ClusterAddr, leavePath, nil)
 	if err == nil {
 		return nil

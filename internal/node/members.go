@@ -200,16 +200,22 @@ func (n *Node) noticeRemoval(ctx context.Context, m *member) {
 		n.stays()
 		return
 	}
-	for _, s := range servers {
+	if n.toldRemoved(ctx, m) {
+		n.leave(ctx)
+	}
+}
+
+// toldRemoved says whether a member says that this node was removed.
+func (n *Node) toldRemoved(ctx context.Context, m *member) bool {
+	for _, s := range m.store.Servers() {
 		if s.ID == n.config.NodeID {
 			continue
 		}
-		out, err := m.port.Removed(ctx, s.Address)
-		if err == nil && out {
-			n.leave(ctx)
-			return
+		if out, err := m.port.Removed(ctx, s.Address); err == nil && out {
+			return true
 		}
 	}
+	return false
 }
 
 // leave stops serving for good: another member has said that this one was removed.
