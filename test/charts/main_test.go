@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 // otherKind is what helm says when a map's place is taken by a string, or the other way round, which both charts invite to.
-var otherKind = regexp.MustCompile(`(?s)coalesce\.go:\d+: warning: (?:cannot overwrite table with non table for \S+ \(map\[\]\)|destination for \S+ is a table\. Ignoring non-table value \(.*?\n?\))\n`)
+var otherKind = regexp.MustCompile(`(?s)coalesce\.go:\d+: warning: (?:cannot overwrite table with non table for \S+ \(map\[[^\n]*\]\)|destination for \S+ is a table\. Ignoring non-table value \(.*?\n?\))\n`)
 
 // run runs helm apart from the user's configuration and cluster, and returns what it prints.
 func run(t *testing.T, args ...string) (stdout string, err error) {

@@ -122,7 +122,7 @@ priorityClassName: {{ . }}
 - name: HOSTNAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: VAULT_CLUSTER_ADDR
-  value: {{ $server.ha.clusterAddr | default (printf "https://$(HOSTNAME).%s-internal:8201" $full) | toString | quote }}
+  value: {{ tpl ($server.ha.clusterAddr | default (printf "https://$(HOSTNAME).%s-internal:8201" $full)) . | quote }}
 {{- if and (include "vault.raft" .) $server.ha.raft.setNodeId }}
 - name: VAULT_RAFT_NODE_ID
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
