@@ -56,6 +56,7 @@ func TestDryRun(t *testing.T) {
 			}
 		})
 	}
+	t.Run("install", func(t *testing.T) { testVaultInstall(t, cp) })
 }
 
 func read(t *testing.T, file string) string {
