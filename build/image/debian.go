@@ -199,7 +199,7 @@ func (d deb) file(paths ...string) ([]byte, error) {
 			return content, nil
 		}
 	}
-	return nil, fmt.Errorf("Debian's package %s %s has no /%s", d.name, d.version, strings.Join(paths, " and no /"))
+	return nil, fmt.Errorf("package %s %s of Debian has no /%s", d.name, d.version, strings.Join(paths, " and no /"))
 }
 
 // certificates are the certificate authorities of the package ca-certificates,
@@ -214,7 +214,7 @@ func (d deb) certificates() ([]byte, error) {
 		}
 	}
 	if bundle.Len() == 0 {
-		return nil, fmt.Errorf("Debian's package %s %s holds no certificates", d.name, d.version)
+		return nil, fmt.Errorf("package %s %s of Debian holds no certificates", d.name, d.version)
 	}
 	return bundle.Bytes(), nil
 }

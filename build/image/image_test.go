@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -32,23 +34,64 @@ type built struct {
 
 // opened is what an archive holds.
 type opened struct {
-	digest  string // of the index
-	tag     string
+	digest  string            // of the index
 	names   map[string]string // the index' annotations
 	config  *v1.ConfigFile
 	files   map[string]*tar.Header
 	content map[string][]byte
 }
 
-func build(t *testing.T, dir string) built {
+// sources copies what the images are made of out of the module that dir is in, so that nobody's edit changes it meanwhile. The folder is
+// without git: the environment says the commit.
+func sources(t *testing.T, dir string) (copied string) {
 	t.Helper()
-	o, err := parse([]string{"-version", "1.2.3-test", "-arch", runtime.GOARCH, "-out", dir}, t.Output())
+	mod, err := output(t.Context(), dir, "go", "env", "GOMOD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, copied := filepath.Dir(mod), t.TempDir()
+	folders, err := output(t.Context(), root, "go", "list", "-deps", "-f", "{{if not .Standard}}{{with .Module}}{{if .Main}}{{$.Dir}}{{end}}{{end}}{{end}}", "./cmd/...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tops := map[string]bool{"build": true}
+	for folder := range strings.FieldsSeq(folders) {
+		rel, err := filepath.Rel(root, folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		top, _, _ := strings.Cut(rel, string(filepath.Separator))
+		tops[top] = true
+	}
+	for top := range tops {
+		if err := os.CopyFS(filepath.Join(copied, top), os.DirFS(filepath.Join(root, top))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"go.mod", "go.sum", "LICENSE"} {
+		content, err := os.ReadFile(filepath.Join(root, file))
+		if err = errors.Join(err, os.WriteFile(filepath.Join(copied, file), content, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return copied
+}
+
+func build(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	o, err := parse(append(args, "-version", "1.2.3-test", "-arch", runtime.GOARCH, "-out", dir), t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := o.build(t.Context(), t.Output()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func buildAndOpen(t *testing.T) built {
+	t.Helper()
+	dir := t.TempDir()
+	build(t, dir)
 	return built{dir, open(t, filepath.Join(dir, "strongroom.tar")), open(t, filepath.Join(dir, "strongroom-operator.tar"))}
 }
 
@@ -86,10 +129,17 @@ func open(t *testing.T, file string) opened {
 	}
 	files := mutate.Extract(image)
 	defer files.Close()
+	o.read(t, files)
+	return o
+}
+
+// read takes in what a tar file holds.
+func (o opened) read(t *testing.T, files io.Reader) {
+	t.Helper()
 	for archive := tar.NewReader(files); ; {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
-			return o
+			return
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -138,14 +188,19 @@ func (o opened) write(t *testing.T) string {
 }
 
 func TestImages(t *testing.T) {
-	first := build(t, t.TempDir())
+	t.Setenv("REVISION", "0123456789ab")
+	t.Setenv("BUILD_DATE", "2026-01-02T03:04:05Z")
+	src := sources(t, ".")
+	t.Chdir(src)
+	first := buildAndOpen(t)
 	t.Run("the server's", func(t *testing.T) { testServer(t, first.server) })
 	t.Run("the operator's", func(t *testing.T) { testOperator(t, first.operator) })
 	t.Run("bills", func(t *testing.T) { testBills(t, first.dir) })
 	t.Run("the entrypoint", func(t *testing.T) { testEntrypoint(t, first.server) })
 	t.Run("the process is called vault", func(t *testing.T) { testProcessName(t, first.server) })
-	t.Run("built again", func(t *testing.T) {
-		again := build(t, t.TempDir())
+	t.Run("built again elsewhere", func(t *testing.T) {
+		t.Chdir(sources(t, src))
+		again := buildAndOpen(t)
 		for _, name := range []string{"strongroom.tar", "strongroom-operator.tar", "strongroom.cdx.json", "strongroom-operator.cdx.json"} {
 			a, errA := os.ReadFile(filepath.Join(first.dir, name))
 			b, errB := os.ReadFile(filepath.Join(again.dir, name))
@@ -153,8 +208,25 @@ func TestImages(t *testing.T) {
 				t.Errorf("%s differs from the first: %v", name, err)
 			}
 		}
-		if first.server.digest != again.server.digest {
-			t.Errorf("the server's digest was %s and is %s", first.server.digest, again.server.digest)
+		if first.server.digest != again.server.digest || first.operator.digest != again.operator.digest {
+			t.Errorf("the digests were %s and %s and are %s and %s", first.server.digest, first.operator.digest, again.server.digest, again.operator.digest)
+		}
+	})
+	t.Run("for the Dockerfile", func(t *testing.T) {
+		dir := t.TempDir()
+		build(t, dir, "-rootfs")
+		for name, want := range map[string]opened{"strongroom.tar": first.server, "strongroom-operator.tar": first.operator} {
+			file, err := os.Open(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { file.Close() })
+			got := opened{files: map[string]*tar.Header{}, content: map[string][]byte{}}
+			got.read(t, file)
+			if !maps.EqualFunc(got.content, want.content, bytes.Equal) ||
+				!maps.EqualFunc(got.files, want.files, func(a, b *tar.Header) bool { return fmt.Sprint(a) == fmt.Sprint(b) }) {
+				t.Errorf("%s has other files than the image", name)
+			}
 		}
 	})
 }
@@ -164,6 +236,9 @@ func testServer(t *testing.T, o opened) {
 	if config.User != "100:1000" || fmt.Sprint(config.Entrypoint, config.Cmd) != "[docker-entrypoint.sh] [server -dev]" ||
 		!slices.Contains(config.Env, "HOME=/home/vault") || o.config.Architecture != runtime.GOARCH || o.config.OS != "linux" {
 		t.Errorf("the image is %s/%s and runs as %+v", o.config.OS, o.config.Architecture, config)
+	}
+	if got := o.config.Created.Format(time.RFC3339); got != "2026-01-02T03:04:05Z" {
+		t.Errorf("it was created at %s", got)
 	}
 	if name := o.names["io.containerd.image.name"]; name != "docker.io/library/strongroom:1.2.3-test" {
 		t.Errorf("containerd would call it %q", name)

@@ -1,7 +1,7 @@
 // Command image builds the container images of the server and of the operator, without a container engine and without a
 // registry: it compiles both programs, takes busybox and the CA certificates from Debian's packages, and writes OCI
-// archives that `ctr images import`, `k3s ctr images import`, `podman load` and `docker load` take, with a list of what
-// is in them (CycloneDX) beside each. The same commit and packages give the same bytes.
+// archives that `ctr images import`, `k3s ctr images import` and `podman load` take (`docker load` where Docker keeps
+// its images in containerd), with a list of what is in them (CycloneDX) beside each. The same commit and packages give the same bytes.
 //
 //	go run ./build/image -version 0.1.0 -arch amd64,arm64 -out dist
 package main

@@ -8,12 +8,12 @@ import (
 )
 
 func TestFlags(t *testing.T) {
-	s, err := parse([]string{"--watch-namespaces=a, b", "--watch-namespaces", "c", "--leader-elect", "--resolve", "vault.vault:8200=127.0.0.1:9"}, &bytes.Buffer{})
+	s, err := parse([]string{"--watch-namespaces=a, b", "--watch-namespaces", "c", "--leader-elect", "--leader-election-id=x", "--kube-client-qps=2.5", "--kube-client-burst=7", "--resolve", "vault.vault:8200=127.0.0.1:9"}, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Join(s.Namespaces, ",") != "a,b,c" || !s.LeaderElection || s.MetricsAddress != ":8080" {
-		t.Errorf("%+v", s.Namespaces)
+	if strings.Join(s.Namespaces, ",") != "a,b,c" || !s.LeaderElection || s.MetricsAddress != ":8080" || s.LeaseName != "x" || s.QPS != 2.5 || s.Burst != 7 {
+		t.Errorf("%+v", s.Options)
 	}
 	_, err = s.Dial(t.Context(), "tcp", "vault.vault:8200")
 	if err == nil || !strings.Contains(err.Error(), "127.0.0.1:9") {
