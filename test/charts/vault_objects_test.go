@@ -30,7 +30,6 @@ func TestVaultServices(t *testing.T) {
 		service("node port", standby, with(ha, "server.service.type=NodePort", "server.service.standbyNodePort=30010"), map[string]string{".spec.ports[0].nodePort": "30010"}),
 		{name: "no active one", set: with(ha, "server.service.active.enabled=false"), file: active, none: true},
 		{name: "no standby one", set: with(ha, "server.service.standby.enabled=false"), file: standby, none: true},
-		{name: "no active one where pods have no label", set: with(ha, "server.serviceAccount.serviceDiscovery.enabled=false"), file: active, none: true},
 		{name: "standalone has no active one", file: active, none: true},
 		{name: "standalone has no standby one", file: standby, none: true},
 		{name: "none", set: []string{"server.service.enabled=false"}, file: main, none: true},
