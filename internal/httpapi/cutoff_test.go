@@ -142,3 +142,29 @@ func TestCutOffDuringRemoval(t *testing.T) {
 	eventually(t, "the node to find out that it was removed", cutOff.node.Removed)
 	cutOff.want(503, "was removed", "GET", "sys/mounts", root, "")
 }
+
+// A request waits as long as a failover takes; but once the quorum has been lost for
+// longer, clients, which try three times, are told so soon.
+func TestLostQuorumAnswersSoon(t *testing.T) {
+	peers := cluster(t, 2)
+	shares, root := peers[0].initialize()
+	for _, p := range peers {
+		p.unseal(shares)
+	}
+	eventually(t, "two voters", func() bool { return voters(peers[0], root) == 2 })
+	peers[1].stop()
+	eventually(t, "the leader to step down", func() bool { return peers[0].node.Leaderless() > 0 })
+	begun := time.Now()
+	peers[0].want(503, "active cluster node not found", "GET", "sys/mounts", root, "")
+	if took := time.Since(begun); took < 9*time.Second {
+		t.Errorf("it was not waited for a leader: %v", took)
+	}
+	eventually(t, "the leader to be missed for long", func() bool { return peers[0].node.Leaderless() > 10*time.Second })
+	for _, method := range []string{"GET", "POST"} {
+		begun = time.Now()
+		peers[0].want(503, "active cluster node not found", method, "sys/mounts", root, "")
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("%s: it took %v to say that there is no leader", method, took)
+		}
+	}
+}

@@ -23,8 +23,11 @@ const (
 	remoteHeader = "X-Strongroom-Remote"
 	// patience is how long a standby waits for a leader before it gives up:
 	// longer than a failover takes.
-	patience  = 10 * time.Second
-	retryWait = 50 * time.Millisecond
+	patience = 10 * time.Second
+	// impatience is the same when there has been none for as long: the quorum is
+	// lost, most likely, and clients try again themselves.
+	impatience = 2 * time.Second
+	retryWait  = 50 * time.Millisecond
 )
 
 // withBody gives the request its body again, for the handlers that read it.
@@ -37,8 +40,7 @@ func (x *exchange) withBody() *http.Request {
 // take, what surely had no effect: requests that were never sent, that a node
 // which does not lead refused, and reads.
 func (h *Handler) forward(x *exchange) {
-	deadline := time.Now().Add(patience)
-	for {
+	for deadline := h.deadline(); ; {
 		leader, ok := h.node.Leader()
 		if ok && !leader.Self {
 			if x.redirect(leader) {
@@ -65,6 +67,14 @@ func (h *Handler) forward(x *exchange) {
 			return
 		}
 	}
+}
+
+// deadline is until when a request that comes now may wait for a leader.
+func (h *Handler) deadline() time.Time {
+	if h.node.Leaderless() > patience {
+		return time.Now().Add(impatience)
+	}
+	return time.Now().Add(patience)
 }
 
 // redirect sends a client that wants it so to the leader itself.

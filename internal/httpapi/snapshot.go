@@ -45,7 +45,7 @@ func (h *Handler) streamed(x *exchange, serve func(*exchange, node.Session) erro
 		io.Closer
 	}{patient{x.r.Body, control.SetReadDeadline}, x.r.Body}
 	x.w = &slowWriter{ResponseWriter: x.w, extend: control.SetWriteDeadline}
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := h.deadline(); ; {
 		if s := h.node.Session(); s != nil {
 			err := h.node.Leads(x.r.Context())
 			if err == nil {

@@ -110,6 +110,7 @@ type member struct {
 	store   *raftstore.Store
 	barrier *barrier.Barrier
 	opened  atomic.Bool       // store can be asked
+	since   time.Time         // when it was opened
 	port    *cluster.Listener // nil for a node that stays alone
 	term    atomic.Uint64     // of this node's leadership; 0 without
 	lease   lease             // for answering from this node's own state
@@ -378,6 +379,22 @@ func (n *Node) Leader() (LeaderInfo, bool) {
 		info.APIAddr, info.Since = rec.APIAddr, rec.Since
 	}
 	return info, true
+}
+
+// Leaderless is for how long this node has heard of no leader; 0 while it knows one.
+func (n *Node) Leaderless() time.Duration {
+	m := n.member.Load()
+	if m == nil {
+		return 0
+	}
+	if _, _, ok := m.store.Leader(); ok {
+		return 0
+	}
+	heard := m.store.Stats().LastContact // when it lost the lead, of a node that led
+	if heard.IsZero() {
+		heard = m.since
+	}
+	return time.Since(heard)
 }
 
 // Position is the cluster's id and how far this node's state goes; "" if unknown.

@@ -31,7 +31,7 @@ func (n *Node) enter(identity *cluster.Identity) (*member, error) {
 
 // open starts the cluster port, Raft and a sealed barrier over it.
 func (n *Node) open(identity *cluster.Identity) (*member, error) {
-	m := &member{}
+	m := &member{since: time.Now()}
 	cfg := n.config.Raft
 	cfg.NodeID, cfg.Logger = n.config.NodeID, n.logger.Named("raft")
 	if n.config.Dir != "" {
