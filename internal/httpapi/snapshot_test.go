@@ -237,6 +237,9 @@ func TestScheduledSnapshots(t *testing.T) {
 	}
 	p.want(204, "", "POST", config+"/daily", root, `{"storage_type":"local","interval":"1h","retain":2,"path_prefix":"`+dir+`/","file_prefix":"sr","local_max_space":"10000000"}`)
 	p.want(200, `"daily"`, "LIST", config, root, "")
+	// Two schedules with the same names would keep one's number of both's files.
+	p.want(400, `\"daily\" writes files of the same names`, "POST", config+"/hourly", root, `{"storage_type":"local","interval":"1m","retain":9,"path_prefix":"`+dir+`","file_prefix":"sr"}`)
+	p.want(204, "", "POST", config+"/daily", root, `{"interval":"1h"}`)
 	p.want(200, `"interval":3600`, "GET", config+"/daily", root, "")
 	eventually(t, "the first snapshot", func() bool {
 		_, answer := p.call("GET", status+"/daily", root, "")

@@ -67,6 +67,25 @@ func (p Plan) Save(tx *storage.Tx, name string) error {
 	return storage.PutJSON(tx, configPrefix+name, p)
 }
 
+// Twin is another plan than the one called name whose files p would take for its
+// own, and delete when they are too many; "" if there is none.
+func (p Plan) Twin(ctx context.Context, tx *storage.Tx, name string) (string, error) {
+	names, err := Plans(ctx, tx)
+	if err != nil {
+		return "", err
+	}
+	for _, other := range names {
+		q, _, ok, err := LoadPlan(ctx, tx, other)
+		if err != nil {
+			return "", err
+		}
+		if ok && other != name && q.PathPrefix == p.PathPrefix && q.FilePrefix == p.FilePrefix {
+			return other, nil
+		}
+	}
+	return "", nil
+}
+
 // DeletePlan ends a plan; the snapshots it made stay.
 func DeletePlan(tx *storage.Tx, name string) {
 	tx.Delete(configPrefix + name)

@@ -102,6 +102,13 @@ func (d *Deps) writePlan(ctx context.Context, req *engine.Request) (*engine.Resp
 		return nil, err
 	}
 	p.PathPrefix = path.Clean(p.PathPrefix)
+	twin, err := p.Twin(ctx, tx, name)
+	if err != nil {
+		return nil, err
+	}
+	if twin != "" {
+		return nil, engine.Invalidf("the schedule %q writes files of the same names to the same folder, and each would delete the other's: give this one its own path_prefix or file_prefix", twin)
+	}
 	return nil, p.Save(tx, name)
 }
 
