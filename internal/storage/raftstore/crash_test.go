@@ -78,7 +78,7 @@ func (w *world) ack(key string, n uint64) {
 func TestCrashAtAnyFileOperation(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			w := newWorld(t, seed, 6)
+			w := newWorld(t, seed, 12)
 			s := openOn(t, errorfs.Wrap(w.fs, w), 5)
 			if err := s.Bootstrap(""); err != nil {
 				t.Fatal(err)

@@ -20,7 +20,7 @@ import (
 )
 
 // testSegment makes a log begin a new file every few entries.
-const testSegment = 16 << 10
+const testSegment = 4 << 10
 
 // logOn is openLog on any file system, so that log and state lie on one disk
 // and crash at one moment. The index, for which production has a database of

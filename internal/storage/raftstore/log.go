@@ -100,7 +100,10 @@ func (c checkedLog) GetLog(index uint64, l *raft.Log) (err error) {
 			err = fmt.Errorf("log entry %d cannot be decoded (%v): %w", index, p, errCorrupt)
 		}
 	}()
-	if err := c.WAL.GetLog(index, l); err != nil {
+	switch err := c.WAL.GetLog(index, l); {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrShortBuffer), errors.Is(err, types.ErrCorrupt):
+		return fmt.Errorf("log entry %d cannot be found in its file (%w): %w", index, err, errCorrupt)
+	case err != nil:
 		return err
 	}
 	n := len(l.Extensions) - crc32.Size

@@ -179,6 +179,7 @@ func TestApplyGivesUp(t *testing.T) {
 
 // After Close nothing of the Store runs.
 func TestNothingRunsAfterClose(t *testing.T) {
+	before := ours(nil) // of nodes that other tests let die
 	s := lead(t, Config{Dir: t.TempDir()})
 	for i := range 50 {
 		if err := s.Apply(t.Context(), put(fmt.Sprint(i), "v")); err != nil {
@@ -190,8 +191,8 @@ func TestNothingRunsAfterClose(t *testing.T) {
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		left := ours()
-		if left == "" {
+		left := ours(before)
+		if len(left) == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -201,14 +202,19 @@ func TestNothingRunsAfterClose(t *testing.T) {
 	}
 }
 
-// ours are the stacks of goroutines within this package or Raft, but for tests.
-func ours() string {
-	buf := make([]byte, 1<<20)
-	var left []string
+// ours are the stacks, by the goroutine's name, of those within this package or
+// Raft, but for tests and known ones.
+func ours(known map[string]string) map[string]string {
+	buf := make([]byte, 4<<20)
+	left := map[string]string{}
 	for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-		if (strings.Contains(g, "raftstore.") || strings.Contains(g, "hashicorp/raft")) && !strings.Contains(g, "testing.tRunner") {
-			left = append(left, g)
+		name, _, _ := strings.Cut(g, " [") // goroutine 7
+		if _, ok := known[name]; ok || strings.Contains(g, "testing.tRunner") {
+			continue
+		}
+		if strings.Contains(g, "raftstore.") || strings.Contains(g, "hashicorp/raft") {
+			left[name] = g
 		}
 	}
-	return strings.Join(left, "\n\n")
+	return left
 }

@@ -218,8 +218,7 @@ type iotestErr struct{ err error }
 
 func (e iotestErr) Read([]byte) (int, error) { return 0, e.err }
 
-// At file operations of log and state a crash leaves, once
-// the node leads again, the state before a restore or the state after it, whole.
+// At file operations of log and state a crash leaves, once the node leads again, the state before a restore or the state after it, whole.
 func TestCrashWhileRestoring(t *testing.T) {
 	pad := strings.Repeat("x", 9000)
 	for seed := range uint64(3) {

@@ -270,5 +270,9 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 // Fatalf must not return (Pebble's contract): its files are in a condition it
 // cannot vouch for. Dying is right; the log replays on the next start.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
-	panic("raftstore: state: " + fmt.Sprintf(format, args...))
+	text := fatalPrefix + fmt.Sprintf(format, args...)
+	l.Logger.Error(text)
+	panic("raftstore: " + text)
 }
+
+const fatalPrefix = "the process ends, as its state cannot go on: "
