@@ -2,6 +2,7 @@ package kubetest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -18,13 +19,18 @@ func (c *Cluster) startSwitch() error {
 	cmd := exec.Command(filepath.Join(c.AddonsDir, "kubenode"), "switch")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	p, err := c.startProcess("switch", cmd)
+	if errors.Is(err, syscall.EPERM) {
+		return fmt.Errorf("%w; nodes need root with all its rights: in a container, a privileged one", err)
+	}
 	if err != nil {
 		return err
 	}
 	c.running = append(c.running, p)
 	c.inSwitch = namespaceOf(p)
 	s := c.slot
-	if err := c.ipInSwitch("link set lo up", "link add bridge type bridge", "addr add "+s.control()+"/24 dev bridge", "link set bridge up"); err != nil {
+	// A bridge that is not given an address takes one from its ports: a node that
+	// went would make the others send to nobody until they ask again.
+	if err := c.ipInSwitch("link set lo up", "link add bridge address 02:00:00:00:00:01 type bridge", "addr add "+s.control()+"/24 dev bridge", "link set bridge up"); err != nil {
 		return err
 	}
 	if err := ip(fmt.Sprintf("link add %s type veth peer name machine netns %d", s.device(), p.cmd.Process.Pid),

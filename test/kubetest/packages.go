@@ -20,7 +20,7 @@ var needs = []struct{ program, pkg string }{
 	{"containerd", "containerd"},
 	{"ctr", "containerd"},
 	{"runc", "runc"},
-	{cniDir + "/bridge", "containernetworking-plugins"},
+	{cniDir + "/ptp", "containernetworking-plugins"},
 	{"nft", "nftables"},
 	{"ip", "iproute2"},
 	{"nsenter", "util-linux"},
