@@ -1,6 +1,6 @@
 // Package kube owns the few things that the server asks of the Kubernetes API:
-// whose a service account's token is, which pods there are, a pod's labels, a
-// StatefulSet's size, and Secrets with certificates. It speaks plain HTTPS and
+// whose a service account's token is, which pods there are, a pod's labels, how
+// many pods its StatefulSet wants, and Secrets with certificates. It speaks plain HTTPS and
 // keeps no answer. What an answer means is its callers' affair.
 package kube
 

@@ -191,9 +191,11 @@ func (n *Node) setAside(begin bool) error {
 		if err := os.RemoveAll(aside); err != nil {
 			return err
 		}
-		if err := os.Mkdir(aside, 0o700); err != nil {
-			return err
-		}
+	}
+	if err := os.MkdirAll(aside, 0o700); err != nil {
+		return err
+	}
+	if begin {
 		if err := os.Rename(n.identityFile(), filepath.Join(aside, filepath.Base(n.identityFile()))); err != nil {
 			return err
 		}

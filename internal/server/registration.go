@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -40,6 +41,20 @@ type ownPod struct {
 // Label implements registration.Labeler.
 func (p *ownPod) Label(ctx context.Context, labels map[string]string) error {
 	return p.client.LabelPod(ctx, p.namespace, p.name, labels)
+}
+
+// scaledAway asks whether the StatefulSet that owns the pod wants others, and not this one: it is to be smaller, and this pod does not come back until it
+// is larger again. One that wants none at all is stopped, not made smaller. Whatever cannot be found out is a no.
+func (p *ownPod) scaledAway(ctx context.Context) (bool, error) {
+	set, err := p.client.StatefulSetOf(ctx, p.namespace, p.name)
+	if errors.Is(err, kube.ErrNotFound) {
+		return false, nil // it is deleted with its pods, or something else owns the pod
+	}
+	if err != nil {
+		return false, err
+	}
+	wants, known := set.Wants(p.name)
+	return known && !wants && set.Replicas > 0, nil
 }
 
 // open finds the pod that s speaks of; nil without the stanza.

@@ -81,7 +81,9 @@ type running struct {
 	failed  chan error
 	done    sync.WaitGroup
 
-	registration *registration.Registration // nil: none
+	pod          *ownPod                    // nil: no service registration
+	registration *registration.Registration // of pod
+	told         bool                       // to end, rather than failed
 }
 
 // open starts a node and everything that serves it.
@@ -109,7 +111,7 @@ func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
 		}
 	}
 	if pod != nil {
-		s.registration = register(pod, s.node, logger)
+		s.pod, s.registration = pod, register(pod, s.node, logger)
 	}
 	return s, nil
 }
@@ -147,6 +149,7 @@ func (s *running) wait(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			s.logger.Info("stopping")
+			s.told = true
 			return nil
 		case err := <-s.failed:
 			return err
@@ -178,11 +181,17 @@ func (s *running) reloaded(changed bool, err error) {
 const (
 	drainLimit    = 5 * time.Second // for requests that are under way
 	farewellLimit = 3 * time.Second // for the API server to take the last labels
+	askLimit      = 2 * time.Second // for the API server to say whether this pod is wanted
+	leaveLimit    = 4 * time.Second // for the cluster to let this node go
 )
 
 // close hands leadership over while this server still answers, so that whoever asks meanwhile waits for the next leader and is served; then it
-// lets running requests end, and stops the node.
+// lets running requests end, leaves the cluster if the pod was scaled away, and stops the node.
 func (s *running) close() {
+	leaving := s.leaving()
+	if leaving {
+		s.node.PrepareToLeave()
+	}
 	s.node.HandOver()
 	var last sync.WaitGroup
 	if s.registration != nil {
@@ -205,8 +214,33 @@ func (s *running) close() {
 	}
 	last.Wait()
 	s.done.Wait()
+	if leaving {
+		s.leave()
+	}
 	if err := s.node.Close(); err != nil {
 		s.logger.Error("stopping the node", "error", err)
+	}
+}
+
+// leaving says whether this node shall leave its cluster, as its pod was scaled away.
+func (s *running) leaving() bool {
+	if s.pod == nil || !s.told {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
+	defer cancel()
+	away, err := s.pod.scaledAway(ctx)
+	if err != nil {
+		s.logger.Warn("cannot find out whether this pod was scaled away, so this node stays a member of its cluster; if it was, remove it: vault operator raft remove-peer", "error", err)
+	}
+	return away
+}
+
+func (s *running) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
+	defer cancel()
+	if err := s.node.Leave(ctx); err != nil {
+		s.logger.Warn("this pod was scaled away, but its node may still be a member of the cluster: see operator raft list-peers, and remove-peer", "error", err)
 	}
 }
 
