@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -221,6 +222,32 @@ func TestOperatorHasTheGeneratedDefinitions(t *testing.T) {
 		got, err := os.ReadFile(filepath.Join(operatorChart.dir(), "crds", filepath.Base(file)))
 		if err != nil || string(got) != string(want) {
 			t.Errorf("%s of the chart differs from config/crd: make generate (%v)", filepath.Base(file), err)
+		}
+	}
+}
+
+// Charts, images and programs say one version.
+func TestVersionsAgree(t *testing.T) {
+	said := func(file, pattern string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join("..", "..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(pattern).FindSubmatch(text)
+		if found == nil {
+			t.Fatalf("%s has nothing like %s", file, pattern)
+		}
+		return string(found[1])
+	}
+	version := said("Makefile", `(?m)^VERSION \?= (\S+)$`)
+	for file, pattern := range map[string]string{
+		"charts/vault/Chart.yaml":                  `(?m)^appVersion: (\S+)$`,
+		"charts/vault-secrets-operator/Chart.yaml": `(?m)^appVersion: (\S+)$`,
+		"Dockerfile": `(?m)^ARG VERSION=(\S+)$`,
+	} {
+		if got := said(file, pattern); got != version {
+			t.Errorf("%s says version %s, the Makefile %s", file, got, version)
 		}
 	}
 }
