@@ -20,10 +20,15 @@ func PeerID(ctx context.Context) (id string, ok bool) {
 	return p.id, true
 }
 
-// serve refuses a node that was removed after it connected.
+// NotActive is the header of an answer that means: nothing happened, ask another node.
+const NotActive = "X-Strongroom-Not-Active"
+
+// serve refuses a node that was removed after it connected: not with a status that the
+// client whose request it forwards would take for its token's.
 func (l *Listener) serve(w http.ResponseWriter, r *http.Request) {
 	if p, ok := r.Context().Value(peerKey{}).(*peer); !ok || p.removed.Load() {
-		http.Error(w, ErrRemoved.Error(), http.StatusForbidden)
+		w.Header().Set(NotActive, "1")
+		http.Error(w, ErrRemoved.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	l.cfg.Handler.ServeHTTP(w, r)

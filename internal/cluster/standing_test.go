@@ -27,6 +27,9 @@ func TestRemovedWhileConnected(t *testing.T) {
 			return 0
 		}
 		resp.Body.Close()
+		if again := resp.Header.Get(NotActive) != ""; again != (resp.StatusCode != http.StatusOK) {
+			t.Errorf("%d says \"ask another node\": %t", resp.StatusCode, again)
+		}
 		return resp.StatusCode
 	}
 	far, err := client.dial(t.Context(), server.Advertise(), "", protocolRaft)
@@ -51,7 +54,7 @@ func TestRemovedWhileConnected(t *testing.T) {
 	if _, err := far.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the Raft connection of a removed node is open: %v", err)
 	}
-	if code := get(client); code != http.StatusForbidden && code != 0 {
+	if code := get(client); code != http.StatusServiceUnavailable && code != 0 {
 		t.Errorf("a removed node is answered with %d", code)
 	}
 	if out, err := client.Removed(t.Context(), server.Advertise()); err != nil || !out {

@@ -12,13 +12,12 @@ import (
 	"time"
 
 	"strongroom/engine"
+	"strongroom/internal/cluster"
 	"strongroom/internal/gateway"
 	"strongroom/internal/node"
 )
 
 const (
-	// notActiveHeader marks an answer that means: nothing happened, ask another node.
-	notActiveHeader = "X-Strongroom-Not-Active"
 	// remoteHeader carries the client's address between nodes.
 	remoteHeader = "X-Strongroom-Remote"
 	// patience is how long a standby waits for a leader before it gives up:
@@ -47,7 +46,7 @@ func (h *Handler) forward(x *exchange) {
 				return
 			}
 			resp, sent, err := h.send(x, leader)
-			if err == nil && resp.Header.Get(notActiveHeader) == "" {
+			if err == nil && resp.Header.Get(cluster.NotActive) == "" {
 				copyResponse(x.w, resp)
 				return
 			}
@@ -59,8 +58,11 @@ func (h *Handler) forward(x *exchange) {
 				return
 			}
 		}
-		if h.node.Session() != nil && h.node.Leads(x.r.Context()) == nil { // by now
+		switch {
+		case h.node.Session() != nil && h.node.Leads(x.r.Context()) == nil: // by now
 			h.dispatch(x)
+			return
+		case h.node.Removed() && h.refuse(x): // by now, and for good
 			return
 		}
 		if !x.wait(deadline) {

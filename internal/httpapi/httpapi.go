@@ -19,6 +19,7 @@ import (
 
 	"strongroom/engine"
 	"strongroom/internal/barrier"
+	"strongroom/internal/cluster"
 	"strongroom/internal/gateway"
 	"strongroom/internal/node"
 	"strongroom/internal/storage"
@@ -210,7 +211,7 @@ func (h *Handler) dispatch(x *exchange) {
 func (h *Handler) refuse(x *exchange) bool {
 	st := h.node.State()
 	if x.forwarded { // whatever the reason: another node may serve it in a moment
-		x.w.Header().Set(notActiveHeader, "1")
+		x.w.Header().Set(cluster.NotActive, "1")
 	}
 	switch {
 	case !st.Initialized:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"strongroom/internal/barrier"
+	"strongroom/internal/cluster"
 	"strongroom/internal/node"
 	"strongroom/internal/storage"
 )
@@ -152,11 +153,11 @@ func (h *Handler) pass(x *exchange, leader node.LeaderInfo) bool {
 		return true
 	}
 	defer resp.Body.Close()
-	if resp.Header.Get(notActiveHeader) != "" && body.takeBack() {
+	if resp.Header.Get(cluster.NotActive) != "" && body.takeBack() {
 		return false
 	}
 	for name, v := range resp.Header {
-		if name != notActiveHeader {
+		if name != cluster.NotActive {
 			x.w.Header()[name] = v
 		}
 	}
