@@ -25,8 +25,8 @@ import (
 const (
 	coldBuildCPU      = 780 * time.Second
 	coldBuildPackages = 2880
-	coldAddonsCPU     = 60 * time.Second
-	coldAddonPackages = 330
+	coldAddonsCPU     = 40 * time.Second
+	coldAddonPackages = 273
 )
 
 // programs are the names kubeall answers to.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -103,41 +104,63 @@ func (g controlGroups) join(path string, pid int) error {
 }
 
 // remove removes the group at path with all below it, once their processes are
-// gone, which ends with ctx.
+// gone. It gives up when ctx ends, and then has removed nothing.
 func (g controlGroups) remove(ctx context.Context, path string) error {
 	for {
 		var err error
 		for _, root := range g.roots {
-			err = errors.Join(err, removeTree(filepath.Join(root, path)))
+			err = errors.Join(err, isEmpty(filepath.Join(root, path)))
 		}
 		if err == nil {
-			return nil
+			break
 		}
 		select {
 		case <-time.After(pollEvery):
 		case <-ctx.Done():
-			return fmt.Errorf("control group %s still has processes: %w", path, err)
+			return err
 		}
 	}
+	var err error
+	for _, root := range g.roots {
+		err = errors.Join(err, removeTree(filepath.Join(root, path)))
+	}
+	return err
 }
 
-// removeTree removes folders, the lower ones first: the files in them cannot be
+// isEmpty says which of the groups at dir and below still has processes.
+func isEmpty(dir string) error {
+	folders, err := tree(dir)
+	for _, folder := range folders {
+		pids, err := os.ReadFile(filepath.Join(folder, "cgroup.procs"))
+		if err == nil && len(pids) > 0 {
+			return fmt.Errorf("processes %v are still in %s", strings.Fields(string(pids)), folder)
+		}
+	}
+	return err
+}
+
+// removeTree removes groups, the lower ones first: the files in them cannot be
 // removed.
 func removeTree(dir string) error {
-	var folders []string
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() {
-			folders = append(folders, path)
-		}
-		return err
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+	folders, err := tree(dir)
 	for _, folder := range slices.Backward(folders) {
 		if err := os.Remove(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return nil
+	return err
+}
+
+// tree is dir and the folders below it, those that are gone meanwhile left out.
+func tree(dir string) (folders []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			folders = append(folders, path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	return folders, err
 }

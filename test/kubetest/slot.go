@@ -21,7 +21,7 @@ const (
 	// maxNodes of one cluster.
 	maxNodes = 9
 	// cleanLimit bounds the wait for the last processes of a cluster.
-	cleanLimit = 20 * time.Second
+	cleanLimit = 10 * time.Second
 )
 
 // slot is the place of a cluster with nodes on this machine: its number decides
@@ -45,10 +45,6 @@ func takeSlot() (*slot, error) {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
 		return nil, err
 	}
-	used, err := routes()
-	if err != nil {
-		return nil, err
-	}
 	var taken *slot
 	var inUse []string
 	for number := range slots {
@@ -59,20 +55,19 @@ func takeSlot() (*slot, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		if err := s.clean(); err != nil {
-			s.lock.Close()
-			return nil, fmt.Errorf("clean what an earlier run left: %w", err)
-		}
-		if route := overlapping(used, s.network()); route.IsValid() && route != s.network() {
-			inUse = append(inUse, fmt.Sprintf("%v by the machine's route to %v", s.network(), route))
+		if err := s.clean(); err != nil { // somebody who does not see our locks, as from a container?
+			inUse = append(inUse, fmt.Sprintf("%v: %v", s.network(), err))
 		} else if taken == nil {
-			taken = s
-			continue
+			if err = s.isRoutedElsewhere(); err == nil {
+				taken = s
+				continue
+			}
+			inUse = append(inUse, fmt.Sprintf("%v: %v", s.network(), err))
 		}
 		s.lock.Close()
 	}
 	if taken == nil {
-		return nil, fmt.Errorf("no network is left for another cluster; in use: %s; end one of them", strings.Join(inUse, ", "))
+		return nil, fmt.Errorf("no network is left for another cluster; end one of those in use: %s", strings.Join(inUse, ", "))
 	}
 	return taken, nil
 }
@@ -135,28 +130,33 @@ func (s *slot) control() string          { return fmt.Sprintf("10.%d.255.1", s.o
 func (s *slot) machine() string          { return fmt.Sprintf("10.%d.255.2", s.octet()) }
 func (s *slot) nodeAddress(i int) string { return fmt.Sprintf("10.%d.255.%d", s.octet(), 10+i) }
 
-// routes are the networks that this machine knows ways to, but for the default
-// and such wide ones as of a company.
-func routes() (known []netip.Prefix, err error) {
+// isRoutedElsewhere is the error that says what else on this machine uses the
+// slot's network.
+func (s *slot) isRoutedElsewhere() error {
 	out, err := exec.Command("ip", "-4", "route", "show", "table", "all").Output()
 	if err != nil {
-		return nil, fmt.Errorf("ip route: %w", err)
+		return fmt.Errorf("ip route: %w", err)
 	}
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		if len(fields) > 1 && (fields[0] == "local" || fields[0] == "broadcast") {
-			fields = fields[1:]
-		}
-		if len(fields) == 0 {
-			continue
-		}
-		if prefix, err := netip.ParsePrefix(fields[0]); err == nil && prefix.Bits() >= 12 {
-			known = append(known, prefix)
-		} else if addr, err := netip.ParseAddr(fields[0]); err == nil {
-			known = append(known, netip.PrefixFrom(addr, 32))
+	if route := overlapping(parseRoutes(string(out)), s.network()); route.IsValid() {
+		return fmt.Errorf("the machine has a route to %v", route)
+	}
+	return nil
+}
+
+// parseRoutes returns the networks and addresses that routes lead to, but for
+// the default and such wide ones as of a company.
+func parseRoutes(list string) (known []netip.Prefix) {
+	for line := range strings.Lines(list) {
+		words := strings.Fields(line)
+		for _, word := range words[:min(2, len(words))] { // the first may be a kind of route, as local
+			if prefix, err := netip.ParsePrefix(word); err == nil && prefix.Bits() >= 12 {
+				known = append(known, prefix)
+			} else if addr, err := netip.ParseAddr(word); err == nil {
+				known = append(known, netip.PrefixFrom(addr, 32))
+			}
 		}
 	}
-	return known, nil
+	return known
 }
 
 // overlapping returns one of the routes that leads into network, or the zero

@@ -8,6 +8,10 @@
 // the main module. So bump copies its requirements, which pins everything to
 // what that release was tested with, etcd included, and replaces the staging
 // modules by their published versions: Kubernetes 1.37.2 goes with v0.37.2.
+//
+// What this module requires beyond that, helm and CoreDNS, it keeps. Choose
+// versions of these that ask for nothing newer than Kubernetes does, if there
+// are: then all programs share their compiled packages.
 package main
 
 import (
@@ -18,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -29,6 +34,7 @@ type modFile struct {
 		Indirect      bool
 	}
 	Replace []struct{ Old, New struct{ Path string } }
+	Tool    []struct{ Path string }
 }
 
 func main() {
@@ -51,23 +57,33 @@ func bump(version string) error {
 	if err := goJSON(&upstream, "mod", "edit", "-json", filepath.Join(release.Dir, "go.mod")); err != nil {
 		return err
 	}
+	here, err := filepath.Abs("go.mod")
+	if err != nil {
+		return err
+	}
+	var own modFile
+	if err := goJSON(&own, "mod", "edit", "-json", here); err != nil {
+		return err
+	}
 	sums, err := os.ReadFile(filepath.Join(release.Dir, "go.sum"))
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile("go.mod", goMod(version, upstream), 0o644); err != nil {
+	if err := os.WriteFile("go.mod", goMod(version, upstream, own), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile("go.sum", sums, 0o644)
 }
 
-// goMod writes the go.mod for one Kubernetes release, from the release's own.
-func goMod(version string, upstream modFile) []byte {
+// goMod writes the go.mod for one Kubernetes release, from the release's own and
+// the one that was here before.
+func goMod(version string, upstream, own modFile) []byte {
 	_, minor, _ := strings.Cut(version, ".")
 	staging := map[string]bool{}
 	for _, r := range upstream.Replace {
 		staging[r.Old.Path] = strings.HasPrefix(r.New.Path, "./staging/")
 	}
+	required := map[string]bool{"k8s.io/kubernetes": true}
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "module strongroom/test/kube\n\ngo %s\n\n", upstream.Go)
 	fmt.Fprintf(&out, "require k8s.io/kubernetes v%s\n\nrequire (\n", version)
@@ -76,6 +92,12 @@ func goMod(version string, upstream modFile) []byte {
 			r.Version = "v0." + minor
 		}
 		fmt.Fprintf(&out, "\t%s %s\n", r.Path, r.Version)
+		required[r.Path] = true
+	}
+	for _, r := range own.Require {
+		if !required[r.Path] && own.chose(r.Path, r.Indirect) {
+			fmt.Fprintf(&out, "\t%s %s\n", r.Path, r.Version)
+		}
 	}
 	out.WriteString(")\n\nreplace (\n")
 	for _, r := range upstream.Replace {
@@ -84,7 +106,16 @@ func goMod(version string, upstream modFile) []byte {
 		}
 	}
 	out.WriteString(")\n")
+	for _, tool := range own.Tool {
+		fmt.Fprintf(&out, "\ntool %s\n", tool.Path)
+	}
 	return out.Bytes()
+}
+
+// chose says whether a module that is required was chosen, rather than asked
+// for by others: that of a tool counts as indirect.
+func (m modFile) chose(module string, indirect bool) bool {
+	return !indirect || slices.ContainsFunc(m.Tool, func(tool struct{ Path string }) bool { return strings.HasPrefix(tool.Path, module+"/") })
 }
 
 // goJSON runs the go command outside any module and decodes what it prints.
