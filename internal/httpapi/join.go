@@ -58,6 +58,9 @@ func (q joinRequest) target() (_ node.JoinTarget, problem string) {
 		if q.LeaderAPIAddr != "" {
 			return node.JoinTarget{}, "leader_api_addr and auto_join are two answers to one question: give one"
 		}
+		if node.AutoJoinReadsFile(q.AutoJoin) {
+			return node.JoinTarget{}, "auto_join: kubeconfig names a file of the server, which only its own configuration may (retry_join)"
+		}
 		target, err := node.AutoJoin(q.AutoJoin, q.AutoJoinScheme, q.AutoJoinPort, t)
 		if err != nil {
 			return target, err.Error()

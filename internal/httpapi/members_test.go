@@ -91,6 +91,7 @@ func TestJoinByAPI(t *testing.T) {
 	const path = "sys/storage/raft/join"
 	second.want(400, "full address", "POST", path, "", `{}`)
 	first.want(400, "JSON", "PUT", "sys/storage/raft/bootstrap/challenge", "", `{"server_id":`)
+	second.want(400, "only its own configuration may", "POST", path, "", body(map[string]any{"auto_join": "provider=k8s kubeconfig=/etc/hostname"}))
 	// Whoever may reach this node reads nothing through it that only it can reach.
 	inside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v1/sys/storage/raft/bootstrap/challenge" {

@@ -87,6 +87,12 @@ func CheckAutoJoin(spec string) error {
 	return err
 }
 
+// AutoJoinReadsFile says whether spec has the server read a file that it names.
+func AutoJoinReadsFile(spec string) bool {
+	p, err := parsePods(spec)
+	return err == nil && p.kubeconfig != ""
+}
+
 // joinTargets are the nodes of retry_join; those that a provider knows are
 // looked up.
 func (n *Node) joinTargets(ctx context.Context) []JoinTarget {
