@@ -2,9 +2,14 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -14,26 +19,48 @@ import (
 const (
 	raftPool    = 3
 	raftTimeout = 5 * time.Second
+	// stallLimit is how long a peer may take nothing of what it is sent before
+	// the connection is given up. Raft alone gives a state 5 s for each 256 KiB:
+	// hours, during which a peer that hangs would hold the log.
+	stallLimit = 30 * time.Second
 )
 
 // StreamLayer is the Raft part of the port. Use Transport unless a transport of
 // another kind is wanted.
-func (l *Listener) StreamLayer() raft.StreamLayer { return streams{l} }
+func (l *Listener) StreamLayer() raft.StreamLayer {
+	return &streams{l: l, open: map[*peerConn]struct{}{}}
+}
 
-type streams struct{ l *Listener }
+type streams struct {
+	l *Listener
+
+	mu     sync.Mutex
+	open   map[*peerConn]struct{} // dialed
+	closed bool
+}
 
 // Accept implements net.Listener.
-func (s streams) Accept() (net.Conn, error) { return s.l.raft.Accept() }
+func (s *streams) Accept() (net.Conn, error) { return s.l.raft.Accept() }
 
-// Close implements net.Listener; the rest of the port lives on.
-func (s streams) Close() error { return s.l.raft.Close() }
+// Close implements net.Listener: it ends Raft's connections, whatever is under
+// way on them; the rest of the port lives on.
+func (s *streams) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	open := slices.Collect(maps.Keys(s.open))
+	s.mu.Unlock()
+	for _, c := range open {
+		_ = c.Close() // the peer learns it, or is gone
+	}
+	return s.l.raft.Close()
+}
 
 // Addr implements net.Listener: the advertised address.
-func (s streams) Addr() net.Addr { return address(s.l.cfg.Advertise) }
+func (s *streams) Addr() net.Addr { return address(s.l.cfg.Advertise) }
 
 // Dial implements raft.StreamLayer. An address made by target names who must
 // answer.
-func (s streams) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+func (s *streams) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx := context.Background()
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -44,7 +71,57 @@ func (s streams) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, e
 	if i := strings.LastIndexByte(addr, '@'); i >= 0 {
 		id, addr = addr[:i], addr[i+1:]
 	}
-	return s.l.dial(ctx, addr, id, protocolRaft)
+	conn, err := s.l.dial(ctx, addr, id, protocolRaft)
+	if err != nil {
+		return nil, err
+	}
+	c := &peerConn{Conn: conn, of: s}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errors.Join(net.ErrClosed, conn.Close())
+	}
+	s.open[c] = struct{}{}
+	return c, nil
+}
+
+// peerConn is a connection to a peer that must keep reading.
+type peerConn struct {
+	net.Conn
+	of       *streams
+	deadline atomic.Pointer[time.Time] // for writing, as Raft set it; nil or zero: none
+}
+
+// Write implements net.Conn.
+func (c *peerConn) Write(b []byte) (int, error) {
+	limit := time.Now().Add(stallLimit)
+	if d := c.deadline.Load(); d != nil && !d.IsZero() && d.Before(limit) {
+		limit = *d
+	}
+	if err := c.Conn.SetWriteDeadline(limit); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+// SetDeadline implements net.Conn.
+func (c *peerConn) SetDeadline(t time.Time) error {
+	c.deadline.Store(&t)
+	return c.Conn.SetDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *peerConn) SetWriteDeadline(t time.Time) error {
+	c.deadline.Store(&t)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// Close implements net.Conn.
+func (c *peerConn) Close() error {
+	c.of.mu.Lock()
+	delete(c.of.open, c)
+	c.of.mu.Unlock()
+	return c.Conn.Close()
 }
 
 // address is a host:port that need not be resolved.

@@ -193,6 +193,9 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if err := f.err(); err != nil {
 		return nil, err
 	}
+	if f.home.sending.needsLog() {
+		return nil, raft.ErrNothingNewToSnapshot // Raft tries again soon, and says nothing
+	}
 	s, err := f.home.acquire()
 	if err != nil {
 		return nil, err

@@ -49,6 +49,7 @@ type home struct {
 	lock    io.Closer
 	current atomic.Pointer[state] // nil once closed
 	closing atomic.Bool           // ends the streams under way
+	sending sending
 
 	mu       sync.Mutex // guards what follows and changes of current
 	manifest manifest

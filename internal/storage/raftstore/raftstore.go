@@ -76,19 +76,20 @@ const (
 
 // Store is one node's storage. Make one with Open.
 type Store struct {
-	raft     *raft.Raft
-	home     *home
-	fsm      *fsm
-	log      logStore
-	logFile  io.Closer
-	stop     context.CancelFunc // ends what waits for the log's disk
-	id       raft.ServerID
-	addr     raft.ServerAddress
-	logger   hclog.Logger
-	inflight *semaphore.Weighted
-	groups   groups
-	waiters  atomic.Int64 // writes that wait for inflight
-	waiting  atomic.Int64 // the bytes of their entries
+	raft      *raft.Raft
+	home      *home
+	fsm       *fsm
+	log       logStore
+	logFile   io.Closer
+	stop      context.CancelFunc // ends what waits for the log's disk
+	transport raft.Transport
+	id        raft.ServerID
+	addr      raft.ServerAddress
+	logger    hclog.Logger
+	inflight  *semaphore.Weighted
+	groups    groups
+	waiters   atomic.Int64 // writes that wait for inflight
+	waiting   atomic.Int64 // the bytes of their entries
 	// restoring is held by the one Restore that runs.
 	restoring sync.Mutex
 	// shutdown stops Raft once; Raft lets only the first caller wait for the end.
@@ -174,7 +175,7 @@ func open(cfg Config, fs vfs.FS, openLog func(ctx context.Context, logger hclog.
 	s := &Store{
 		home: h, fsm: f, log: log, logFile: logFile, logger: cfg.Logger,
 		id: raft.ServerID(cfg.NodeID), addr: cfg.Transport.LocalAddr(),
-		inflight: semaphore.NewWeighted(maxInflight), stop: stop,
+		inflight: semaphore.NewWeighted(maxInflight), stop: stop, transport: cfg.Transport,
 		terms: make(chan uint64, 1), closed: make(chan struct{}),
 	}
 	notify := make(chan bool, 8) // a true and a false can wait here while watch waits for a barrier
@@ -249,7 +250,13 @@ func (s *Store) Close() error {
 	_ = s.inflight.Acquire(ctx, maxInflight) // out of patience: their callers learn ErrUnknownOutcome
 	cancel()
 	s.stop()
-	err := s.shutdown().Error()
+	ended := s.shutdown()
+	// A state that is being sent to a peer which takes nothing more must not hold
+	// Raft's end up.
+	if t, ok := s.transport.(raft.WithClose); ok {
+		_ = t.Close() // again by Raft, which says what is wrong
+	}
+	err := ended.Error()
 	close(s.closed)
 	s.running.Wait()
 	return errors.Join(err, s.home.close(), s.logFile.Close())

@@ -55,6 +55,7 @@ func (s snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	r.sent = s.home.sending.begin()
 	if now, err := readStaging(r.snap); err != nil || now.id != 0 {
 		// What a restore has gathered does not travel, so a follower that went on
 		// from here could not follow its end. Raft tries again soon.

@@ -31,6 +31,7 @@ type stateReader struct {
 	ended   bool
 	err     error
 	stop    *atomic.Bool // ends it early
+	sent    func(bool)   // called by Close: whether all was read; nil for nothing
 }
 
 // newStateReader takes over the caller's hold on s. size is the stream's exact
@@ -141,6 +142,9 @@ func (r *stateReader) Close() error {
 	err = errors.Join(err, r.snap.Close())
 	r.state.release()
 	r.state = nil
+	if r.sent != nil {
+		r.sent(r.ended)
+	}
 	return err
 }
 
