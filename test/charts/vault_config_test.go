@@ -18,28 +18,45 @@ func TestVaultConfigMap(t *testing.T) {
 		{name: "dev", set: dev, file: configFile, none: true},
 		{name: "global off", set: []string{"global.enabled=false"}, file: configFile, none: true},
 		{name: "a server elsewhere", set: []string{"injector.externalVaultAddr=http://x"}, file: configFile, none: true},
-		{name: "checksum", set: []string{"server.includeConfigAnnotation=true"}, file: configFile, want: map[string]string{`.metadata.annotations.vault\.hashicorp\.com/config-checksum`: "*"}},
+		{name: "checksum", set: []string{"server.includeConfigAnnotation=true"}, file: configFile, want: map[string]string{
+			`.metadata.annotations.vault\.hashicorp\.com/config-checksum`: "*",
+		}},
 		{name: "HCL of the user's", set: []string{"server.standalone.config=baz = false"}, file: configFile, want: map[string]string{hcl: "baz = false\ndisable_mlock = true"}},
-		{name: "JSON of the user's", set: []string{`server.standalone.config=\{"hello": "world"\}`}, file: configFile, want: map[string]string{hcl: `{"disable_mlock":true,"hello":"world"}`}},
-		{name: "JSON that says it itself", set: []string{`server.standalone.config=\{"disable_mlock": false\}`}, file: configFile, want: map[string]string{hcl: `{"disable_mlock":false}`}},
-		{name: "JSON of ha", set: with(ha, `server.ha.config=\{"hello": "ha-world"\}`), file: configFile, want: map[string]string{hcl: `{"disable_mlock":true,"hello":"ha-world"}`}},
+		{name: "JSON of the user's", set: []string{`server.standalone.config=\{"hello": "world"\}`}, file: configFile, want: map[string]string{
+			hcl: `{"disable_mlock":true,"hello":"world"}`,
+		}},
+		{name: "JSON that says it itself", set: []string{`server.standalone.config=\{"disable_mlock": false\}`}, file: configFile, want: map[string]string{
+			hcl: `{"disable_mlock":false}`,
+		}},
+		{name: "JSON of ha", set: with(ha, `server.ha.config=\{"hello": "ha-world"\}`), file: configFile, want: map[string]string{
+			hcl: `{"disable_mlock":true,"hello":"ha-world"}`,
+		}},
 		{name: "a map", values: "server: {standalone: {config: {key1: value1}}}", file: configFile, fails: "structured server config is not supported, value must be a string"},
 		values("a template", `server: {standalone: {config: "x = \"{{ .Release.Name }}\""}}`, "x = \"vault\"\n*"),
 		values("it says disable_mlock itself", "server: {standalone: {config: 'disable_mlock = false'}}", "disable_mlock = false"),
 
 		// Joining by itself.
-		{name: "joins", set: with(raft, "server.ha.replicas=2"), file: configFile, want: map[string]string{hcl: "*storage \"raft\" {\n  retry_join {\n    leader_api_addr = \"http://vault-0.vault-internal:8200\"\n  }\n  retry_join {\n    leader_api_addr = \"http://vault-1.vault-internal:8200\"\n  }\n\n  path = \"/vault/data\"\n}*"}},
-		{name: "joins by TLS", set: with(raft, "server.ha.replicas=1", "server.tls.enabled=true"), file: configFile, want: map[string]string{hcl: "*retry_join {\n    leader_api_addr = \"https://vault-0.vault-internal:8200\"\n    leader_ca_cert_file = \"/vault/tls/ca.crt\"\n  }*"}},
+		{name: "joins", set: with(raft, "server.ha.replicas=2"), file: configFile, want: map[string]string{
+			hcl: "*storage \"raft\" {\n  retry_join {\n    leader_api_addr = \"http://vault-0.vault-internal:8200\"\n  }\n  retry_join {\n    leader_api_addr = \"http://vault-1.vault-internal:8200\"\n  }\n\n  path = \"/vault/data\"\n}*",
+		}},
+		{name: "joins by TLS", set: with(raft, "server.ha.replicas=1", "server.tls.enabled=true"), file: configFile, want: map[string]string{
+			hcl: "*retry_join {\n    leader_api_addr = \"https://vault-0.vault-internal:8200\"\n    leader_ca_cert_file = \"/vault/tls/ca.crt\"\n  }*",
+		}},
 		values("joins as the user says", "server: {ha: {enabled: true, raft: {enabled: true, config: \"storage \\\"raft\\\" {\\n  retry_join { auto_join = \\\"x\\\" }\\n}\"}}}", "storage \"raft\" {\n  retry_join { auto_join = \"x\" }\n}\ndisable_mlock = true"),
 		values("a comment is no answer", "server: {ha: {enabled: true, replicas: 1, raft: {enabled: true, config: \"storage \\\"raft\\\" {\\n  # retry_join\\n}\"}}}", "storage \"raft\" {\n  retry_join {\n    leader_api_addr = \"http://vault-0.vault-internal:8200\"\n  }\n*"),
 		values("joins by JSON", `server: {ha: {enabled: true, replicas: 1, raft: {enabled: true, config: '{"storage":{"raft":{"path":"/d"}}}'}}}`, `{"disable_mlock":true,"storage":{"raft":{"path":"/d","retry_join":[{"leader_api_addr":"http://vault-0.vault-internal:8200"}]}}}`),
 		values("joins by JSON as the user says", `server: {ha: {enabled: true, raft: {enabled: true, config: '{"storage":{"raft":{"retry_join":[]}}}'}}}`, `{"disable_mlock":true,"storage":{"raft":{"retry_join":[]}}}`),
 
 		// TLS and peer unseal.
-		{name: "TLS", set: []string{"server.tls.enabled=true"}, file: configFile, want: map[string]string{hcl: "*listener \"tcp\" {\n  tls_cert_file = \"/vault/tls/tls.crt\"\n  tls_key_file = \"/vault/tls/tls.key\"\n  address = *"}},
+		{name: "TLS", set: []string{"server.tls.enabled=true"}, file: configFile, want: map[string]string{
+			hcl: "*listener \"tcp\" {\n  tls_cert_file = \"/vault/tls/tls.crt\"\n  tls_key_file = \"/vault/tls/tls.key\"\n  address = *",
+		}},
 		values("TLS as the user says", "server: {tls: {enabled: true}, standalone: {config: \"listener \\\"tcp\\\" {\\n  tls_cert_file = \\\"/mine\\\"\\n}\"}}", "listener \"tcp\" {\n  tls_cert_file = \"/mine\"\n}\ndisable_mlock = true"),
+		values("a listener of the user's without TLS", "server: {tls: {enabled: true}, standalone: {config: \"listener \\\"tcp\\\" {\\n  tls_cert_file = \\\"/mine\\\"\\n}\\nlistener \\\"tcp\\\" {\\n  tls_disable = 1\\n}\"}}", "*listener \"tcp\" {\n  tls_disable = 1\n}\ndisable_mlock = true"),
 		{name: "TLS and JSON", values: `server: {tls: {enabled: true}, standalone: {config: '{"listener":{"tcp":{}}}'}}`, file: configFile, fails: `server.tls.enabled with a configuration in JSON: name "tls_cert_file"`},
-		{name: "peers unseal", set: with(raft, "server.peerUnseal.enabled=true", "server.peerUnseal.audience=us"), file: configFile, want: map[string]string{hcl: "*seal \"peer\" {\n  token_path = \"/var/run/secrets/peer/token\"\n  audience = \"us\"\n}\ndisable_mlock = true"}},
+		{name: "peers unseal", set: with(raft, "server.peerUnseal.enabled=true", "server.peerUnseal.audience=us"), file: configFile, want: map[string]string{
+			hcl: "*seal \"peer\" {\n  token_path = \"/var/run/secrets/peer/token\"\n  audience = \"us\"\n}\ndisable_mlock = true",
+		}},
 		values("peers unseal as the user says", "server: {peerUnseal: {enabled: true}, ha: {enabled: true, raft: {enabled: true, config: \"seal \\\"peer\\\" {\\n}\"}}}", "seal \"peer\" {\n}\ndisable_mlock = true"),
 	})
 }
@@ -52,8 +69,14 @@ func TestVaultTLS(t *testing.T) {
 	tls := with(raft, "server.tls.enabled=true")
 	cm := with(tls, "server.tls.source=certManager")
 	testBehaviours(t, vault, []behaviour{
-		statefulSet("TLS", tls, map[string]string{env("VAULT_ADDR"): "https://127.0.0.1:8200", env("VAULT_CACERT"): "/vault/tls/ca.crt", env("VAULT_API_ADDR"): "https://$(VAULT_K8S_POD_NAME).vault-internal.vault.svc:8200", mount("tls"): "/vault/tls", pod + ".volumes[?(@.name=='tls')].secret.secretName": "vault-tls", container + ".ports[0].name": "https"}),
-		statefulSet("TLS by a Secret", with(tls, "server.tls.source=secret", "server.tls.secretName=mine"), map[string]string{pod + ".volumes[?(@.name=='tls')].secret.secretName": "mine"}),
+		statefulSet("TLS", tls, map[string]string{
+			env("VAULT_ADDR"): "https://127.0.0.1:8200", env("VAULT_CACERT"): "/vault/tls/ca.crt",
+			env("VAULT_API_ADDR"): "https://$(VAULT_K8S_POD_NAME).vault-internal.vault.svc:8200", mount("tls"): "/vault/tls",
+			pod + ".volumes[?(@.name=='tls')].secret.secretName": "vault-tls", container + ".ports[0].name": "https",
+		}),
+		statefulSet("TLS by a Secret", with(tls, "server.tls.source=secret", "server.tls.secretName=mine"), map[string]string{
+			pod + ".volumes[?(@.name=='tls')].secret.secretName": "mine",
+		}),
 		statefulSet("TLS, probed by a request", with(tls, "server.readinessProbe.path=/x"), map[string]string{container + ".readinessProbe.httpGet.scheme": "HTTPS"}),
 		{name: "TLS by the Service", set: tls, file: "server-service.yaml", want: map[string]string{".spec.ports[0].name": "https"}},
 		{name: "generated", set: tls, file: job, want: map[string]string{".kind": "ServiceAccount"}},
@@ -62,10 +85,17 @@ func TestVaultTLS(t *testing.T) {
 		{name: "off", set: raft, file: cert, none: true},
 		{name: "not by cert-manager", set: tls, file: cert, none: true},
 		{name: "a CA of its own", set: cm, file: cert, want: map[string]string{".kind": "Certificate", ".metadata.name": "vault-ca", ".spec.isCA": "true"}},
-		{name: "an issuer of the user's", set: with(cm, "server.tls.issuerRef.name=corp", "server.tls.issuerRef.kind=ClusterIssuer"), file: cert, want: map[string]string{".kind": "Certificate", ".spec.issuerRef.name": "corp", ".spec.issuerRef.kind": "ClusterIssuer", ".spec.secretName": "vault-tls", ".spec.ipAddresses[*]": "127.0.0.1", ".spec.dnsNames[*]": "localhost vault vault.vault vault.vault.svc *"}},
+		{name: "an issuer of the user's", set: with(cm, "server.tls.issuerRef.name=corp", "server.tls.issuerRef.kind=ClusterIssuer"), file: cert, want: map[string]string{
+			".kind": "Certificate", ".spec.issuerRef.name": "corp", ".spec.issuerRef.kind": "ClusterIssuer", ".spec.secretName": "vault-tls",
+			".spec.ipAddresses[*]": "127.0.0.1", ".spec.dnsNames[*]": "localhost vault vault.vault vault.vault.svc *",
+		}},
 		{name: "no Secret", set: with(tls, "server.tls.source=secret"), file: cert, fails: "server.tls.source=secret needs server.tls.secretName"},
 		{name: "dev", set: with(dev, "server.tls.enabled=true"), file: cert, fails: "development mode speaks plain HTTP"},
-		statefulSet("peers unseal", with(raft, "server.peerUnseal.enabled=true"), map[string]string{mount("peer-token"): "/var/run/secrets/peer", pod + ".volumes[?(@.name=='peer-token')].projected.sources[0].serviceAccountToken.audience": "strongroom-peer-unseal", pod + ".volumes[?(@.name=='peer-token')].projected.sources[0].serviceAccountToken.expirationSeconds": "600"}),
+		statefulSet("peers unseal", with(raft, "server.peerUnseal.enabled=true"), map[string]string{
+			mount("peer-token"): "/var/run/secrets/peer",
+			pod + ".volumes[?(@.name=='peer-token')].projected.sources[0].serviceAccountToken.audience":          "strongroom-peer-unseal",
+			pod + ".volumes[?(@.name=='peer-token')].projected.sources[0].serviceAccountToken.expirationSeconds": "600",
+		}),
 		{name: "no peers", set: []string{"server.peerUnseal.enabled=true"}, file: "server-statefulset.yaml", fails: "server.peerUnseal.enabled needs peers"},
 	})
 }

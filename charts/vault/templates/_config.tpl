@@ -22,12 +22,11 @@
 {{- define "vault.config.hcl" -}}
 {{- $config := .config -}}
 {{- $tls := .root.Values.server.tls -}}
-{{- if $tls.enabled -}}
+{{- /* A listener that has a certificate is the user's. Those that have not get one, and lose their tls_disable. */ -}}
+{{- if and $tls.enabled (not (regexMatch "(?m)^[ \\t]*tls_cert_file\\b" $config)) -}}
   {{- $config = regexReplaceAll "(?m)^[ \\t]*tls_disable[ \\t]*=.*\\n?" $config "" -}}
-  {{- if not (regexMatch "(?m)^[ \\t]*tls_cert_file\\b" $config) -}}
-    {{- $files := "tls_cert_file = \"/vault/tls/tls.crt\"\n  tls_key_file = \"/vault/tls/tls.key\"" -}}
-    {{- $config = regexReplaceAll "(?m)^([ \\t]*listener[ \\t]+\"?tcp\"?[ \\t]*\\{)" $config (printf "${1}\n  %s" $files) -}}
-  {{- end -}}
+  {{- $files := "tls_cert_file = \"/vault/tls/tls.crt\"\n  tls_key_file = \"/vault/tls/tls.key\"" -}}
+  {{- $config = regexReplaceAll "(?m)^([ \\t]*listener[ \\t]+\"?tcp\"?[ \\t]*\\{)" $config (printf "${1}\n  %s" $files) -}}
 {{- end -}}
 {{- if and (include "vault.raft" .root) (not (regexMatch "(?m)^[^#\\n]*\\bretry_join\\b" $config)) -}}
   {{- $blocks := "" -}}
