@@ -233,10 +233,13 @@ func (n *Node) fill(ctx context.Context, f *founding, c seal.Config, to recipien
 	if err != nil {
 		return nil, err
 	}
+	defer caKey.Zero()
+	joinKey := key.JoinKey()
+	defer joinKey.Zero()
 	inside := storage.Begin(f.barrier)
 	inside.Put(caPath, caKey)
 	inside.Put(barrier.RootKeyPath, rootKey)
-	inside.Put(joinPath, key.JoinKey())
+	inside.Put(joinPath, joinKey)
 	if c.Auto() {
 		inside.Put(recoveryPath, dealt.Verifier())
 	}

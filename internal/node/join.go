@@ -366,7 +366,9 @@ func (n *Node) join(ctx context.Context, key seal.Key) (*member, error) {
 		return nil, engine.Errorf(engine.Unavailable, "the cluster to join does not answer: see that its active node is unsealed and reachable at the address it is joined by (retry_join, operator raft join), then unseal again")
 	}
 	inv := n.pending.Load()
-	joiner, answer, err := cluster.AnswerChallenge(key.JoinKey(), inv.Challenge.Challenge, n.config.NodeID, n.config.ClusterAddr, n.wantsNoVote())
+	joinKey := key.JoinKey()
+	defer joinKey.Zero()
+	joiner, answer, err := cluster.AnswerChallenge(joinKey, inv.Challenge.Challenge, n.config.NodeID, n.config.ClusterAddr, n.wantsNoVote())
 	if err != nil {
 		return nil, engine.Invalidf("unseal failed: the keys do not open this cluster's seal, so at least one of them is wrong; all %d were discarded: enter them again", inv.Seal.Threshold)
 	}

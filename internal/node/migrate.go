@@ -99,9 +99,11 @@ func rewriteSeal(ctx context.Context, store storage.Store, b *barrier.Barrier, t
 	return nil
 }
 
-// putInside writes what belongs inside the barrier with a batch that goes below it.
+// putInside writes what belongs inside the barrier with a batch that goes below it,
+// and zeroes value.
 func putInside(tx *storage.Tx, b *barrier.Barrier, path string, value []byte) error {
 	box, err := b.Encrypt(path, value)
+	clear(value)
 	if err == nil {
 		tx.Put(path, box)
 	}

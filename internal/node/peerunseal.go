@@ -367,6 +367,7 @@ func (n *Node) askUnseal(ctx context.Context, addr string) (secret.Bytes, error)
 	defer resp.Body.Close()
 	root := make(secret.Bytes, secret.KeySize)
 	if _, err := io.ReadFull(resp.Body, root); err != nil {
+		root.Zero()
 		return nil, fmt.Errorf("the peer's answer is not a key: %w", err)
 	}
 	return root, nil

@@ -293,6 +293,7 @@ func rewriteKeys(ctx context.Context, m *member, r *rekey) (wrote storage.Write,
 		path, value, backup = joinPath, r.key.JoinKey(), sys.BarrierBackupPath
 	}
 	box, err := m.barrier.Encrypt(path, value)
+	clear(value)
 	if err != nil {
 		return wrote, err
 	}
