@@ -2,8 +2,11 @@ package charts
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 )
 
 // testGolden renders and lints every set of a chart, and compares with the golden files.
@@ -53,4 +56,32 @@ func firstDifference(a, b string) (int, string, string) {
 		}
 	}
 	return 0, "", ""
+}
+
+// testSchema fails for every value of the chart's values.yaml that its schema says nothing about.
+func testSchema(t *testing.T, c chart) {
+	type node struct {
+		Properties map[string]node
+	}
+	var schema node
+	var values map[string]any
+	for name, into := range map[string]any{"values.schema.json": &schema, "values.yaml": &values} {
+		if err := yaml.Unmarshal([]byte(read(t, filepath.Join(c.dir(), name))), into); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	var walk func(path string, values map[string]any, schema node)
+	walk = func(path string, values map[string]any, schema node) {
+		for name, value := range values {
+			described, ok := schema.Properties[name]
+			if !ok {
+				t.Errorf("values.schema.json of %s does not describe %s%s", c, path, name)
+				continue
+			}
+			if inner, ok := value.(map[string]any); ok && described.Properties != nil {
+				walk(path+name+".", inner, described)
+			}
+		}
+	}
+	walk("", values, schema)
 }

@@ -15,6 +15,8 @@ const vault = chart("vault")
 
 func TestVaultGolden(t *testing.T) { testGolden(t, vault) }
 
+func TestVaultSchema(t *testing.T) { testSchema(t, vault) }
+
 // TestVaultVersion: the image that the chart runs is the one that was released with it.
 func TestVaultVersion(t *testing.T) {
 	var meta struct{ AppVersion string }
