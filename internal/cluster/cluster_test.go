@@ -405,3 +405,22 @@ func TestCAKeepsAndSigns(t *testing.T) {
 		}
 	}
 }
+
+// Whoever only reaches the port, and says nothing, keeps no node out.
+func TestSilentConnectionsKeepNobodyOut(t *testing.T) {
+	ca := newCA(t)
+	server, client := listen(t, Config{Identity: issue(t, ca, "n1")}), listen(t, Config{Identity: issue(t, ca, "n2")})
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	for range 2 * maxHandshakes {
+		c, err := from.DialContext(t.Context(), "tcp", server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	p, err := client.dial(t.Context(), server.Advertise(), "", protocolForward)
+	if err != nil {
+		t.Fatalf("a node is kept out: %v", err)
+	}
+	p.Close()
+}

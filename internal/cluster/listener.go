@@ -28,8 +28,6 @@ const (
 const (
 	handshakeTimeout = 5 * time.Second
 	dialTimeout      = 5 * time.Second
-	// maxHandshakes bounds the connections that have not proven anything yet.
-	maxHandshakes = 128
 	// pingAfter and pingTimeout: a forwarding peer that is silent for their sum
 	// is dead, and its requests fail.
 	pingAfter   = time.Second
@@ -69,7 +67,7 @@ type Listener struct {
 	raft    *conns
 	forward *conns
 	client  *http.Transport
-	slots   chan struct{}
+	doors   doors
 	stop    context.CancelFunc // ends handshakes, dials and connections
 	ctx     context.Context
 	running sync.WaitGroup
@@ -102,7 +100,7 @@ func Listen(cfg Config) (*Listener, error) {
 	if cfg.Advertise == "" {
 		cfg.Advertise = tcp.Addr().String()
 	}
-	l := &Listener{cfg: cfg, tcp: tcp, slots: make(chan struct{}, maxHandshakes), open: map[*peer]struct{}{}}
+	l := &Listener{cfg: cfg, tcp: tcp, open: map[*peer]struct{}{}}
 	l.identity.Store(cfg.Identity)
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.raft, l.forward = newConns(tcp.Addr()), newConns(tcp.Addr())
@@ -155,15 +153,15 @@ func (l *Listener) accept() {
 				return
 			}
 		}
-		select {
-		case l.slots <- struct{}{}:
-			l.running.Go(func() {
-				defer func() { <-l.slots }()
-				l.welcome(c)
-			})
-		default:
+		leave, ok := l.doors.enter(c)
+		if !ok {
 			c.Close()
+			continue
 		}
+		l.running.Go(func() {
+			defer leave()
+			l.welcome(c)
+		})
 	}
 }
 
