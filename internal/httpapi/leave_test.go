@@ -34,6 +34,11 @@ func TestLeaveAndComeBack(t *testing.T) {
 	gone := peers[2]
 	for round := range 2 {
 		peers[0].want(200, "", "POST", "secret/data/k", root, `{"data":{"v":1}}`)
+		if round == 1 { // a sealed node leaves as well
+			if err := gone.node.Seal(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := gone.leave(); err != nil {
 			t.Fatal(err)
 		}
@@ -51,6 +56,21 @@ func TestLeaveAndComeBack(t *testing.T) {
 		if gone.node.Removed() {
 			t.Error("the node that came back takes itself for removed")
 		}
+	}
+}
+
+// Whom somebody has removed does not come back by being scaled away.
+func TestARemovedNodeDoesNotLeave(t *testing.T) {
+	peers, _, root := three(t)
+	p := peers[2]
+	peers[0].want(204, "", "POST", "sys/storage/raft/remove-peer", root, `{"server_id":"n2"}`)
+	eventually(t, "the removed node notices", p.node.Removed)
+	if err := p.leave(); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	if p.has("leaving-cluster") || p.has("left-cluster") || !p.node.Removed() {
+		t.Error("a removed node has set its state aside")
 	}
 }
 

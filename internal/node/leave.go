@@ -47,7 +47,7 @@ func (n *Node) PrepareToLeave() { n.leaving.Store(true) }
 // as it knows; should it not be, it finds out after the next start. A node that belongs to no cluster has nothing to leave.
 func (n *Node) Leave(ctx context.Context) error {
 	m := n.member.Load()
-	if m == nil {
+	if m == nil || n.removed.Load() { // whom somebody has removed stays removed
 		return nil
 	}
 	if m.port == nil {
