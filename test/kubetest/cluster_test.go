@@ -120,16 +120,39 @@ func TestCluster(t *testing.T) {
 		if alive(stopped) {
 			t.Errorf("process %d is still there", stopped)
 		}
+		began := time.Now()
 		waitNode(t, c, lost, "Unknown")
+		t.Logf("the control plane noticed it after %v", time.Since(began).Round(time.Millisecond))
 		if got := guest(t, c, 0, "get", "http://web-1.web-internal:8080"); got != "web-1" {
 			t.Errorf("the others: web-0 gets %q from web-1", got)
 		}
+		began = time.Now()
 		if err := c.StartNode(t.Context(), lost); err != nil {
 			t.Fatal(err)
 		}
+		t.Logf("it is back after %v", time.Since(began).Round(time.Millisecond))
 		waitRollout(t, c)
 		if got := guest(t, c, 2, "read", "/data/word"); got != "on disk" {
 			t.Errorf("after it came back web-2 reads %q", got)
+		}
+	})
+
+	t.Run("a shell's commands find it", func(t *testing.T) {
+		access := c.Access()
+		shell := exec.CommandContext(t.Context(), "sh", "-c", "kubectl get nodes -o=name && helm list --all-namespaces")
+		shell.Env = access.Env
+		if out, err := shell.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "node/node1\nnode/node2\nnode/node3\n") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+
+	t.Run("a diagnosis tells what there is", func(t *testing.T) {
+		var said strings.Builder
+		c.Diagnose(t.Context(), &said)
+		for _, want := range []string{"node3", "statefulset.apps/web", "serving as web-0", "kube-apiserver.log", "node1-kubelet.log", "node2-containerd.log"} {
+			if !strings.Contains(said.String(), want) {
+				t.Errorf("the diagnosis lacks %q", want)
+			}
 		}
 	})
 
@@ -147,6 +170,24 @@ func TestCluster(t *testing.T) {
 			t.Errorf("cutting off an unknown node: %v", err)
 		}
 	})
+}
+
+func TestForeignAccess(t *testing.T) {
+	cp := New(t)
+	access, err := ForeignAccess(t.Context(), cp.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if access.Import != nil {
+		t.Error("images can be imported to nodes that nobody knows")
+	}
+	for _, command := range []string{"kubectl get --raw=/readyz", "helm list"} {
+		shell := exec.CommandContext(t.Context(), "sh", "-c", command)
+		shell.Env = access.Env
+		if out, err := shell.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", command, err, out)
+		}
+	}
 }
 
 // TestClusterLeavesNothingBehind also when its process is killed, for the next

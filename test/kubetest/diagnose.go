@@ -30,7 +30,7 @@ func (c *Cluster) Diagnose(ctx context.Context, w io.Writer) {
 	}
 	for _, path := range logs {
 		log, err := os.ReadFile(path)
-		report(w, path, log, err)
+		report(w, path, tail(log), err)
 	}
 }
 
@@ -70,5 +70,5 @@ func report(w io.Writer, what string, text []byte, err error) {
 	if err != nil {
 		text = append(text, ("\n" + err.Error())...)
 	}
-	fmt.Fprintf(w, "== %s\n%s\n", what, tail(text))
+	fmt.Fprintf(w, "== %s\n%s\n", what, text)
 }

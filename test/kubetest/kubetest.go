@@ -1,13 +1,17 @@
-// Package kubetest runs a real Kubernetes control plane for tests and
-// demonstrations: etcd, kube-apiserver and kube-controller-manager, built from
-// source (test/kube), as ordinary processes on loopback. It needs no root, no
-// container and no image, is ready in two to three seconds once built, and several
-// run side by side, at about 600 MB of memory each.
+// Package kubetest runs a real Kubernetes for tests and demonstrations, built
+// from source (test/kube): a control plane alone, or a cluster with nodes.
 //
-// There are no nodes: pods are accepted and stay Pending. What the API server
-// and the controllers do is the real thing: RBAC, TokenRequest and TokenReview,
-// CRDs, admission, default service accounts and kube-root-ca.crt in new
-// namespaces, token Secrets, garbage collection by owner, namespace deletion.
+// A [ControlPlane] is etcd, kube-apiserver and kube-controller-manager as
+// ordinary processes on loopback. It needs no root, no container and no image,
+// is ready in two to three seconds once built, and several run side by side, at
+// about 600 MB of memory each. There are no nodes: pods are accepted and stay
+// Pending. What the API server and the controllers do is the real thing: RBAC,
+// TokenRequest and TokenReview, CRDs, admission, default service accounts and
+// kube-root-ca.crt in new namespaces, token Secrets, garbage collection by
+// owner, namespace deletion.
+//
+// A [Cluster] has nodes that run pods, with storage and DNS. It needs root, and
+// is ready in about ten seconds. How it is made is told in test/kube/README.md.
 //
 // The package never imports Kubernetes' server packages, so that the product's
 // go.mod stays free of them.

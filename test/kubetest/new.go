@@ -47,9 +47,11 @@ func NewCluster(t testing.TB, nodes int) *Cluster {
 			c.Diagnose(ctx, testLog{t})
 			cancel()
 		}
+		began := time.Now()
 		if err := c.Stop(); err != nil {
 			t.Errorf("the cluster left something behind: %v", err)
 		}
+		t.Logf("it was stopped in %v", time.Since(began).Round(time.Millisecond))
 	})
 	return c
 }
