@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -60,6 +61,12 @@ func (d *faultyDisk) do(what, path string, op func() error) error {
 		d.die("Pebble panics when its folder cannot be synced")
 	}
 	return fmt.Errorf("%s %s: %w", what, path, syscall.EIO)
+}
+
+func (d *faultyDisk) changes() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.n
 }
 
 // fail makes the operations from the first'th from now on to the last'th fail.
@@ -386,3 +393,55 @@ func flipOn(t *testing.T, fs vfs.FS, path string, at int64) {
 		t.Fatal(err)
 	}
 }
+
+// A state that cannot be flushed, as on a full disk, is not tried over and over,
+// says so once a minute, and is flushed soon after there is room.
+func TestFullDiskIsTriedSeldom(t *testing.T) {
+	d := newFaultyDisk(vfs.NewCrashableMem())
+	var lines atomic.Int32
+	s, err := openDisk(tables{d}, 5, counter{hclog.NewNullLogger(), &lines})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Bootstrap(""); err != nil {
+		t.Fatal(err)
+	}
+	awaitTerm(t, s)
+	must(t, s, "a", "b")
+	d.fail(1, 1<<30, false)
+	time.AfterFunc(2500*time.Millisecond, func() { d.fail(0, 0, false) }) // there is room again
+	before, from := d.changes(), time.Now()
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if tries := d.changes() - before; time.Since(from) < 2500*time.Millisecond || tries > 40 || lines.Load() != 1 {
+		t.Errorf("flushed after %v, with %d changes of the disk and %d lines in the log", time.Since(from), tries, lines.Load())
+	}
+}
+
+// counter counts lines about errors.
+type counter struct {
+	hclog.Logger
+	lines *atomic.Int32
+}
+
+func (c counter) Error(string, ...any) { c.lines.Add(1) }
+
+// tables is a disk whose faults are the tables' alone.
+type tables struct{ *faultyDisk }
+
+func (f tables) Create(path string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasSuffix(path, ".sst") {
+		return f.faultyDisk.Create(path, c)
+	}
+	return f.FS.Create(path, c)
+}
+
+func (f tables) OpenReadWrite(path string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return f.FS.OpenReadWrite(path, c, opts...)
+}
+
+func (f tables) OpenDir(path string) (vfs.File, error) { return f.FS.OpenDir(path) }
+func (f tables) Remove(path string) error              { return f.FS.Remove(path) }
+func (f tables) Rename(from, to string) error          { return f.FS.Rename(from, to) }

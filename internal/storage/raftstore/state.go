@@ -120,8 +120,9 @@ type state struct {
 // the applied index, and Pebble flushes memtables in order and whole, so after
 // a crash the state is that of some applied index and Raft replays the rest.
 func openState(fs vfs.FS, dir, name string, mustExist bool, logger hclog.Logger) (*state, error) {
+	trouble := &trouble{logger: logger}
 	opts := &pebble.Options{
-		FS:                 ordered{fs},
+		FS:                 ordered{fs, trouble},
 		DisableWAL:         true,
 		ErrorIfNotExists:   mustExist,
 		ErrorIfExists:      !mustExist,
@@ -131,7 +132,7 @@ func openState(fs vfs.FS, dir, name string, mustExist bool, logger hclog.Logger)
 		FormatMajorVersion: pebble.FormatNewest,
 		Logger:             pebbleLogger{logger},
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { logger.Error("state: background work failed", "error", err) },
+			BackgroundError: trouble.report,
 			DataCorruption: func(i pebble.DataCorruptionInfo) {
 				logger.Error("state: corrupt file; restore this node from its peers", "path", i.Path, "error", i.Details)
 			},
