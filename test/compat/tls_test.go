@@ -88,11 +88,13 @@ func TestTLSReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	signal()
-	s.await(t, "the certificate could not be read again")
+	s.await(t, "the new certificate of a listener cannot be used; the old one stays")
 	shows(2)
 	writePair(t, dir, 3)
 	signal()
 	shows(3)
+	writePair(t, dir, 4)
+	shows(4) // without a signal
 }
 
 // -dev-tls makes its own authority and says where.
