@@ -46,7 +46,13 @@ func (s *Store) admit(ctx context.Context, weight, size int64) error {
 	if n, sum := s.waiters.Add(1), s.waiting.Add(size); n > maxWaiters || sum > maxWaiting {
 		return fmt.Errorf("%w: %d writes of %d MiB wait", storage.ErrBusy, n-1, (sum-size)>>20)
 	}
-	if err := s.inflight.Acquire(ctx, weight); err != nil {
+	wait, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ending, cancel)() // Close takes all the room and gives none back
+	if err := s.inflight.Acquire(wait, weight); err != nil {
+		if ctx.Err() == nil {
+			return storage.ErrClosed
+		}
 		return fmt.Errorf("raftstore: wait to write: %w", err)
 	}
 	return nil

@@ -81,7 +81,8 @@ type Store struct {
 	fsm       *fsm
 	log       logStore
 	logFile   io.Closer
-	stop      context.CancelFunc // ends what waits for the log's disk
+	ending    context.Context // done once Close waits for nobody any more
+	stop      context.CancelFunc
 	transport raft.Transport
 	id        raft.ServerID
 	addr      raft.ServerAddress
@@ -175,7 +176,7 @@ func open(cfg Config, fs vfs.FS, openLog func(ctx context.Context, logger hclog.
 	s := &Store{
 		home: h, fsm: f, log: log, logFile: logFile, logger: cfg.Logger,
 		id: raft.ServerID(cfg.NodeID), addr: cfg.Transport.LocalAddr(),
-		inflight: semaphore.NewWeighted(maxInflight), stop: stop, transport: cfg.Transport,
+		inflight: semaphore.NewWeighted(maxInflight), ending: ctx, stop: stop, transport: cfg.Transport,
 		terms: make(chan uint64, 1), closed: make(chan struct{}),
 	}
 	notify := make(chan bool, 8) // a true and a false can wait here while watch waits for a barrier
