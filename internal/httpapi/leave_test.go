@@ -108,6 +108,26 @@ func TestTwoOfThreeLeaveAtOnce(t *testing.T) {
 	}
 }
 
+// The one that stays may be sealed, say after a restart: it serves as soon as it is unsealed.
+func TestASealedNodeIsLeftBehind(t *testing.T) {
+	peers, shares, root := three(t)
+	peers[0].want(200, "", "POST", "secret/data/k", root, `{"data":{"v":1}}`)
+	peers[0].stop()
+	peers[0].start()
+	eventually(t, "a leader", func() bool { return active(peers) != nil })
+	for _, p := range peers[1:] {
+		if err := p.leave(); err != nil {
+			t.Fatalf("%s: %v", p.config.NodeID, err)
+		}
+	}
+	peers[0].unseal(shares)
+	eventually(t, "the last node serves", func() bool { return peers[0].node.State().Active })
+	peers[0].want(200, `"v":1`, "GET", "secret/data/k", root, "")
+	if n := voters(peers[0], root); n != 1 {
+		t.Errorf("%d voters are left", n)
+	}
+}
+
 // Where the rest is no majority nobody leaves: the cluster would be lost until the dead come back, and with them the one that left.
 func TestNobodyLeavesAMinorityBehind(t *testing.T) {
 	peers, shares, root := three(t)

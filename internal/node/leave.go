@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"strongroom/internal/cluster"
+	"strongroom/internal/storage"
 )
 
 // How a member leaves its cluster for good (docs/adr/0014): before it stops, it asks the active node, over the cluster port, to remove the one whose
@@ -96,7 +97,11 @@ func (n *Node) askToLeave(ctx context.Context, m *member) error {
 	case !ok:
 		return errors.New("no leader is known")
 	case l.Self:
-		if err := n.stepAside(ctx); err != nil {
+		err := n.stepAside(ctx)
+		if errors.Is(err, errNobodyElse) { // one that is sealed can remove this node, and serves when it is unsealed; left alone it could not
+			err = n.stepAsideFor(ctx, canLead)
+		}
+		if err != nil {
 			return fmt.Errorf("the active node cannot leave before it has handed over: %w", err)
 		}
 		return errors.New("another node is about to lead")
@@ -123,9 +128,9 @@ func (n *Node) serveLeave(w http.ResponseWriter, r *http.Request) {
 
 // dismiss removes id on its own wish, unless the others would have no majority without it: that would take effect, and could be neither completed nor undone.
 func (n *Node) dismiss(ctx context.Context, id string) error {
-	m, err := n.leads()
-	if err != nil {
-		return err
+	m := n.member.Load()
+	if m == nil || m.term.Load() == 0 { // a sealed leader will do: nothing of this is behind the barrier
+		return storage.ErrNotLeader
 	}
 	leaver, ok := find(m.store.Servers(), id)
 	if !ok { // removed already; its certificate may have been left
@@ -145,7 +150,7 @@ func (n *Node) dismiss(ctx context.Context, id string) error {
 	if leaver.Voter && 2*well <= voters {
 		return fmt.Errorf("of the %d other voters only %d answer, which is no majority: without %q nothing could be written", voters, well, id)
 	}
-	return n.RemovePeer(ctx, id)
+	return n.remove(ctx, m, id)
 }
 
 // mayRejoin says whether this node can join anew by itself, and nobody wants to make a cluster of what it has.

@@ -114,6 +114,11 @@ func (n *Node) RemovePeer(ctx context.Context, id string) error {
 		}
 		return storage.ErrNotLeader // the next active node does it
 	}
+	return n.remove(ctx, m, id)
+}
+
+// remove is RemovePeer of another member, by a leader that may be sealed.
+func (n *Node) remove(ctx context.Context, m *member, id string) error {
 	n.membership.mu.Lock()
 	defer n.membership.mu.Unlock()
 	if err := m.store.RemoveServer(ctx, id); err != nil {

@@ -338,7 +338,7 @@ func (n *Node) handOver(ctx context.Context, m *member) {
 			continue
 		}
 		st, err := n.askState(ctx, s.Address)
-		if err != nil || st.Sealed {
+		if err != nil || !canServe(st) {
 			continue
 		}
 		n.logger.Info("sealed and leading: handing leadership over", "to", s.ID)

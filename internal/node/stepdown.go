@@ -35,15 +35,21 @@ func (a nodeAPI) StepDown(ctx context.Context) error {
 	return err
 }
 
+// canServe and canLead say who may be given leadership: a sealed node leads, but serves nobody.
+func canServe(st peerState) bool { return canLead(st) && !st.Sealed }
+func canLead(st peerState) bool  { return !st.Leaving }
+
 // stepAside gives leadership to whoever has the newest log and is unsealed; those
 // that do not answer hold nobody up. errNobodyElse if there is none.
-func (n *Node) stepAside(ctx context.Context) error {
+func (n *Node) stepAside(ctx context.Context) error { return n.stepAsideFor(ctx, canServe) }
+
+func (n *Node) stepAsideFor(ctx context.Context, fit func(peerState) bool) error {
 	m := n.member.Load()
 	if m.port == nil {
 		return errNobodyElse
 	}
 	var err error
-	for _, id := range n.candidates(ctx, m) {
+	for _, id := range n.candidates(ctx, m, fit) {
 		attempt, cancel := context.WithTimeout(ctx, transferLimit)
 		err = m.transfer(attempt, id)
 		cancel()
@@ -58,8 +64,8 @@ func (n *Node) stepAside(ctx context.Context) error {
 	return errNobodyElse
 }
 
-// candidates are the unsealed voters that answer, the one with the newest log first.
-func (n *Node) candidates(ctx context.Context, m *member) []string {
+// candidates are the voters that answer and are fit, the one with the newest log first.
+func (n *Node) candidates(ctx context.Context, m *member, fit func(peerState) bool) []string {
 	ctx, cancel := context.WithTimeout(ctx, candidateLimit)
 	defer cancel()
 	others := slices.DeleteFunc(m.store.Servers(), func(s raftstore.Server) bool { return s.ID == n.config.NodeID || !s.Voter })
@@ -68,7 +74,7 @@ func (n *Node) candidates(ctx context.Context, m *member) []string {
 		go func() { // ends with ctx
 			st, err := n.askState(ctx, s.Address)
 			if err != nil || st.NodeID != s.ID {
-				st = peerState{Sealed: true}
+				st = peerState{Sealed: true, Leaving: true}
 			}
 			answers <- st
 		}()
@@ -79,7 +85,7 @@ collect:
 	for range others {
 		select {
 		case st := <-answers:
-			if st.Sealed || st.Leaving {
+			if !fit(st) {
 				continue
 			}
 			if good = append(good, st); len(good) == 1 {

@@ -49,7 +49,7 @@ func served(addr string) (int64, error) {
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64(), nil
 }
 
-// A listener with TLS, whose certificate is renewed under it: SIGHUP serves the new one, and a broken pair leaves the old.
+// A listener with TLS, whose certificate is renewed under it: SIGHUP serves the new one, and a look at the files soon; a broken pair leaves the old.
 func TestTLSReload(t *testing.T) {
 	dir, addr := t.TempDir(), freeAddr(t)
 	writePair(t, dir, 1)
