@@ -373,7 +373,7 @@ func (n *Node) join(ctx context.Context, key seal.Key) (*member, error) {
 		return nil, engine.Invalidf("unseal failed: the keys do not open this cluster's seal, so at least one of them is wrong; all %d were discarded: enter them again", inv.Seal.Threshold)
 	}
 	var welcome cluster.Welcome
-	if err := callAPI(ctx, inv.target, "sys/storage/raft/bootstrap/answer", answer, &welcome); err != nil {
+	if err := sendAnswer(ctx, inv.target, answer, &welcome); err != nil {
 		return nil, engine.Errorf(engine.Upstream, "the cluster did not admit this node: %v", err)
 	}
 	identity, err := joiner.Accept(welcome)
@@ -384,6 +384,21 @@ func (n *Node) join(ctx context.Context, key seal.Key) (*member, error) {
 		return nil, err
 	}
 	return n.enter(identity)
+}
+
+// admitLimit is for how long a node that has proven itself asks to be admitted by a
+// cluster that cannot at the moment: during a failover, or until its CA is replaced
+// after a restore. People have typed shares for it.
+const admitLimit = 15 * time.Second
+
+func sendAnswer(ctx context.Context, to JoinTarget, answer *cluster.Answer, welcome *cluster.Welcome) error {
+	for end := time.Now().Add(admitLimit); ; {
+		err := callAPI(ctx, to, "sys/storage/raft/bootstrap/answer", answer, welcome)
+		refused := new(apiError)
+		if !errors.As(err, &refused) || refused.status != http.StatusServiceUnavailable || time.Now().After(end) || !pause(ctx, 250*time.Millisecond, nil) {
+			return err
+		}
+	}
 }
 
 // askForVote asks the leader to make this node a voter, until it is one. Only the leader knows: while this node catches up, its own configuration
@@ -428,23 +443,32 @@ func callAPI(ctx context.Context, target JoinTarget, path string, in, out any) e
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return apiError(resp)
+		return readError(resp)
 	}
 	return readAnswer(resp, &struct {
 		Data any `json:"data"`
 	}{out})
 }
 
-// apiError is what this API says of a request that failed. Of any other server's
+// apiError is an answer of this API to a request that failed.
+type apiError struct {
+	status int
+	text   string
+}
+
+// Error implements error.
+func (e *apiError) Error() string { return e.text }
+
+// readError is what this API says of a request that failed. Of any other server's
 // answer it shows the status alone: whoever tells this node where to ask must not
 // read through it what only this node can reach.
-func apiError(resp *http.Response) error {
+func readError(resp *http.Response) error {
 	defer resp.Body.Close()
 	var said struct {
 		Errors []string `json:"errors"`
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&said); err != nil {
-		return errors.New(resp.Status)
+		return &apiError{resp.StatusCode, resp.Status}
 	}
-	return fmt.Errorf("%s: %s", resp.Status, strings.Join(said.Errors, "; "))
+	return &apiError{resp.StatusCode, resp.Status + ": " + strings.Join(said.Errors, "; ")}
 }
