@@ -25,7 +25,7 @@ func (m *Method) login(ctx context.Context, req *engine.Request) (*engine.Respon
 	if r == nil {
 		return nil, engine.Invalidf("invalid role name %q", name)
 	}
-	if !r.Token.admits(req.Remote.Addr()) {
+	if !r.Token.Admits(req.Remote.Addr()) {
 		return nil, engine.ErrDenied
 	}
 	conf, version, err := m.loadConfig(ctx, req)
@@ -50,7 +50,7 @@ func (m *Method) login(ctx context.Context, req *engine.Request) (*engine.Respon
 	if err := r.admits(who); err != nil {
 		return nil, err
 	}
-	g := r.Token.grant()
+	g := r.Token.Grant()
 	g.Role = name
 	g.Alias = r.alias(who)
 	g.DisplayName = who.Namespace + "-" + who.Name

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/ryanuber/go-glob"
 
+	"strongroom/auth"
 	"strongroom/engine"
 	"strongroom/internal/storage"
 )
@@ -21,11 +21,11 @@ const (
 
 // role says which service accounts may log in, as it is stored.
 type role struct {
-	Names       []string    `json:"bound_service_account_names"`      // patterns; "*" stands for any text
-	Namespaces  []string    `json:"bound_service_account_namespaces"` // the same
-	Audience    string      `json:"audience"`                         // "": the API server's own
-	AliasSource string      `json:"alias_name_source"`
-	Token       tokenParams `json:"token"`
+	Names       []string   `json:"bound_service_account_names"`      // patterns; "*" stands for any text
+	Namespaces  []string   `json:"bound_service_account_namespaces"` // the same
+	Audience    string     `json:"audience"`                         // "": the API server's own
+	AliasSource string     `json:"alias_name_source"`
+	Token       auth.Token `json:"token"`
 }
 
 var roleFields = append([]engine.Field{
@@ -35,7 +35,7 @@ var roleFields = append([]engine.Field{
 	{Name: "bound_service_account_namespace_selector", Help: "Label selector of namespaces; not supported yet."},
 	{Name: "audience", Help: "Audience that the token must have been made for."},
 	{Name: "alias_name_source", Help: "What names the caller's identity: serviceaccount_uid (default) or serviceaccount_name."},
-}, tokenFields...)
+}, auth.TokenFields("policies", "ttl", "max_ttl", "period", "num_uses", "bound_cidrs")...)
 
 func decodeRole(b []byte) (*role, error) {
 	r := &role{}
@@ -84,7 +84,7 @@ func (m *Method) readRole(ctx context.Context, req *engine.Request) (*engine.Res
 	if r.Audience != "" {
 		data["audience"] = r.Audience
 	}
-	r.Token.show(data)
+	r.Token.Show(data)
 	return &engine.Response{Data: data}, nil
 }
 
@@ -111,9 +111,7 @@ func (m *Method) writeRole(ctx context.Context, req *engine.Request) (*engine.Re
 		warnings = append(warnings, fmt.Sprintf("Role %q has no audience, so a token made for the API server itself can log in. "+
 			"Where the callers can ask for tokens with an audience, set it on the role.", name))
 	}
-	if limit := int64(m.mount.MaxTTL / time.Second); limit > 0 && max(r.Token.TTL, r.Token.MaxTTL) > limit {
-		warnings = append(warnings, fmt.Sprintf("The role's TTLs exceed the mount's maximum of %v; tokens live no longer than that.", m.mount.MaxTTL))
-	}
+	warnings = append(warnings, r.Token.Warnings(m.mount)...)
 	if warnings != nil {
 		return &engine.Response{Warnings: warnings}, nil
 	}
@@ -148,7 +146,7 @@ func (r *role) update(d engine.Data) error {
 	case r.AliasSource != aliasByUID && r.AliasSource != aliasByName:
 		return engine.Invalidf("invalid alias_name_source %q; it must be %s or %s", r.AliasSource, aliasByUID, aliasByName)
 	}
-	return r.Token.update(d)
+	return r.Token.Update(d)
 }
 
 // account is a service account.

@@ -136,7 +136,7 @@ func FuzzRole(f *testing.F) {
 		if len(r.Names) == 0 || len(r.Namespaces) == 0 || again.admits(account{}) == nil {
 			t.Errorf("%+v is bound to nobody", r)
 		}
-		g := again.Token.grant()
+		g := again.Token.Grant()
 		if g.TTL < 0 || g.MaxTTL < 0 || g.Period < 0 || g.NumUses < 0 {
 			t.Errorf("a negative grant: %+v", g)
 		}
