@@ -162,6 +162,10 @@ func depth(body []byte) (most int) {
 // outside answers what is not the API.
 func (h *Handler) outside(w http.ResponseWriter, r *http.Request) {
 	if h.config.UI && r.Method == http.MethodGet && (r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/ui")) {
+		if r.URL.Path == "/" {
+			http.Redirect(w, r, "/ui/", http.StatusTemporaryRedirect)
+			return
+		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		io.WriteString(w, "Strongroom is running. Its web UI is not in this release: use the CLI, or the HTTP API below /v1/.\n")
 		return

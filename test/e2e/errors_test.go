@@ -17,8 +17,7 @@ import (
 // soon is how long the operator may take to notice, at a refreshAfter of 1 s.
 const soon = 20 * time.Second
 
-// testErrors pins what a user sees when something is wrong, to the letter. It
-// keeps to mounts, policies and namespaces of its own.
+// testErrors does so to the letter.
 func testErrors(t *testing.T, w *world) {
 	root := w.ready(t)
 	setUpErrors(t, w, root)
@@ -175,21 +174,6 @@ func testOperatorErrors(t *testing.T, w *world) {
 			}
 			w.described(t, test.namespace, test.name, "Warning  "+test.status)
 		})
-	}
-}
-
-// described waits until `kubectl describe` of a VaultSecret shows an event: it
-// comes a moment after the status.
-func (w *world) described(t *testing.T, namespace, name, event string) {
-	t.Helper()
-	for deadline := time.Now().Add(soon); ; time.Sleep(100 * time.Millisecond) {
-		text := w.kubectl(t, "describe", "vaultsecret", name, "-n", namespace)
-		if strings.Contains(text, event) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("kubectl describe shows no event %q:\n%s", event, text)
-		}
 	}
 }
 

@@ -122,7 +122,7 @@ func newOperations(t *testing.T) *operations {
 	if err := os.WriteFile(filepath.Join(bin, "ssh"), []byte(machine), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	o.terminal = openTerminal(t, dir, "PATH="+bin+":"+o.servers.BinDir+":"+os.Getenv("PATH"), "HOME="+filepath.Join(dir, "home"), "CONTROL="+control.URL)
+	o.terminal = openTerminal(t, dir, nil, "PATH="+bin+":"+o.servers.BinDir+":"+os.Getenv("PATH"), "HOME="+filepath.Join(dir, "home"), "CONTROL="+control.URL)
 	for i, n := range o.servers.Nodes {
 		name := machineName(i)
 		o.pairs = append(o.pairs, "https://"+name+".example.com:8200", n.Addr, name+".example.com:8201", n.ClusterAddr)

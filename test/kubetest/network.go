@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -76,3 +77,8 @@ func ipIn(enter []string, commands ...string) error {
 	}
 	return nil
 }
+
+// Enter is the beginning of a command line, which runs the rest of it in the
+// cluster's own network, where the control plane is: there all ports of
+// 127.0.0.1 are free but 6443.
+func (c *Cluster) Enter() []string { return slices.Clone(c.inSwitch) }
