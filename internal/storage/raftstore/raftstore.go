@@ -171,7 +171,9 @@ func open(cfg Config, fs vfs.FS, openLog func(ctx context.Context, logger hclog.
 		return nil, err
 	}
 	if cfg.Transport == nil {
-		_, cfg.Transport = raft.NewInmemTransport(raft.ServerAddress(cfg.NodeID))
+		addr, alone := raft.NewInmemTransport(raft.ServerAddress(cfg.NodeID))
+		alone.Connect(addr, alone)
+		cfg.Transport = alone
 	}
 	s := &Store{
 		home: h, fsm: f, log: log, logFile: logFile, logger: cfg.Logger,
@@ -186,6 +188,7 @@ func open(cfg Config, fs vfs.FS, openLog func(ctx context.Context, logger hclog.
 	s.shutdown = sync.OnceValue(s.raft.Shutdown)
 	s.running.Go(func() { s.watch(notify) })
 	s.running.Go(s.flushes)
+	s.running.Go(s.leadAlone)
 	return s, nil
 }
 
