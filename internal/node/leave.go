@@ -201,7 +201,8 @@ func (n *Node) setAside(begin bool) error {
 		return err
 	}
 	if begin {
-		if err := os.Rename(n.identityFile(), filepath.Join(aside, filepath.Base(n.identityFile()))); err != nil {
+		err := os.Rename(n.identityFile(), filepath.Join(aside, filepath.Base(n.identityFile())))
+		if err = errors.Join(err, syncFolder(aside), syncFolder(n.config.Dir)); err != nil { // it goes first, after a power cut too
 			return err
 		}
 	}
