@@ -72,6 +72,10 @@ type Route struct {
 	Public bool    // served without a token, such as a login
 	Sudo   bool    // the caller's policy must grant sudo besides
 	Self   bool    // any live token may ask; the handler judges what it may see
+	// Login names who tries to log in, in the one form that the method knows them
+	// by, so that failures (BadLogin) count against them; "" counts for nobody.
+	// Only Public routes have it.
+	Login func(req *Request) string
 	// External: the handler acts outside storage and is never run twice.
 	External bool
 	// AnyNode: on the server's own mounts, a read that looks at storage alone, so
@@ -100,6 +104,7 @@ type Request struct {
 	Data      Data        // path parameters, then body and query, by the route's Fields
 	// Body is the request's JSON object as it came, or nil.
 	Body []byte
+	Due  Due // what of the mount's data ends by itself
 }
 
 // Caller is who asks, as far as an engine may know.
@@ -116,6 +121,8 @@ type Response struct {
 	Warnings []string
 	// Missing sends Data with 404, as KV v2 does for a deleted version.
 	Missing bool
+	// Accepted sends Data with 202: the work goes on behind the answer.
+	Accepted bool
 	// Lease asks that the answer be leased; Grant, that a token be issued.
 	Lease *Lease
 	Grant *Grant

@@ -27,6 +27,8 @@ type Error struct {
 	Kind Kind
 	Text string // "" with NotFound: an empty list of errors, as Vault answers
 	Err  error  // the cause, for the log
+	// BadLogin: the proof of a login was wrong; see Route.Login.
+	BadLogin bool
 }
 
 func (e *Error) Error() string {
@@ -42,6 +44,16 @@ func (e *Error) Unwrap() error { return e.Err }
 // Invalidf says what is wrong with the request, and how to mend it.
 func Invalidf(format string, args ...any) error {
 	return &Error{Kind: Invalid, Text: fmt.Sprintf(format, args...)}
+}
+
+// BadLogin refuses the proof of a login, in the same words for whatever was
+// wrong with it.
+func BadLogin(text string) error { return &Error{Kind: Invalid, Text: text, BadLogin: true} }
+
+// IsBadLogin says whether err is, or wraps, a BadLogin.
+func IsBadLogin(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.BadLogin
 }
 
 // Errorf makes an error of kind.

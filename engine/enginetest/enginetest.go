@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ func (m *Mounted) once(op engine.Operation, path string, raw []byte, query map[s
 		return nil, err
 	}
 	tx := storage.Begin(m.Store)
-	req := &engine.Request{Operation: op, Path: path, Mount: m.Mount, Namespace: "root", Storage: tx.View("mount/test/"), Data: data, Body: raw}
+	req := &engine.Request{Operation: op, Path: path, Mount: m.Mount, Namespace: "root", Storage: tx.View("mount/test/"), Data: data, Body: raw, Due: due{tx}}
 	if m.Before != nil {
 		m.Before(req)
 	}
@@ -91,6 +92,57 @@ func (m *Mounted) once(op engine.Operation, path string, raw []byte, query map[s
 		return nil, err
 	}
 	return resp, tx.Commit(ctx)
+}
+
+const duePrefix = "due/"
+
+// due is the mount's due index, in a corner of the store.
+type due struct{ tx *storage.Tx }
+
+func (d due) Add(at int64, id string)    { d.tx.Put(fmt.Sprintf("%s%020d/%s", duePrefix, at, id), nil) }
+func (d due) Remove(at int64, id string) { d.tx.Delete(fmt.Sprintf("%s%020d/%s", duePrefix, at, id)) }
+
+// Due is how many items stand in the due index.
+func (m *Mounted) Due() (n int) {
+	m.tb.Helper()
+	for _, err := range m.Store.Keys(m.tb.Context(), duePrefix, "") {
+		if err != nil {
+			m.tb.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+// Expire has the engine end what is due at now, item by item as the sweeper
+// does, and says how many there were.
+func (m *Mounted) Expire(now time.Time) (n int) {
+	m.tb.Helper()
+	ctx := m.tb.Context()
+	for key, err := range m.Store.Keys(ctx, duePrefix, "") {
+		if err != nil {
+			m.tb.Fatal(err)
+		}
+		var at int64
+		digits, id, _ := strings.Cut(strings.TrimPrefix(key, duePrefix), "/")
+		if _, err := fmt.Sscanf(digits, "%d", &at); err != nil {
+			m.tb.Fatal(err)
+		}
+		if at > now.Unix() {
+			break
+		}
+		tx := storage.Begin(m.Store)
+		tx.Delete(key)
+		req := &engine.Request{Mount: m.Mount, Namespace: "root", Storage: tx.View("mount/test/"), Due: due{tx}}
+		if err := m.Engine.(engine.Expirer).Expire(ctx, req, at, id); err != nil {
+			m.tb.Fatal(err)
+		}
+		if err := tx.Commit(ctx); err != nil {
+			m.tb.Fatal(err)
+		}
+		n++
+	}
+	return n
 }
 
 // JSON encodes a response's data, for comparison in tests.

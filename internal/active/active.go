@@ -66,7 +66,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	s.done.Go(func() {
 		lease.Run(background, c.Logger.Named("sweep"), map[string]lease.Job{
 			"end what is due": func(ctx context.Context) (int, error) {
-				return lease.Sweep(ctx, c.Store, map[string]lease.Expirer{token.LeaseKind: tokens.Expire})
+				return lease.Sweep(ctx, c.Store, map[string]lease.Expirer{token.LeaseKind: tokens.Expire, gateway.DueKind: s.Gateway.Expire})
 			},
 			"end what ended tokens made":           func(ctx context.Context) (int, error) { return tokens.SweepBroken(ctx, c.Store) },
 			"count encryptions and rotate the key": c.Node.TendKey,

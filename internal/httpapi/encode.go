@@ -97,8 +97,11 @@ func (h *Handler) respond(w http.ResponseWriter, id string, resp *gateway.Respon
 		return
 	}
 	code := http.StatusOK
-	if resp.Missing {
+	switch {
+	case resp.Missing:
 		code = http.StatusNotFound
+	case resp.Accepted:
+		code = http.StatusAccepted
 	}
 	writeBody(w, code, b)
 }

@@ -179,5 +179,8 @@ func (r *Routing) Find(path string) (*Mounted, string, bool) {
 // Has says whether a mount with this UUID exists.
 func (r *Routing) Has(uuid string) bool { return r.byUUID[uuid] != nil }
 
+// ByUUID returns the mount with this UUID, or nil.
+func (r *Routing) ByUUID(uuid string) *Mounted { return r.byUUID[uuid] }
+
 // All returns the mounts by path.
 func (r *Routing) All() map[string]*Mounted { return r.byPath }
