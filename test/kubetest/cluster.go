@@ -95,10 +95,10 @@ func (c *Cluster) start(ctx context.Context, dir string, nodes int) (err error) 
 		if err != nil {
 			return err
 		}
+		c.nodes, c.Nodes = append(c.nodes, n), append(c.Nodes, n.name)
 		if err := c.boot(n); err != nil {
 			return err
 		}
-		c.nodes, c.Nodes = append(c.nodes, n), append(c.Nodes, n.name)
 	}
 	for _, archive := range []string{"pause.tar", "coredns.tar"} {
 		if err := c.Import(ctx, filepath.Join(c.AddonsDir, archive)); err != nil {
