@@ -45,7 +45,7 @@ type config struct {
 var configFields = []engine.Field{
 	{Name: "kubernetes_host", Help: "URL of the Kubernetes API server; in a pod, its own cluster's by default."},
 	{Name: "kubernetes_ca_cert", Help: "PEM certificates that the API server's is checked by; by default the pod's ca.crt, else the system's."},
-	{Name: "token_reviewer_jwt", Help: "Token that may create TokenReviews; by default the pod's own, else the caller's."},
+	{Name: "token_reviewer_jwt", Help: "Token that may create TokenReviews; by default the pod's own, else the caller's. One of the pod's own account that expires counts as the pod's own."},
 	{Name: "pem_keys", Type: engine.StringList, Help: "PEM public keys or certificates, one of which must have signed the caller's token; none: only the API server judges."},
 	{Name: "disable_local_ca_jwt", Type: engine.Bool, Help: "Do not use the pod's own ca.crt and token."},
 	{Name: "disable_iss_validation", Type: engine.Bool, Default: true, Help: "Do not check the token's issuer; deprecated, the API server checks it."},
@@ -114,7 +114,8 @@ func (m *Method) writeConfig(_ context.Context, req *engine.Request) (*engine.Re
 	if err := storage.PutJSON(req.Storage, configKey, c); err != nil {
 		return nil, err
 	}
-	if w := c.warnings(); len(w) > 0 {
+	own, _ := m.ownToken(c) // a login will say what is wrong with it
+	if w := c.warnings(own); len(w) > 0 {
 		return &engine.Response{Warnings: w}, nil
 	}
 	return nil, nil
@@ -145,7 +146,8 @@ func (c *config) validate() error {
 	return nil
 }
 
-func (c *config) warnings() []string {
+// warnings are about what is taken, but will hardly be wanted. own is the pod's token.
+func (c *config) warnings(own secret) []string {
 	var out []string
 	if strings.HasPrefix(c.Host, "http://") {
 		out = append(out, "kubernetes_host is not https: tokens cross the network in the clear.")
@@ -153,7 +155,7 @@ func (c *config) warnings() []string {
 	if c.AliasAnnotations {
 		out = append(out, "use_annotations_as_alias_metadata is kept, but has no effect yet.")
 	}
-	if c.ReviewerJWT != "" {
+	if c.ReviewerJWT != "" && !outlives(own, c.ReviewerJWT) {
 		if cl, err := parseClaims(string(c.ReviewerJWT)); err == nil && cl.Expiry != nil {
 			out = append(out, fmt.Sprintf("token_reviewer_jwt expires at %s and logins fail from then on; leave it out to use the pod's own token, which Kubernetes renews.",
 				cl.Expiry.Time().UTC().Format(time.RFC3339)))

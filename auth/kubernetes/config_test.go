@@ -3,6 +3,8 @@ package kubernetes
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -105,6 +107,12 @@ func TestConfigWarnings(t *testing.T) {
 	}
 	if strings.Contains(text, token) {
 		t.Error("a warning shows the token")
+	}
+	if err := os.WriteFile(filepath.Join(f.dir, "token"), []byte(newSigner(t).token(t, "vault", "vault", nil)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if resp := f.must(t, engine.Update, "config", object{"kubernetes_host": "https://h", "token_reviewer_jwt": token}); resp != nil && len(resp.Warnings) > 0 {
+		t.Errorf("a token of the pod's own account is warned of: %q", resp.Warnings)
 	}
 }
 

@@ -262,6 +262,25 @@ func TestReviewer(t *testing.T) {
 	login("the pod's token, renewed", "renewed-token")
 	config(object{"token_reviewer_jwt": "configured"})
 	login("a configured token", "configured")
+
+	// What the pod before this one wrote down has ended with it.
+	before, now := s.token(t, "vault", "vault", object{"jti": "1"}), s.token(t, "vault", "vault", object{"jti": "2"})
+	config(object{"token_reviewer_jwt": before})
+	login("an old token of an account that the pod is not of", before)
+	write("token", now)
+	login("an old token of the pod's account", now)
+	config(object{"token_reviewer_jwt": before, "disable_local_ca_jwt": true, "kubernetes_ca_cert": srv.ca()})
+	login("an old token of the pod's account, whose own is disabled", before)
+	for what, other := range map[string]string{
+		"of another account": s.token(t, "vault", "other", nil),
+		"of another cluster": s.token(t, "vault", "vault", object{"iss": "https://elsewhere"}),
+		"that does not end":  s.token(t, "vault", "vault", object{"exp": nil}),
+	} {
+		config(object{"token_reviewer_jwt": other})
+		login("a configured token "+what, other)
+	}
+	write("token", "renewed-token")
+
 	config(object{"disable_local_ca_jwt": true, "kubernetes_ca_cert": srv.ca()})
 	login("the pod's token disabled", jwt)
 

@@ -97,21 +97,43 @@ const (
 )
 
 // reviewer picks the token that asks: the configured one, else the pod's, else
-// the caller's own.
+// the caller's own. A configured token that a pod of this account was once given
+// ends with that pod, or within the hour; the pod's own says the same and lives.
 func (m *Method) reviewer(conf *config, jwt string) (secret, whose, error) {
-	if conf.ReviewerJWT != "" {
+	own, err := m.ownToken(conf)
+	switch {
+	case conf.ReviewerJWT != "" && !outlives(own, conf.ReviewerJWT):
 		return conf.ReviewerJWT, configured, nil
-	}
-	if !conf.DisableLocal {
-		b, err := os.ReadFile(m.pod.TokenFile)
-		if own := strings.TrimSpace(string(b)); own != "" {
-			return secret(own), podsOwn, nil
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", 0, fmt.Errorf("kubernetes: read the pod's token: %w", err)
-		}
+	case own != "":
+		return own, podsOwn, nil
+	case err != nil:
+		return "", 0, err
 	}
 	return secret(jwt), callers, nil
+}
+
+// ownToken is the pod's token, or "" where there is none or it is not to be used.
+func (m *Method) ownToken(conf *config) (secret, error) {
+	if conf.DisableLocal {
+		return "", nil
+	}
+	b, err := os.ReadFile(m.pod.TokenFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("kubernetes: read the pod's token: %w", err)
+	}
+	return secret(strings.TrimSpace(string(b))), nil
+}
+
+// outlives is whether other ends and own is of the same account of the same
+// cluster. Neither is verified: own is the server's, and other a part of its
+// configuration.
+func outlives(own, other secret) bool {
+	a, err := parseClaims(string(own))
+	if err != nil {
+		return false
+	}
+	b, err := parseClaims(string(other))
+	return err == nil && b.Expiry != nil && a.Subject != "" && a.Subject == b.Subject && a.Issuer == b.Issuer
 }
 
 // clientFor returns the client of this configuration. It makes a new one when
