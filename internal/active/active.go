@@ -13,6 +13,7 @@ import (
 	"strongroom/internal/acl"
 	"strongroom/internal/gateway"
 	"strongroom/internal/lease"
+	"strongroom/internal/lockout"
 	"strongroom/internal/mount"
 	"strongroom/internal/secret"
 	"strongroom/internal/snapshot"
@@ -33,6 +34,9 @@ type Config struct {
 	Standby bool
 }
 
+// lockedNames is how many names' failed logins are remembered: 10 MB at the most.
+const lockedNames = 20_000
+
 // Session serves requests until it is closed.
 type Session struct {
 	*gateway.Gateway
@@ -47,7 +51,8 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		return nil, err
 	}
 	acls := acl.Open(gateway.Namespace)
-	deps := &sys.Deps{Tokens: tokens, ACLs: acls, Node: c.Node}
+	lockouts := lockout.New(lockedNames)
+	deps := &sys.Deps{Tokens: tokens, ACLs: acls, Node: c.Node, Lockouts: lockouts}
 	types := deps.Types()
 	for name, t := range c.Types {
 		types[name] = t
@@ -57,6 +62,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger)}
+	s.LockOut(lockouts)
 	if c.Standby {
 		s.Gateway, s.stop = s.Gateway.Standby(), func() {}
 		return s, nil

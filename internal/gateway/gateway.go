@@ -16,6 +16,7 @@ import (
 	"strongroom/engine"
 	"strongroom/internal/acl"
 	"strongroom/internal/call"
+	"strongroom/internal/lockout"
 	"strongroom/internal/mount"
 	"strongroom/internal/storage"
 	"strongroom/internal/token"
@@ -31,6 +32,8 @@ type Gateway struct {
 	tokens *token.Store
 	acls   *acl.Store
 	logger hclog.Logger
+
+	lockouts *lockout.Guard // nil: nobody is locked out
 
 	standby bool // answers only what this node's state holds
 }
@@ -201,7 +204,7 @@ func (v *visit) system() bool { return v.Mount.Prefix != mount.DataPrefix(v.Moun
 
 // perform runs the handler and turns what it grants into a token.
 func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
-	resp, err := v.handler(v.inside(ctx), v.engReq)
+	resp, err := g.attempt(ctx, v)
 	if err != nil {
 		return nil, err
 	}

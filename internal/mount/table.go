@@ -49,6 +49,8 @@ type Config struct {
 	AuditNonHMACResponseKeys  []string `json:"audit_non_hmac_response_keys,omitempty"`
 	PassthroughRequestHeaders []string `json:"passthrough_request_headers,omitempty"`
 	AllowedResponseHeaders    []string `json:"allowed_response_headers,omitempty"`
+
+	UserLockout *UserLockout `json:"user_lockout,omitempty"` // of an auth method
 }
 
 // Auth says whether the entry is an auth method.

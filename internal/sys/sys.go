@@ -9,6 +9,7 @@ import (
 
 	"strongroom/engine"
 	"strongroom/internal/acl"
+	"strongroom/internal/lockout"
 	"strongroom/internal/mount"
 	"strongroom/internal/snapshot"
 	"strongroom/internal/token"
@@ -20,6 +21,8 @@ type Deps struct {
 	Tokens *token.Store
 	ACLs   *acl.Store
 	Node   Node
+
+	Lockouts *lockout.Guard
 }
 
 // Node is what sys asks of the node it runs on.
@@ -56,5 +59,6 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.raftRoutes()...)
 	all = append(all, d.snapshotRoutes()...)
 	all = append(all, d.rotateRoutes()...)
+	all = append(all, d.lockedRoutes()...)
 	return append(all, d.operateRoutes()...)
 }
