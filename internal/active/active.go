@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"strongroom/internal/acl"
+	"strongroom/internal/audit"
 	"strongroom/internal/gateway"
 	"strongroom/internal/lease"
 	"strongroom/internal/lockout"
@@ -29,6 +30,7 @@ type Config struct {
 	Limits mount.Limits
 	Node   sys.Node
 	Logger hclog.Logger
+	Audit  *audit.Log // nil: no device can be enabled
 	// Standby: the node does not lead. The Session answers reads only and does
 	// nothing by itself.
 	Standby bool
@@ -52,7 +54,11 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	}
 	acls := acl.Open(gateway.Namespace)
 	lockouts := lockout.New(lockedNames)
-	deps := &sys.Deps{Tokens: tokens, ACLs: acls, Node: c.Node, Lockouts: lockouts}
+	journal, err := openJournal(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	deps := &sys.Deps{Audit: journal, Tokens: tokens, ACLs: acls, Node: c.Node, Lockouts: lockouts}
 	types := deps.Types()
 	for name, t := range c.Types {
 		types[name] = t
@@ -61,7 +67,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	if _, err := deps.Mounts.Routing(ctx, storage.Begin(c.Store), gateway.Namespace); err != nil {
 		return nil, err
 	}
-	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger)}
+	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger).Audited(journal)}
 	s.LockOut(lockouts)
 	if c.Standby {
 		s.Gateway, s.stop = s.Gateway.Standby(), func() {}

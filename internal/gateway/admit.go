@@ -17,6 +17,7 @@ import (
 const maxPublic = 1 << 20
 
 // admit finds who asks for what and whether they may. Nothing but reads happens.
+// With an error, the visit is what is known of the request; nil: nothing is.
 func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	tx := storage.Begin(g.store)
 	routing, err := g.mounts.Routing(ctx, tx, Namespace)
@@ -32,14 +33,14 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	v := &visit{Call: call.Call{Tx: tx, Namespace: Namespace, Mount: m, Routing: routing, RawToken: req.Token, Remote: req.Remote}, req: req, route: route}
 	if route == nil || !route.Public {
 		if v.Token, err = g.authenticate(ctx, tx, routing, req); err != nil {
-			return nil, err
+			return v, err
 		}
 		if v.ACL, err = g.acls.For(ctx, tx, v.Token.Policies); err != nil {
-			return nil, err
+			return v, err
 		}
 	}
 	if route != nil && route.Public && len(req.Body) > maxPublic {
-		return nil, engine.Errorf(engine.TooLarge, "the request body is over the limit of %d bytes for a request without a token", maxPublic)
+		return v, engine.Errorf(engine.TooLarge, "the request body is over the limit of %d bytes for a request without a token", maxPublic)
 	}
 	v.engReq = &engine.Request{Operation: req.Operation, Path: rest, Namespace: Namespace, Remote: req.Remote, Header: req.Header, Body: req.Body}
 	if found {
@@ -52,24 +53,24 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	if err := v.decode(params); err != nil {
 		// The parameters decide no more than Exists: an outsider learns nothing.
 		if derr := v.authorize(); derr != nil {
-			return nil, derr
+			return v, derr
 		}
-		return nil, err
+		return v, err
 	}
 	if err := v.settle(ctx); err != nil {
-		return nil, err
+		return v, err
 	}
 	if err := v.authorize(); err != nil {
-		return nil, err
+		return v, err
 	}
 	if !found {
-		return nil, engine.Errorf(engine.NotFound, "no handler for route %q. route entry not found.", req.Path)
+		return v, engine.Errorf(engine.NotFound, "no handler for route %q. route entry not found.", req.Path)
 	}
 	if route == nil {
-		return nil, engine.Errorf(engine.NotFound, "unsupported path: %s has no %q", m.Entry.Path, rest)
+		return v, engine.Errorf(engine.NotFound, "unsupported path: %s has no %q", m.Entry.Path, rest)
 	}
 	if v.handler = route.Handler(v.engReq.Operation); v.handler == nil {
-		return nil, engine.ErrUnsupported
+		return v, engine.ErrUnsupported
 	}
 	return v, nil
 }
@@ -139,7 +140,8 @@ func (v *visit) authorize() error {
 		d = v.ACL.Decide(v.engReq.Operation, path, v.parameters)
 		d.Sudo = d.Sudo && sudo
 	}
-	if !d.Allowed || (v.route != nil && v.route.Sudo && !d.Sudo) {
+	v.decided, v.allowed = true, d.Allowed && (v.route == nil || !v.route.Sudo || d.Sudo)
+	if !v.allowed {
 		return ErrForbidden
 	}
 	if d.MinWrappingTTL > 0 {

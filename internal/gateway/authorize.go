@@ -8,8 +8,12 @@ import "context"
 // is one of a route of sys; req.Body is empty. An error is the answer to the
 // client; after storage.ErrNotLeader nothing has happened.
 func (g *Gateway) Authorize(ctx context.Context, req *Request) error {
-	return again(ctx, func() error {
+	rec := &recording{g: g}
+	err := again(ctx, func() error {
 		v, err := g.admit(ctx, req)
+		if err := rec.request(ctx, v, err); err != nil {
+			return err
+		}
 		if err != nil {
 			return err
 		}
@@ -18,4 +22,7 @@ func (g *Gateway) Authorize(ctx context.Context, req *Request) error {
 		}
 		return v.Tx.Commit(ctx)
 	})
+	// The stream that follows is not recorded: that it begins is, before it does.
+	_, err = rec.response(ctx, &Response{Empty: true}, err)
+	return err
 }

@@ -35,6 +35,8 @@ type Gateway struct {
 
 	lockouts *lockout.Guard // nil: nobody is locked out
 
+	recorder Recorder // nil: nothing is recorded
+
 	standby bool // answers only what this node's state holds
 }
 
@@ -78,18 +80,19 @@ const attempts = 64
 // Serve answers req. Whatever it writes is durable when it returns without an
 // error. After storage.ErrNotLeader nothing has happened and another node may be asked.
 func (g *Gateway) Serve(ctx context.Context, req *Request) (*Response, error) {
+	do, rec := g.once, &recording{g: g}
 	if helpAsked(req) {
-		return g.help(ctx, req)
+		do = g.help
 	}
 	var resp *Response
 	err := again(ctx, func() (err error) {
-		resp, err = g.once(ctx, req)
+		resp, err = do(ctx, req, rec)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		resp = nil
 	}
-	return resp, nil
+	return rec.response(ctx, resp, err)
 }
 
 // again runs do until nobody has written first.
@@ -113,15 +116,20 @@ type visit struct {
 	handler engine.Handler
 	engReq  *engine.Request
 	ignored []string // parameters that no field names
+
+	decided, allowed bool // what the caller's rules said, once they were asked
 }
 
-func (g *Gateway) once(ctx context.Context, req *Request) (*Response, error) {
+func (g *Gateway) once(ctx context.Context, req *Request, rec *recording) (*Response, error) {
 	v, err := g.admit(ctx, req)
-	if err != nil {
+	if g.standby && err == nil && !v.local() {
+		return nil, storage.ErrNotLeader
+	}
+	if err := rec.request(ctx, v, err); err != nil {
 		return nil, err
 	}
-	if g.standby && !v.local() {
-		return nil, storage.ErrNotLeader
+	if err != nil {
+		return nil, err
 	}
 	if v.route.External {
 		return g.external(ctx, v)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"strongroom/engine"
+	"strongroom/internal/call"
 	"strongroom/internal/storage"
 )
 
@@ -19,16 +20,22 @@ func helpAsked(req *Request) bool {
 
 // help explains a path to whoever has a token, from its route; a mount's own
 // path, by listing its routes. It runs no handler.
-func (g *Gateway) help(ctx context.Context, req *Request) (*Response, error) {
+func (g *Gateway) help(ctx context.Context, req *Request, rec *recording) (*Response, error) {
 	tx := storage.Begin(g.store)
 	routing, err := g.mounts.Routing(ctx, tx, Namespace)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := g.authenticate(ctx, tx, routing, req); err != nil {
+	v := &visit{Call: call.Call{Tx: tx, Namespace: Namespace, Routing: routing, RawToken: req.Token, Remote: req.Remote}, req: req}
+	v.Token, err = g.authenticate(ctx, tx, routing, req)
+	m, rest, ok := routing.Find(req.Path)
+	v.Mount = m
+	if err := rec.request(ctx, v, err); err != nil {
 		return nil, err
 	}
-	m, rest, ok := routing.Find(req.Path)
+	if err != nil {
+		return nil, err
+	}
 	if !ok {
 		return nil, engine.Errorf(engine.NotFound, "no handler for route %q. route entry not found.", req.Path)
 	}

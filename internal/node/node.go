@@ -19,6 +19,7 @@ import (
 
 	"strongroom/engine"
 	"strongroom/internal/active"
+	"strongroom/internal/audit"
 	"strongroom/internal/barrier"
 	"strongroom/internal/cluster"
 	"strongroom/internal/mount"
@@ -58,6 +59,7 @@ type Config struct {
 	BuildDate   string
 	RootToken   string // for development servers: the initial root token
 	Logger      hclog.Logger
+	Audit       *audit.Log // nil: no audit device
 }
 
 // JoinTarget is a node that may know the cluster to join.
@@ -293,7 +295,7 @@ func (n *Node) settleReader(ctx context.Context, m *member, wanted bool) {
 }
 
 func (n *Node) sessionConfig(m *member, standby bool) active.Config {
-	return active.Config{Store: m.barrier, Types: n.config.Types, Limits: n.config.Limits, Node: nodeAPI{n}, Logger: n.logger, Standby: standby}
+	return active.Config{Store: m.barrier, Types: n.config.Types, Limits: n.config.Limits, Node: nodeAPI{n}, Logger: n.logger, Audit: n.config.Audit, Standby: standby}
 }
 
 func (n *Node) beginSession(ctx context.Context, m *member) error {

@@ -9,6 +9,7 @@ import (
 
 	"strongroom/engine"
 	"strongroom/internal/acl"
+	"strongroom/internal/audit"
 	"strongroom/internal/lockout"
 	"strongroom/internal/mount"
 	"strongroom/internal/snapshot"
@@ -17,6 +18,7 @@ import (
 
 // Deps is what the system engines work on, one Session long.
 type Deps struct {
+	Audit  *audit.Journal
 	Mounts *mount.Manager
 	Tokens *token.Store
 	ACLs   *acl.Store
@@ -60,5 +62,6 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.snapshotRoutes()...)
 	all = append(all, d.rotateRoutes()...)
 	all = append(all, d.lockedRoutes()...)
+	all = append(all, d.auditRoutes()...)
 	return append(all, d.operateRoutes()...)
 }

@@ -1,0 +1,106 @@
+package sys
+
+import (
+	"context"
+	"errors"
+
+	"strongroom/engine"
+	"strongroom/internal/audit"
+	"strongroom/internal/call"
+)
+
+// auditRoutes serve sys/audit, sys/audit-hash and sys/config/auditing
+// (https://developer.hashicorp.com/vault/api-docs/system/audit, …/audit-hash, …/config-auditing).
+func (d *Deps) auditRoutes() []engine.Route {
+	device := []engine.Field{
+		{Name: "path", Help: "Where the device is in sys/audit."},
+		{Name: "type", Help: "file, socket, syslog or http."},
+		{Name: "description", Help: "What it is for, in the operator's words."},
+		{Name: "options", Type: engine.StringMap, Help: "Options of the device, such as file_path."},
+		{Name: "local", Type: engine.Bool, Help: "Kept for compatibility; there is no replication."},
+	}
+	header := []engine.Field{
+		{Name: "header", Help: "Name of the request header, in any case."},
+		{Name: "hmac", Type: engine.Bool, Help: "Record its hash instead of its value."},
+	}
+	headers := "config/auditing/request-headers"
+	return []engine.Route{
+		{Path: "audit", Help: "List the enabled audit devices.", Sudo: true, AnyNode: true, Read: d.listAudit, List: d.listAudit},
+		{Path: "audit/{path...}", Help: "Enable or disable an audit device.", Fields: device, Sudo: true, Write: d.enableAudit, Delete: d.disableAudit},
+		{Path: "audit-hash/{path...}", Help: "The hash that an audit device records in the place of a text.", Write: d.auditHash, Fields: []engine.Field{
+			{Name: "path", Help: "Where the device is in sys/audit."}, {Name: "input", Required: true, Help: "The text."}}},
+		{Path: headers, Help: "List the request headers that are recorded.", Sudo: true, AnyNode: true, Read: d.listHeaders, List: d.listHeaders},
+		{Path: headers + "/{header}", Help: "Have a request header recorded, or no longer.", Fields: header, Sudo: true, AnyNode: true,
+			Read: d.readHeader, Write: d.writeHeader, Delete: d.deleteHeader},
+	}
+}
+
+// auditError is err with the status it has for a client.
+func auditError(err error) error {
+	if wrong, ok := errors.AsType[*audit.Invalid](err); ok {
+		return engine.Invalidf("%s", wrong.Text)
+	}
+	return err
+}
+
+func (d *Deps) listAudit(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
+	devices, err := d.Audit.List(ctx, call.From(ctx).Tx)
+	if err != nil {
+		return nil, err
+	}
+	data := map[string]any{}
+	for _, one := range devices {
+		data[one.Path] = one
+	}
+	return &engine.Response{TopLevel: true, Data: data}, nil
+}
+
+func (d *Deps) enableAudit(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	p := req.Data
+	if p.String("type") == "" {
+		return nil, engine.Invalidf("type is missing: file, socket, syslog or http")
+	}
+	return nil, auditError(d.Audit.Enable(ctx, call.From(ctx).Tx, audit.Spec{Path: p.String("path"), Type: p.String("type"),
+		Description: p.String("description"), Options: p.Map("options"), Local: p.Bool("local")}))
+}
+
+func (d *Deps) disableAudit(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	return nil, auditError(d.Audit.Disable(ctx, call.From(ctx).Tx, req.Data.String("path")))
+}
+
+func (d *Deps) auditHash(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	hash, err := d.Audit.Hash(ctx, call.From(ctx).Tx, req.Data.String("path"), req.Data.String("input"))
+	if err != nil {
+		return nil, auditError(err)
+	}
+	return &engine.Response{TopLevel: true, Data: map[string]any{"hash": hash}}, nil
+}
+
+func (d *Deps) listHeaders(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
+	headers, err := d.Audit.Headers(ctx, call.From(ctx).Tx)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Response{TopLevel: true, Data: map[string]any{"headers": headers}}, nil
+}
+
+func (d *Deps) readHeader(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	headers, err := d.Audit.Headers(ctx, call.From(ctx).Tx)
+	if err != nil {
+		return nil, err
+	}
+	name := audit.HeaderName(req.Data.String("header"))
+	h, ok := headers[name]
+	if !ok {
+		return nil, engine.Invalidf("Could not find header in config")
+	}
+	return &engine.Response{TopLevel: true, Data: map[string]any{name: h}}, nil
+}
+
+func (d *Deps) writeHeader(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	return nil, auditError(d.Audit.PutHeader(ctx, call.From(ctx).Tx, req.Data.String("header"), &audit.Header{HMAC: req.Data.Bool("hmac")}))
+}
+
+func (d *Deps) deleteHeader(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	return nil, auditError(d.Audit.PutHeader(ctx, call.From(ctx).Tx, req.Data.String("header"), nil))
+}
