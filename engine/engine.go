@@ -121,6 +121,9 @@ type Response struct {
 	Warnings []string
 	// Missing sends Data with 404, as KV v2 does for a deleted version.
 	Missing bool
+	// Status sends Data with this HTTP status, if it is not 0, as transit does for a
+	// batch of which a part failed.
+	Status int
 	// Accepted sends Data with 202: the work goes on behind the answer.
 	Accepted bool
 	// Lease asks that the answer be leased; Grant, that a token be issued.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,7 +97,7 @@ func (h *Handler) respond(w http.ResponseWriter, id string, resp *gateway.Respon
 		h.respondError(w, id, err)
 		return
 	}
-	code := http.StatusOK
+	code := cmp.Or(resp.Status, http.StatusOK)
 	switch {
 	case resp.Missing:
 		code = http.StatusNotFound
