@@ -1,8 +1,10 @@
 package server
 
 import (
+	"strongroom/auth/approle"
 	"strongroom/auth/kubernetes"
 	"strongroom/engine/kv"
+	"strongroom/engine/transit"
 	"strongroom/internal/mount"
 )
 
@@ -10,6 +12,8 @@ import (
 func builtin() map[string]mount.Type {
 	return map[string]mount.Type{
 		"kv":         {Factory: kv.Factory},
+		"transit":    {Factory: transit.Factory},
+		"approle":    {Factory: approle.Factory, Auth: true},
 		"kubernetes": {Factory: kubernetes.Factory, Auth: true},
 	}
 }
