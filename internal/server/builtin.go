@@ -5,7 +5,6 @@ import (
 	"strongroom/auth/kubernetes"
 	"strongroom/engine/kv"
 	"strongroom/engine/transit"
-	"strongroom/engine/transit"
 	"strongroom/internal/mount"
 )
 
@@ -13,7 +12,6 @@ import (
 func builtin() map[string]mount.Type {
 	return map[string]mount.Type{
 		"kv":         {Factory: kv.Factory},
-		"transit":    {Factory: transit.Factory},
 		"transit":    {Factory: transit.Factory},
 		"approle":    {Factory: approle.Factory, Auth: true},
 		"kubernetes": {Factory: kubernetes.Factory, Auth: true},
