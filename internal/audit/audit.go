@@ -40,7 +40,7 @@ type Spec struct {
 type Options struct {
 	AllowAPI    bool      // devices may be enabled through the API
 	AllowPrefix bool      // and such devices may have a prefix
-	Forbidden   []string  // folders that no file device writes to, besides those of programs
+	Forbidden   []string  // files and folders that no file device writes to, besides those of programs
 	Stdout      io.Writer // of file_path = "stdout"; nil: os.Stdout
 	Node        string    // this node's id, for who searches its files
 	Logger      hclog.Logger

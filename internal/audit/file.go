@@ -90,7 +90,7 @@ func (f *file) check() error {
 		if resolved, err := filepath.EvalSymlinks(d); err == nil {
 			d = resolved
 		}
-		if d, err = filepath.Abs(d); err == nil && (filepath.Dir(target) == d || strings.HasPrefix(target, strings.TrimSuffix(d, "/")+"/")) {
+		if d, err = filepath.Abs(d); err == nil && (target == d || strings.HasPrefix(target, strings.TrimSuffix(d, "/")+"/")) {
 			return errors.New("file_path is in a folder of programs, configuration or the server's data: choose a folder of its own, such as /var/log/strongroom")
 		}
 	}

@@ -27,6 +27,7 @@ type Config struct {
 	ClusterName string // empty: made at initialisation
 	UI          bool
 	Log         Logging
+	Audit       Audit
 	PIDFile     string // empty: none
 
 	Registration *ServiceRegistration // nil: none

@@ -151,7 +151,7 @@ func (o *Options) devConfig() (*Config, []string, error) {
 			return nil, nil, fmt.Errorf("-dev-tls: %w", err)
 		}
 	}
-	c := &Config{Listeners: []Listener{l}, UI: true, DisableMlock: true}
+	c := &Config{Listeners: []Listener{l}, UI: true, DisableMlock: true, Audit: Audit{AllowAPI: true}}
 	d := &decoder{}
 	if err := d.load(c, o.ConfigPaths...); err != nil {
 		return nil, d.warnings, err

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"strongroom/internal/audit"
 	"strongroom/internal/httpapi"
 	"strongroom/internal/kube"
 	"strongroom/internal/mount"
@@ -76,6 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 type running struct {
 	logger  hclog.Logger
 	node    *node.Node
+	audit   *audit.Log
 	servers []*http.Server
 	certs   []*Certificates
 	failed  chan error
@@ -96,12 +98,16 @@ func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &running{logger: logger, node: node.New(nc), failed: make(chan error, len(config.Listeners))}
+	if nc.Audit, err = openAudit(config, opts, nc.NodeID, logger); err != nil {
+		return nil, err
+	}
+	s := &running{logger: logger, node: node.New(nc), audit: nc.Audit, failed: make(chan error, len(config.Listeners))}
 	api := func(l Listener) *httpapi.Handler {
 		return httpapi.New(s.node, httpapi.Config{MaxBody: l.MaxRequestSize, MaxDuration: l.MaxRequestDuration, UI: config.UI}, logger.Named("http"))
 	}
 	if err := s.node.Start(api(config.Listeners[0]).Forwarded()); err != nil {
 		s.node.Close()
+		s.audit.Close()
 		return nil, err
 	}
 	for _, l := range config.Listeners {
@@ -138,7 +144,8 @@ func (s *running) listen(l Listener, h http.Handler) error {
 // certificatesEvery is how often the listeners' files are looked at.
 const certificatesEvery = 2 * time.Second
 
-// wait serves until ctx ends or a listener fails. Certificates are read again when their files change, and at SIGHUP.
+// wait serves until ctx ends or a listener fails. Certificates are read again when their files change, and at SIGHUP,
+// which also has the audit devices open their files anew.
 func (s *running) wait(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -163,6 +170,7 @@ func (s *running) wait(ctx context.Context) error {
 			for _, c := range s.certs {
 				s.reloaded(true, c.Reload())
 			}
+			s.audit.Reopen()
 		}
 	}
 }
@@ -219,6 +227,9 @@ func (s *running) close() {
 	}
 	if err := s.node.Close(); err != nil {
 		s.logger.Error("stopping the node", "error", err)
+	}
+	if err := s.audit.Close(); err != nil {
+		s.logger.Error("closing the audit devices", "error", err)
 	}
 }
 
