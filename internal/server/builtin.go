@@ -3,6 +3,7 @@ package server
 import (
 	"strongroom/auth/approle"
 	"strongroom/auth/kubernetes"
+	"strongroom/auth/userpass"
 	"strongroom/engine/kv"
 	"strongroom/engine/transit"
 	"strongroom/internal/mount"
@@ -15,5 +16,6 @@ func builtin() map[string]mount.Type {
 		"transit":    {Factory: transit.Factory},
 		"approle":    {Factory: approle.Factory, Auth: true},
 		"kubernetes": {Factory: kubernetes.Factory, Auth: true},
+		"userpass":   {Factory: userpass.Factory, Auth: true},
 	}
 }
