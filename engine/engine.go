@@ -45,7 +45,7 @@ type Mount struct {
 // Operation is what a request asks of a path; policies grant by it.
 type Operation string
 
-// The operations, in the words of Vault's capabilities.
+// The operations, in the words of the capabilities.
 const (
 	Create Operation = "create"
 	Read   Operation = "read"
@@ -53,7 +53,14 @@ const (
 	Delete Operation = "delete"
 	List   Operation = "list"
 	Patch  Operation = "patch"
+	Scan   Operation = "scan" // a LIST of everything below, as OpenBao has it
 )
+
+// Lists says whether op names what is in a folder: the path may then end in a slash.
+func (op Operation) Lists() bool { return op == List || op == Scan }
+
+// Reads says whether op changes nothing.
+func (op Operation) Reads() bool { return op == Read || op.Lists() }
 
 // Handler serves one operation of one route. It may run more than once for one
 // request: its writes go to req.Storage and count only if the commit succeeds,
@@ -88,7 +95,7 @@ type Route struct {
 	// Exists tells create from update for Write, where policies differ; nil means update.
 	Exists func(ctx context.Context, req *Request) (bool, error)
 
-	Read, Write, Delete, List, Patch Handler // nil: 405 unsupported operation
+	Read, Write, Delete, List, Patch, Scan Handler // nil: 405 unsupported operation
 }
 
 // Request is one operation on one path of one mount.
@@ -174,4 +181,14 @@ type Grant struct {
 // Revoker is implemented by an engine whose leases have an effect outside.
 type Revoker interface {
 	Revoke(ctx context.Context, req *Request, revoke []byte) error
+}
+
+// Ticker is implemented by an engine that has something to do by the clock. The
+// active node calls it about once a second; req has no more than Mount, Namespace
+// and Storage. Tick does one bounded piece of work, which is committed by itself,
+// and says whether it did any: then it is called again at once. With nothing due
+// it must cost next to nothing, however much the engine holds: what is due is a
+// key in the order of its time.
+type Ticker interface {
+	Tick(ctx context.Context, req *Request) (did bool, err error)
 }
