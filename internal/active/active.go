@@ -64,6 +64,11 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		types[name] = t
 	}
 	deps.Mounts = mount.NewManager(types, c.Limits, c.Logger)
+	if !c.Standby {
+		if err := mount.Complete(ctx, c.Store, gateway.Namespace); err != nil {
+			return nil, fmt.Errorf("active: complete the mount table: %w", err)
+		}
+	}
 	if _, err := deps.Mounts.Routing(ctx, storage.Begin(c.Store), gateway.Namespace); err != nil {
 		return nil, err
 	}
@@ -81,6 +86,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 				return lease.Sweep(ctx, c.Store, map[string]lease.Expirer{token.LeaseKind: tokens.Expire, gateway.DueKind: s.Gateway.Expire})
 			},
 			"end what ended tokens made":           func(ctx context.Context) (int, error) { return tokens.SweepBroken(ctx, c.Store) },
+			"empty the cubbyholes of ended tokens": s.SweepPersonal,
 			"count encryptions and rotate the key": c.Node.TendKey,
 			"delete disabled mounts' data":         func(ctx context.Context) (int, error) { return mount.Sweep(ctx, c.Store) },
 		})

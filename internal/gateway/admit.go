@@ -44,7 +44,7 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	}
 	v.engReq = &engine.Request{Operation: req.Operation, Path: rest, Namespace: Namespace, Remote: req.Remote, Header: req.Header, Body: req.Body}
 	if found {
-		v.engReq.Mount, v.engReq.Storage = m.Mount, tx.View(m.Prefix)
+		v.engReq.Mount, v.engReq.Storage = m.Mount, v.slice()
 		v.engReq.Due = (*due)(v)
 	}
 	if v.Token != nil {

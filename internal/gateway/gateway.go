@@ -182,7 +182,7 @@ func (g *Gateway) external(ctx context.Context, v *visit) (*Response, error) {
 		return nil, err
 	}
 	v.Tx = storage.Begin(g.store)
-	v.engReq.Storage = v.Tx.View(v.Mount.Prefix)
+	v.engReq.Storage = v.slice()
 	resp, err := g.perform(ctx, v)
 	if err != nil {
 		return nil, err
@@ -222,6 +222,9 @@ func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
 	}
 	if out.Lease != nil && len(out.Lease.Revoke) > 0 {
 		return nil, engine.Errorf(engine.Internal, "this release cannot keep leases of secrets")
+	}
+	if err := g.keep(ctx, v); err != nil {
+		return nil, err
 	}
 	if out.Grant != nil {
 		if err := g.grant(ctx, v, out); err != nil {

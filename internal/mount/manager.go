@@ -19,6 +19,9 @@ type Type struct {
 	Factory engine.Factory
 	Auth    bool // an auth method, mounted below auth/
 	System  bool // part of the server: sees the whole namespace's slice and is never enabled by hand
+	// Personal: each token has a slice of the data for itself, which ends with it.
+	// It stands in every mount table and is never enabled by hand.
+	Personal bool
 }
 
 // Manager turns stored mount tables into routings. Safe for concurrent use.
@@ -59,6 +62,8 @@ type Mounted struct {
 	Engine engine.Engine
 	Router *engine.Router
 	Prefix string // of its slice of storage
+	// Personal: below Prefix each token has a slice of its own, named by its ID.
+	Personal bool
 }
 
 // Routing finds mounts. It is never changed.
@@ -121,7 +126,7 @@ func (m *Manager) engine(ns string, e Entry) (*Mounted, error) {
 	if t.System {
 		prefix = "ns/" + ns + "/"
 	}
-	mounted := &Mounted{Entry: e, Mount: want, Engine: eng, Router: router, Prefix: prefix}
+	mounted := &Mounted{Entry: e, Mount: want, Engine: eng, Router: router, Prefix: prefix, Personal: t.Personal}
 	m.live[e.UUID] = mounted
 	return mounted, nil
 }
@@ -149,7 +154,7 @@ func (m *Manager) describe(e Entry) engine.Mount {
 // Check makes an engine of e and drops it: whether this entry could be mounted.
 func (m *Manager) Check(e Entry) error {
 	t, ok := m.types[e.Type]
-	if !ok || t.System {
+	if !ok || t.System || t.Personal {
 		return engine.Invalidf("plugin not found in the catalog: %s", e.Type)
 	}
 	if _, err := t.Factory(engine.Env{Mount: m.describe(e), Logger: m.logger}); err != nil {

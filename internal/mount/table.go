@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,7 +58,9 @@ type Config struct {
 func (e Entry) Auth() bool { return strings.HasPrefix(e.Path, "auth/") }
 
 // Fixed says whether the entry belongs to the server itself and stays.
-func (e Entry) Fixed() bool { return e.Path == "sys/" || e.Path == "auth/token/" }
+func (e Entry) Fixed() bool {
+	return slices.Contains([]string{"auth/token/", "cubbyhole/", "sys/"}, e.Path)
+}
 
 // NewEntry makes an entry with an accessor and UUID of its own.
 func NewEntry(path, kind, description string, options map[string]string) Entry {
@@ -74,8 +77,37 @@ func NewEntry(path, kind, description string, options map[string]string) Entry {
 func System() Table {
 	return Table{Entries: []Entry{
 		NewEntry("auth/token/", "token", "token based credentials", nil),
+		NewEntry("cubbyhole/", "cubbyhole", "per-token private secret storage", nil),
 		NewEntry("sys/", "system", "system endpoints used for control, policy and debugging", nil),
 	}}
+}
+
+// Complete adds to the table of ns what System has and it has not: a store from
+// an older release gets the mounts of this one. Nobody can have mounted anything
+// in their places.
+func Complete(ctx context.Context, store storage.Store, ns string) error {
+	for {
+		tx := storage.Begin(store)
+		t, err := Load(ctx, tx, ns)
+		if err != nil {
+			return err
+		}
+		have := len(t.Entries)
+		for _, e := range System().Entries {
+			if _, ok := t.Find(e.Path); !ok {
+				t.Entries = append(t.Entries, e)
+			}
+		}
+		if len(t.Entries) == have {
+			return nil
+		}
+		if err := t.Save(tx, ns); err != nil {
+			return err
+		}
+		if err := tx.Commit(ctx); !errors.Is(err, storage.ErrConflict) {
+			return err
+		}
+	}
 }
 
 func tableKey(ns string) string { return "ns/" + ns + "/mounts" }

@@ -8,6 +8,7 @@ import (
 	"context"
 
 	"strongroom/engine"
+	"strongroom/engine/cubbyhole"
 	"strongroom/internal/acl"
 	"strongroom/internal/audit"
 	"strongroom/internal/lockout"
@@ -41,8 +42,9 @@ type Node interface {
 // Types are the engine types "system" and "token".
 func (d *Deps) Types() map[string]mount.Type {
 	return map[string]mount.Type{
-		"system": {System: true, Factory: func(engine.Env) (engine.Engine, error) { return routes(d.system()), nil }},
-		"token":  {System: true, Auth: true, Factory: func(engine.Env) (engine.Engine, error) { return routes(d.token()), nil }},
+		"cubbyhole": {Personal: true, Factory: cubbyhole.Factory},
+		"system":    {System: true, Factory: func(engine.Env) (engine.Engine, error) { return routes(d.system()), nil }},
+		"token":     {System: true, Auth: true, Factory: func(engine.Env) (engine.Engine, error) { return routes(d.token()), nil }},
 	}
 }
 

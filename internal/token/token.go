@@ -49,6 +49,7 @@ type Token struct {
 	Period         int64             `json:"period,omitempty"`
 	Uses           int               `json:"uses,omitempty"` // left; 0: no limit
 	Renewable      bool              `json:"renewable,omitempty"`
+	Cubbyhole      bool              `json:"cubbyhole,omitempty"` // holds something; see Fill
 	BoundCIDRs     []string          `json:"bound_cidrs,omitempty"`
 	MaxUses        int               `json:"max_uses,omitempty"` // Uses at creation
 	// HasChildren is set with the first child, in the same commit, so that
@@ -261,6 +262,9 @@ func (s *Store) Revoke(tx *storage.Tx, t *Token) {
 	}
 	if t.HasChildren {
 		tx.Put(s.brokenKey(t.ID), nil)
+	}
+	if t.Cubbyhole {
+		tx.Put(s.emptyKey(t.ID), nil)
 	}
 }
 
