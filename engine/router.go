@@ -78,7 +78,7 @@ func rank(c compiled) string {
 }
 
 // Match returns the route of path and the values of its parameters.
-// For List a trailing slash is dropped before matching, but kept in a final
+// For List and Scan a trailing slash is dropped before matching, but kept in a final
 // "{name...}", which may then be empty.
 func (r *Router) Match(op Operation, path string) (*Route, map[string]string, bool) {
 	for i := range r.routes {
@@ -109,13 +109,13 @@ func (c *compiled) match(op Operation, path string) (map[string]string, bool) {
 		left = tail
 		last := i == len(c.segments)-1
 		if last && c.rest == "" {
-			return params, !more || (op == List && tail == "")
+			return params, !more || (op.Lists() && tail == "")
 		}
-		if !more && (!last || op != List) {
+		if !more && (!last || !op.Lists()) {
 			return nil, false
 		}
 	}
-	if left == "" && op != List {
+	if left == "" && !op.Lists() {
 		return nil, false
 	}
 	if params == nil {
@@ -138,6 +138,8 @@ func (rt *Route) Handler(op Operation) Handler {
 		return rt.List
 	case Patch:
 		return rt.Patch
+	case Scan:
+		return rt.Scan
 	}
 	return nil
 }

@@ -95,23 +95,6 @@ func exists(ctx context.Context, req *engine.Request) (bool, error) {
 	return v != 0, err
 }
 
-// list answers the names in the folder "path", after the name "after" and at
-// most "limit" of them.
-func list(ctx context.Context, req *engine.Request, limit int64) (*engine.Response, error) {
-	folder := req.Data.String("path")
-	if folder != "" && !strings.HasSuffix(folder, "/") {
-		folder += "/"
-	}
-	keys, err := req.Storage.List(ctx, secretPrefix+folder, text(req.Data, "after"), int(min(max(limit, 0), 1<<30)))
-	if err != nil {
-		return nil, fmt.Errorf("kv: list: %w", err)
-	}
-	if len(keys) == 0 {
-		return nil, engine.ErrNotFound
-	}
-	return &engine.Response{Data: map[string][]string{"keys": keys}}, nil
-}
-
 // text is a parameter that may be of the type Any, as those of version 1 are.
 func text(d engine.Data, name string) string {
 	s := d.String(name)

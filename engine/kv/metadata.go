@@ -34,6 +34,10 @@ func listMetadata(ctx context.Context, req *engine.Request) (*engine.Response, e
 	return list(ctx, req, req.Data.Int("limit"))
 }
 
+func scanMetadata(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	return scan(ctx, req, req.Data.Int("limit"))
+}
+
 func writeMetadata(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	if err := checkPath(req.Data.String("path")); err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ type step struct {
 }
 
 var operations = map[string]engine.Operation{
-	"GET": engine.Read, "PUT": engine.Update, "DELETE": engine.Delete, "LIST": engine.List, "PATCH": engine.Patch,
+	"GET": engine.Read, "PUT": engine.Update, "DELETE": engine.Delete, "LIST": engine.List, "PATCH": engine.Patch, "SCAN": engine.Scan,
 }
 
 func do(m *enginetest.Mounted, call, body string) string {

@@ -23,12 +23,12 @@ func (plain) Routes() []engine.Route {
 		Help: "A secret: its data, as it was written.",
 		Fields: []engine.Field{
 			{Name: "path", Type: engine.Any, Help: "Path of the secret, or of the folder to list."},
-			{Name: "after", Type: engine.Any, Help: "LIST: begin after this name."},
-			{Name: "limit", Type: engine.Any, Help: "LIST: answer at most so many names."},
+			{Name: "after", Type: engine.Any, Help: "LIST and SCAN: begin after this name."},
+			{Name: "limit", Type: engine.Any, Help: "LIST and SCAN: answer at most so many names."},
 		},
 		FreeForm: true,
 		Exists:   exists,
-		Read:     readPlain, Write: writePlain, Delete: deletePlain, List: listPlain,
+		Read:     readPlain, Write: writePlain, Delete: deletePlain, List: listPlain, Scan: scanPlain,
 	}}
 }
 
@@ -102,12 +102,30 @@ func deletePlain(_ context.Context, req *engine.Request) (*engine.Response, erro
 }
 
 func listPlain(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	var limit int64
-	if s := text(req.Data, "limit"); s != "" {
-		var err error
-		if limit, err = strconv.ParseInt(s, 10, 64); err != nil {
-			return nil, engine.Invalidf("limit must be a whole number")
-		}
+	limit, err := plainLimit(req)
+	if err != nil {
+		return nil, err
 	}
 	return list(ctx, req, limit)
+}
+
+func scanPlain(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	limit, err := plainLimit(req)
+	if err != nil {
+		return nil, err
+	}
+	return scan(ctx, req, limit)
+}
+
+// plainLimit is the parameter "limit", which is of the type Any here.
+func plainLimit(req *engine.Request) (int64, error) {
+	s := text(req.Data, "limit")
+	if s == "" {
+		return 0, nil
+	}
+	limit, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0, engine.Invalidf("limit must be a whole number")
+	}
+	return limit, nil
 }

@@ -47,22 +47,22 @@ func (versioned) Routes() []engine.Route {
 		{Path: "undelete/{path...}", Help: "Restore deleted versions.", Fields: versions, Write: undeleteVersions},
 		{Path: "destroy/{path...}", Help: "Remove the data of versions for good.", Fields: versions, Write: destroyVersions},
 		{
-			Path: "metadata/{path...}", Help: "The settings and versions of a secret; LIST names the secrets of a folder.",
+			Path: "metadata/{path...}", Help: "The settings and versions of a secret; LIST names the secrets of a folder, SCAN those of its folders too.",
 			Fields: []engine.Field{{Name: "path", Type: engine.String, Help: "Path of the secret, or of the folder to list."},
 				maxVersions, casRequired,
 				{Name: "delete_version_after", Type: engine.Duration, Help: "Delete versions this long after they are written, if that is sooner than the mount says."},
 				{Name: "custom_metadata", Type: engine.StringMap, Help: "Texts of your own, up to 64."},
-				{Name: "after", Type: engine.String, Help: "LIST: begin after this name."},
-				{Name: "limit", Type: engine.Int, Help: "LIST: answer at most so many names."}},
+				{Name: "after", Type: engine.String, Help: "LIST and SCAN: begin after this name."},
+				{Name: "limit", Type: engine.Int, Help: "LIST and SCAN: answer at most so many names."}},
 			Exists: exists,
-			Read:   readMetadata, Write: writeMetadata, Patch: patchMetadata, Delete: deleteMetadata, List: listMetadata,
+			Read:   readMetadata, Write: writeMetadata, Patch: patchMetadata, Delete: deleteMetadata, List: listMetadata, Scan: scanMetadata,
 		},
 		{
 			Path: "subkeys/{path...}", Help: "The keys of a secret, without its values.",
 			Fields: []engine.Field{path, version, {Name: "depth", Type: engine.Int, Help: "Levels to show; 0 for all."}},
 			Read:   readSubkeys,
 		},
-		{Path: "{path...}", Help: "No path of version 2.", FreeForm: true, Read: misplaced, Write: misplaced, Patch: misplaced, Delete: misplaced, List: misplaced},
+		{Path: "{path...}", Help: "No path of version 2.", FreeForm: true, Read: misplaced, Write: misplaced, Patch: misplaced, Delete: misplaced, List: misplaced, Scan: misplaced},
 	}
 }
 

@@ -104,7 +104,7 @@ func (v *visit) decode(params map[string]string) error {
 // query is what counts of the URL's query: a write takes its parameters from the body alone, as in Vault.
 func (v *visit) query() map[string][]string {
 	switch v.req.Operation {
-	case engine.Read, engine.List, engine.Delete:
+	case engine.Read, engine.List, engine.Scan, engine.Delete:
 		return v.req.Query
 	}
 	return nil
@@ -157,7 +157,7 @@ func (v *visit) canonical() string {
 		return v.req.Path
 	}
 	rest := v.engReq.Path
-	if v.engReq.Operation != engine.List && v.system() {
+	if !v.engReq.Operation.Lists() && v.system() {
 		rest = strings.TrimSuffix(rest, "/")
 	}
 	for _, f := range v.route.Fields {

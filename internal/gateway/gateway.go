@@ -203,8 +203,7 @@ func (v *visit) inside(ctx context.Context) context.Context {
 
 // local says whether the answer depends on nothing but storage.
 func (v *visit) local() bool {
-	op := v.engReq.Operation
-	return (op == engine.Read || op == engine.List) && !v.route.External && (v.route.AnyNode || !v.system())
+	return v.engReq.Operation.Reads() && !v.route.External && (v.route.AnyNode || !v.system())
 }
 
 // system says whether the server itself serves the request.

@@ -79,7 +79,7 @@ func describeRoute(path, mount string, r *engine.Route) string {
 		fmt.Fprintf(&b, "\n    %s (%s)\n        %s\n", f.Name, f.Type, f.Help)
 	}
 	b.WriteString("\n## OPERATIONS\n\n   ")
-	for _, op := range []engine.Operation{engine.Read, engine.Update, engine.Delete, engine.List, engine.Patch} {
+	for _, op := range []engine.Operation{engine.Read, engine.Update, engine.Delete, engine.List, engine.Scan, engine.Patch} {
 		if r.Handler(op) != nil {
 			b.WriteString(" " + string(op))
 		}

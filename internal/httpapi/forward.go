@@ -118,7 +118,7 @@ func (x *exchange) outgoing(ctx context.Context, leader node.LeaderInfo, body io
 }
 
 func isRead(method string) bool {
-	return slices.Contains([]engine.Operation{engine.Read, engine.List}, operations[method])
+	return operations[method].Reads()
 }
 
 // send puts the request to the leader once; sent says whether it may have arrived.

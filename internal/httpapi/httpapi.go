@@ -275,9 +275,9 @@ func (h *Handler) perform(x *exchange, s node.Session) error {
 	return nil
 }
 
-// operations by method; a GET with ?list=true lists.
+// operations by method; a GET with ?list=true lists, with ?scan=true scans.
 var operations = map[string]engine.Operation{
-	http.MethodGet: engine.Read, http.MethodHead: engine.Read, "LIST": engine.List, http.MethodPost: engine.Update,
+	http.MethodGet: engine.Read, http.MethodHead: engine.Read, "LIST": engine.List, "SCAN": engine.Scan, http.MethodPost: engine.Update,
 	http.MethodPut: engine.Update, http.MethodDelete: engine.Delete, http.MethodPatch: engine.Patch,
 }
 
@@ -292,8 +292,13 @@ func (x *exchange) request() (*gateway.Request, error) {
 	if x.r.URL.RawQuery != "" {
 		query = x.r.URL.Query()
 	}
-	if list := query.Get("list"); op == engine.Read && (list == "true" || list == "1") {
+	truthy := func(name string) bool { v := query.Get(name); return v == "true" || v == "1" }
+	switch {
+	case op != engine.Read:
+	case truthy("list"):
 		op = engine.List
+	case truthy("scan"):
+		op = engine.Scan
 	}
 	if op == engine.Patch && len(x.body) > 0 {
 		if ct := x.r.Header.Get("Content-Type"); !strings.HasPrefix(ct, "application/merge-patch+json") {

@@ -232,6 +232,8 @@ func operationBit(op engine.Operation) Capability {
 		return List
 	case engine.Patch:
 		return Patch
+	case engine.Scan:
+		return Scan
 	}
 	return 0
 }
@@ -248,11 +250,11 @@ func (a *ACL) Decide(op engine.Operation, path string, params func() map[string]
 	if a.root {
 		return Decision{Allowed: true, Sudo: true}
 	}
-	c := a.find(path, op == engine.List)
+	c := a.find(path, op.Lists())
 	if c == nil || c.Capabilities&Deny != 0 || c.Capabilities&operationBit(op) == 0 {
 		return Decision{}
 	}
-	if c.checks && op != engine.List && op != engine.Delete {
+	if c.checks && !op.Lists() && op != engine.Delete {
 		var given map[string]json.RawMessage
 		if params != nil {
 			given = params()
@@ -271,7 +273,7 @@ func (a *ACL) Decide(op engine.Operation, path string, params func() map[string]
 
 // Capabilities returns what sys/capabilities answers for path: the names,
 // sorted; ["deny"] for none; ["root"] for root. A trailing slash asks for list
-// as a LIST request would.
+// and scan as such a request would.
 func (a *ACL) Capabilities(path string) []string {
 	switch {
 	case a == nil:
@@ -284,9 +286,9 @@ func (a *ACL) Capabilities(path string) []string {
 		caps = c.Capabilities
 	}
 	if strings.HasSuffix(path, "/") {
-		caps &^= List
+		caps &^= List | Scan
 		if c := a.find(path, true); c != nil && c.Capabilities&Deny == 0 {
-			caps |= c.Capabilities & List
+			caps |= c.Capabilities & (List | Scan)
 		}
 	}
 	return caps.Names()

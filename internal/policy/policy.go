@@ -51,6 +51,7 @@ const (
 	Deny // takes away all others
 	Subscribe
 	Recover
+	Scan
 )
 
 // capabilityNames is in the order of the names, which is the order in which
@@ -60,7 +61,7 @@ var capabilityNames = [...]struct {
 	bit  Capability
 }{
 	{"create", Create}, {"delete", Delete}, {"deny", Deny}, {"list", List}, {"patch", Patch},
-	{"read", Read}, {"recover", Recover}, {"subscribe", Subscribe}, {"sudo", Sudo}, {"update", Update},
+	{"read", Read}, {"recover", Recover}, {"scan", Scan}, {"subscribe", Subscribe}, {"sudo", Sudo}, {"update", Update},
 }
 
 // legacyPolicies are the values of `policy = "…"`, which capabilities replaced.

@@ -229,38 +229,52 @@ func (v View) Keys(ctx context.Context, prefix, after string) iter.Seq2[string, 
 }
 
 // List returns the children of the folder prefix ("" or ending in a slash) as
-// Vault's LIST does: names, and sub-folders once each with a trailing slash, in
-// order, greater than after, at most limit (no limit if under 1). Its cost
-// grows with what it returns, not with what the sub-folders hold.
+// Vault's LIST does, greater than after, at most limit (no limit if under 1).
 func (v View) List(ctx context.Context, prefix, after string, limit int) ([]string, error) {
 	names := []string{}
-	seek := ""
-	if after != "" {
-		seek = prefix + skipFolder(after)
+	for name, err := range v.Children(ctx, prefix, after) {
+		if err != nil {
+			return nil, err
+		}
+		if names = append(names, name); len(names) == limit {
+			break
+		}
 	}
-	for {
-		var folder string
-		for k, err := range v.Keys(ctx, prefix, seek) {
-			if err != nil {
-				return nil, err
-			}
-			name := strings.TrimPrefix(k, prefix)
-			if i := strings.IndexByte(name, '/'); i >= 0 {
-				name = name[:i+1]
-				folder = name
-			}
-			names = append(names, name)
-			if limit > 0 && len(names) == limit {
-				return names, nil
-			}
-			if folder != "" {
-				break
-			}
+	return names, nil
+}
+
+// Children yields names, and sub-folders once each with a trailing slash, in
+// order. Its cost grows with what it yields, not with what the sub-folders hold.
+func (v View) Children(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		seek := ""
+		if after != "" {
+			seek = prefix + skipFolder(after)
 		}
-		if folder == "" {
-			return names, nil
+		for {
+			folder := ""
+			for k, err := range v.Keys(ctx, prefix, seek) {
+				if err != nil {
+					yield("", err)
+					return
+				}
+				name := k[len(prefix):]
+				if i := strings.IndexByte(name, '/'); i >= 0 {
+					name = name[:i+1]
+					folder = name
+				}
+				if !yield(name, nil) {
+					return
+				}
+				if folder != "" {
+					break
+				}
+			}
+			if folder == "" {
+				return
+			}
+			seek = prefix + skipFolder(folder)
 		}
-		seek = prefix + skipFolder(folder)
 	}
 }
 
