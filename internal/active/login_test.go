@@ -1,0 +1,182 @@
+package active_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"strongroom/auth/approle"
+	"strongroom/auth/userpass"
+	"strongroom/engine"
+	"strongroom/internal/active"
+	"strongroom/internal/gateway"
+	"strongroom/internal/mount"
+	"strongroom/internal/storage"
+)
+
+// counted counts the batches that are written: each is one entry of the log.
+type counted struct {
+	storage.Store
+	batches atomic.Int64
+}
+
+func (c *counted) Apply(ctx context.Context, b storage.Batch) error {
+	c.batches.Add(1)
+	return c.Store.Apply(ctx, b)
+}
+
+// startMethods is a server with approle and userpass enabled.
+func startMethods(t *testing.T) (*server, *counted) {
+	t.Helper()
+	s := start(t)
+	s.s.Close()
+	store := &counted{Store: s.store}
+	s.store = store
+	sess, err := active.Open(t.Context(), active.Config{Store: store, Node: &fakeNode{}, Logger: hclog.NewNullLogger(),
+		Limits: mount.Limits{Default: 768 * time.Hour, Max: 768 * time.Hour},
+		Types:  map[string]mount.Type{"approle": {Factory: approle.Factory, Auth: true}, "userpass": {Factory: userpass.Factory, Auth: true}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.s = sess
+	t.Cleanup(sess.Close)
+	for _, kind := range []string{"approle", "userpass"} {
+		s.must(s.root, engine.Update, "sys/auth/"+kind, `{"type":"`+kind+`"}`)
+	}
+	s.must(s.root, engine.Update, "auth/userpass/users/ada", `{"password":"right","token_policies":"p"}`)
+	s.must(s.root, engine.Update, "auth/approle/role/app", `{"role_id":"app-id","token_policies":"p","secret_id_num_uses":10,"secret_id_ttl":"1h"}`)
+	return s, store
+}
+
+// A login writes once: the token, and what it counted of a secret id.
+func TestLoginIsOneEntry(t *testing.T) {
+	s, store := startMethods(t)
+	secret := data(t, s.must(s.root, engine.Update, "auth/approle/role/app/secret-id", ""))["secret_id"].(string)
+	for path, body := range map[string]string{
+		"auth/approle/login":      `{"role_id":"app-id","secret_id":"` + secret + `"}`,
+		"auth/userpass/login/ada": `{"password":"right"}`,
+	} {
+		before := store.batches.Load()
+		resp := s.must("", engine.Update, path, body)
+		if n := store.batches.Load() - before; n != 1 {
+			t.Errorf("%s wrote %d entries", path, n)
+		}
+		if resp.Auth == nil || resp.Auth.Token.Policies[1] != "p" {
+			t.Errorf("%s: %+v", path, resp)
+		}
+	}
+	left := data(t, s.must(s.root, engine.Update, "auth/approle/role/app/secret-id/lookup", `{"secret_id":"`+secret+`"}`))["secret_id_num_uses"]
+	if left != 9.0 {
+		t.Errorf("%v uses are left", left)
+	}
+	// What is refused writes nothing.
+	before := store.batches.Load()
+	s.fails(engine.Invalid, "invalid role or secret ID", "", engine.Update, "auth/approle/login", `{"role_id":"app-id","secret_id":"wrong"}`)
+	if n := store.batches.Load() - before; n != 0 {
+		t.Errorf("a refused login wrote %d entries", n)
+	}
+}
+
+// Lesson: the count is kept under the name as the method knows it, so no
+// spelling of it gives more guesses; and nobody learns whether the name exists.
+func TestUserLockout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := startMethods(t)
+		guess := func(name, password string) error {
+			_, err := s.do("", engine.Update, "auth/userpass/login/"+name, `{"password":"`+password+`"}`)
+			return err
+		}
+		for _, names := range [][]string{{"ada", "ADA", "Ada", "aDa", "adA"}, {"nobody", "Nobody", "NOBODY", "nobodY", "noBody"}} {
+			for i, name := range names {
+				if err := guess(name, "wrong"); err == nil || err.Error() != "invalid username or password" {
+					t.Fatalf("guess %d: %v", i, err)
+				}
+			}
+			for _, password := range []string{"wrong", "right"} {
+				if err := guess(names[0], password); err == nil || err.Error() != "permission denied" || engine.KindOf(err) != engine.Denied {
+					t.Errorf("%s after five failures, with %s: %v", names[0], password, err)
+				}
+			}
+		}
+		locked := s.must(s.root, engine.Read, "sys/locked-users", "")
+		accessor := data(t, s.must(s.root, engine.Read, "sys/auth/userpass", ""))["accessor"].(string)
+		want := fmt.Sprintf(`{"by_namespace":[{"counts":2,"mount_accessors":[{"mount_accessor":%q,"counts":2,"alias_identifiers":["ada","nobody"]}],`+
+			`"namespace_id":"root","namespace_path":""}],"total":2}`, accessor)
+		if b, _ := json.Marshal(locked.Data); string(b) != want {
+			t.Errorf("got %s\nwant %s", b, want)
+		}
+		// Unlocked by hand, or by time; a login in between forgets the failures.
+		s.must(s.root, engine.Update, "sys/locked-users/"+accessor+"/unlock/ada", "")
+		s.must(s.root, engine.Update, "sys/locked-users/"+accessor+"/unlock/ada", "")
+		for range 3 {
+			for range 4 {
+				if err := guess("ada", "wrong"); err == nil {
+					t.Fatal("a wrong password logs in")
+				}
+			}
+			if err := guess("ada", "right"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(15 * time.Minute)
+		if err := guess("nobody", "wrong"); err == nil || !engine.IsBadLogin(err) {
+			t.Errorf("after 15 minutes: %v", err)
+		}
+		if total := data(t, s.must(s.root, engine.Read, "sys/locked-users", ""))["total"]; total != 0.0 {
+			t.Errorf("%v are locked after 15 minutes", total)
+		}
+	})
+}
+
+// approle shares the lockout; its names are role ids.
+func TestAppRoleLockout(t *testing.T) {
+	s, _ := startMethods(t)
+	secret := data(t, s.must(s.root, engine.Update, "auth/approle/role/app/secret-id", ""))["secret_id"].(string)
+	for range 5 {
+		s.fails(engine.Invalid, "invalid role or secret ID", "", engine.Update, "auth/approle/login", `{"role_id":"app-id","secret_id":"wrong"}`)
+	}
+	s.fails(engine.Denied, "permission denied", "", engine.Update, "auth/approle/login", `{"role_id":"app-id","secret_id":"`+secret+`"}`)
+}
+
+// Secret ids end by the due index, those of a disabled mount included.
+func TestSecretIDsAreSwept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := startMethods(t)
+		due := func() (n int) {
+			for k, err := range s.store.Keys(t.Context(), "lease/due/", "") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.Contains(k, "/"+gateway.DueKind+"/") {
+					n++
+				}
+			}
+			return n
+		}
+		for range 3 {
+			s.must(s.root, engine.Update, "auth/approle/role/app/secret-id", `{"ttl":"10s"}`)
+		}
+		s.must(s.root, engine.Update, "auth/approle/role/app/secret-id", "")
+		if n := due(); n != 4 {
+			t.Fatalf("%d items are in the due index", n)
+		}
+		time.Sleep(12 * time.Second)
+		synctest.Wait()
+		if keys := data(t, s.must(s.root, engine.List, "auth/approle/role/app/secret-id", ""))["keys"]; len(keys.([]any)) != 1 || due() != 1 {
+			t.Errorf("accessors %v and %d items in the due index are left", keys, due())
+		}
+		s.must(s.root, engine.Delete, "sys/auth/approle", "")
+		time.Sleep(time.Hour + 2*time.Second)
+		synctest.Wait()
+		if n := due(); n != 0 {
+			t.Errorf("a disabled mount leaves %d items in the due index", n)
+		}
+	})
+}
