@@ -50,8 +50,7 @@ func TestCommandLine(t *testing.T) {
 			"The following arguments will not be parsed as flags: [-field=a]\n"},
 		{[]string{"server"}, 1, "", "This build has no server in it.\n"},
 		{[]string{"tls", "ensure"}, 1, "", "This build has no tls in it.\n"},
-		{[]string{"audit", "list"}, 1, "", "\"vault audit\" is a Vault command that this release does not have yet.\n"},
-		{[]string{"namespace"}, 1, "", "does not have yet"},
+		{[]string{"namespace"}, 1, "", "\"vault namespace\" is a Vault command that this release does not have yet.\n"},
 		{[]string{"unwrap", "x"}, 1, "", "does not have yet"},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {

@@ -8,9 +8,9 @@ func commands(program string, build Build) *command {
 		"Keep, hand out and revoke secrets with a %s server. \"%s <command> -h\" explains a command.", "Strongroom", program)}
 	root.sub = []*command{
 		readCommand(), writeCommand(), deleteCommand(), listCommand(), loginCommand(), serverCommand(), statusCommand(),
-		authGroup(), kvGroup(), leaseGroup(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
+		auditGroup(), authGroup(), kvGroup(), leaseGroup(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
 		printGroup(), secretsGroup(), tlsCommand(), tokenGroup(), versionCommand(build),
-		absent("audit"), absent("namespace"), absent("unwrap"),
+		absent("namespace"), absent("unwrap"),
 	}
 	return root
 }

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"strongroom/engine"
 	"strongroom/internal/cluster"
 	"strongroom/internal/gateway"
 	"strongroom/internal/node"
@@ -108,7 +107,7 @@ func (x *exchange) outgoing(ctx context.Context, leader node.LeaderInfo, body io
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"X-Vault-Token", "Authorization", "Content-Type", "X-Vault-Request", "X-Vault-Namespace", "User-Agent", indexHeader} {
+	for _, name := range []string{"X-Vault-Token", "Authorization", "Content-Type", "X-Vault-Request", "X-Vault-Namespace", "User-Agent", "Correlation-Id", "X-Correlation-Id", indexHeader} {
 		if v := x.r.Header.Values(name); v != nil {
 			out.Header[name] = v
 		}
@@ -167,11 +166,16 @@ func (h *Handler) sealStandby(x *exchange) {
 		h.respondError(x.w, x.id, gateway.ErrForbidden)
 		return
 	}
-	if err := h.node.Seal(x.r.Context()); err != nil {
-		h.respondError(x.w, x.id, err)
-		return
+	seal := func(x *exchange) error { return done(x, h.node.Seal(x.r.Context())) }
+	var err error
+	if s := h.node.Reader(); s != nil {
+		err = recorded(x, s, seal)
+	} else {
+		err = seal(x)
 	}
-	x.w.WriteHeader(http.StatusNoContent)
+	if err != nil {
+		h.respondError(x.w, x.id, err)
+	}
 }
 
 // recorder keeps an answer to be looked at.

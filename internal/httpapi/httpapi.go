@@ -127,7 +127,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 		return
 	}
 	if local := h.local[path]; local != nil && !forwarded {
-		local(w, x.withBody())
+		h.serveLocal(x, local)
 		return
 	}
 	h.dispatch(x)
@@ -256,7 +256,7 @@ func (h *Handler) read(x *exchange, s node.Session) bool {
 func (h *Handler) perform(x *exchange, s node.Session) error {
 	for _, o := range h.open {
 		if strings.HasPrefix(x.path, o.prefix) {
-			return o.serve(x)
+			return recorded(x, s, o.serve)
 		}
 	}
 	req, err := x.request()
