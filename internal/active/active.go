@@ -31,6 +31,8 @@ type Config struct {
 	Node   sys.Node
 	Logger hclog.Logger
 	Audit  *audit.Log // nil: no device can be enabled
+	// Version and BuildDate are this server's own.
+	Version, BuildDate string
 	// Standby: the node does not lead. The Session answers reads only and does
 	// nothing by itself.
 	Standby bool
@@ -58,7 +60,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	deps := &sys.Deps{Audit: journal, Tokens: tokens, ACLs: acls, Node: c.Node, Lockouts: lockouts}
+	deps := &sys.Deps{Audit: journal, Tokens: tokens, ACLs: acls, Node: c.Node, Version: c.Version, Lockouts: lockouts}
 	types := deps.Types()
 	for name, t := range c.Types {
 		types[name] = t
@@ -77,6 +79,9 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	if c.Standby {
 		s.Gateway, s.stop = s.Gateway.Standby(), func() {}
 		return s, nil
+	}
+	if err := sys.NoteVersion(ctx, c.Store, c.Version, c.BuildDate); err != nil {
+		return nil, err
 	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop

@@ -163,6 +163,27 @@ func (t *Table) Add(e Entry) error {
 	return nil
 }
 
+// Move gives the entry at one path another.
+func (t *Table) Move(from, to string) error {
+	e, ok := t.Find(from)
+	switch {
+	case !ok:
+		return engine.Invalidf("no matching mount at %q", from)
+	case e.Fixed():
+		return engine.Invalidf("cannot remount %q: it is part of the server", from)
+	case strings.HasPrefix(to, "auth/") != e.Auth():
+		return engine.Invalidf("cannot remount %q to %q: an auth method stays below auth/, and nothing else goes there", from, to)
+	}
+	moved := *e
+	moved.Path = to
+	rest := Table{Entries: slices.DeleteFunc(slices.Clone(t.Entries), func(x Entry) bool { return x.Path == from })}
+	if err := rest.Add(moved); err != nil {
+		return err
+	}
+	t.Entries = rest.Entries
+	return nil
+}
+
 // Remove takes the entry at path out of the table and notes in tx that its data
 // is to be deleted; see Sweep.
 func (t *Table) Remove(tx *storage.Tx, ns, path string) error {

@@ -295,7 +295,8 @@ func (n *Node) settleReader(ctx context.Context, m *member, wanted bool) {
 }
 
 func (n *Node) sessionConfig(m *member, standby bool) active.Config {
-	return active.Config{Store: m.barrier, Types: n.config.Types, Limits: n.config.Limits, Node: nodeAPI{n}, Logger: n.logger, Audit: n.config.Audit, Standby: standby}
+	return active.Config{Store: m.barrier, Types: n.config.Types, Limits: n.config.Limits, Node: nodeAPI{n}, Logger: n.logger, Audit: n.config.Audit, Standby: standby,
+		Version: n.config.Version, BuildDate: n.config.BuildDate}
 }
 
 func (n *Node) beginSession(ctx context.Context, m *member) error {

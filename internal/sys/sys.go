@@ -19,11 +19,12 @@ import (
 
 // Deps is what the system engines work on, one Session long.
 type Deps struct {
-	Audit  *audit.Journal
-	Mounts *mount.Manager
-	Tokens *token.Store
-	ACLs   *acl.Store
-	Node   Node
+	Audit   *audit.Journal
+	Mounts  *mount.Manager
+	Tokens  *token.Store
+	ACLs    *acl.Store
+	Node    Node
+	Version string // of this server
 
 	Lockouts *lockout.Guard
 }
@@ -65,5 +66,11 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.rotateRoutes()...)
 	all = append(all, d.lockedRoutes()...)
 	all = append(all, d.auditRoutes()...)
+	all = append(all, d.specRoutes()...)
+	all = append(all, d.remountRoutes()...)
+	all = append(all, d.pluginRoutes()...)
+	all = append(all, d.passwordRoutes()...)
+	all = append(all, d.hostRoutes()...)
+	all = append(all, d.historyRoutes()...)
 	return append(all, d.operateRoutes()...)
 }

@@ -15,6 +15,10 @@ func (d *Deps) uiRoutes() []engine.Route {
 	return []engine.Route{
 		{Path: "internal/ui/mounts", Help: "The mounts the calling token can use.", Self: true, AnyNode: true, Read: d.uiMounts},
 		{Path: "internal/ui/mounts/{path...}", Help: "The mount that a path falls in.", Self: true, AnyNode: true, Read: d.uiMount},
+		{Path: "internal/ui/namespaces", Help: "The namespaces the calling token can use.", Self: true, AnyNode: true, Read: uiNamespaces},
+		{Path: "internal/ui/resultant-acl", Help: "What the calling token's policies grant together.", Self: true, AnyNode: true, Read: d.resultantACL},
+		{Path: "internal/ui/feature-flags", Help: "Kept for compatibility.", Public: true, AnyNode: true, Read: uiFeatures},
+		{Path: "replication/status", Help: "Kept for compatibility: there is no replication between clusters.", Public: true, AnyNode: true, Read: noReplication},
 	}
 }
 
@@ -44,4 +48,32 @@ func (d *Deps) uiMount(ctx context.Context, req *engine.Request) (*engine.Respon
 	out := describe(m)
 	out["path"] = m.Entry.Path
 	return &engine.Response{Data: out}, nil
+}
+
+func uiNamespaces(context.Context, *engine.Request) (*engine.Response, error) {
+	return &engine.Response{Data: map[string]any{"keys": []string{}}}, nil
+}
+
+func uiFeatures(context.Context, *engine.Request) (*engine.Response, error) {
+	return &engine.Response{Data: map[string]any{"feature_flags": []string{}}}, nil
+}
+
+func noReplication(context.Context, *engine.Request) (*engine.Response, error) {
+	disabled := map[string]string{"mode": "disabled"}
+	return &engine.Response{TopLevel: true, Data: map[string]any{"dr": disabled, "performance": disabled}}, nil
+}
+
+// resultantACL is the caller's rules by path; a glob's without its star.
+func (d *Deps) resultantACL(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
+	rules, root := call.From(ctx).ACL.Rules()
+	exact, glob := map[string]any{}, map[string]any{}
+	for _, r := range rules {
+		entry := map[string]any{"capabilities": r.Capabilities.Names()}
+		if path, ok := strings.CutSuffix(r.Path, "*"); ok {
+			glob[path] = entry
+		} else {
+			exact[r.Path] = entry
+		}
+	}
+	return &engine.Response{Data: map[string]any{"root": root, "exact_paths": exact, "glob_paths": glob}}, nil
 }

@@ -1,0 +1,13 @@
+package policy
+
+// Rules are the rules of all policies together, one a path, of highest priority
+// first; root has none and everything.
+func (a *ACL) Rules() (rules []Rule, root bool) {
+	if a == nil || a.root {
+		return nil, a != nil
+	}
+	for _, c := range a.rules {
+		rules = append(rules, c.clone())
+	}
+	return rules, false
+}
