@@ -34,13 +34,13 @@ func Begin(store Store) *Tx {
 
 // Get returns the transaction's own pending value (Version 0 for a pending
 // delete, the highest version for a pending write) or the store's entry, whose
-// version it remembers.
+// version it remembers. The caller owns the value, and may wipe it.
 func (tx *Tx) Get(ctx context.Context, key string) (Entry, error) {
 	if w, ok := tx.writes[key]; ok {
 		if w.Delete {
 			return Entry{}, nil
 		}
-		return Entry{Value: w.Value, Version: pending}, nil
+		return Entry{Value: slices.Clone(w.Value), Version: pending}, nil
 	}
 	e, err := tx.store.Get(ctx, key)
 	if err != nil {
