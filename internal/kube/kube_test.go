@@ -206,6 +206,29 @@ func TestParseUsername(t *testing.T) {
 	}
 }
 
+func TestRelabelPod(t *testing.T) {
+	status := http.StatusOK
+	_, pod := apiServer(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		const want = `[{"op":"test","path":"/metadata/labels/a","value":"1"},{"op":"replace","path":"/metadata/labels/a","value":"2"}]`
+		if r.Method != http.MethodPatch || r.URL.Path != "/api/v1/namespaces/vault/pods/vault-0" || r.Header.Get("Content-Type") != "application/json-patch+json" || string(body) != want {
+			t.Errorf("asked %s %s %s", r.Method, r.URL, body)
+		}
+		w.WriteHeader(status)
+		io.WriteString(w, `{"kind": "Pod"}`)
+	})
+	c, err := InCluster(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, status = range []int{http.StatusOK, http.StatusUnprocessableEntity, http.StatusNotFound, http.StatusForbidden} {
+		err := c.RelabelPod(t.Context(), "vault", "vault-0", "a", "1", "2")
+		if _, refused := errors.AsType[*StatusError](err); refused != (status == http.StatusForbidden) || err != nil && !refused {
+			t.Errorf("status %d: %v", status, err)
+		}
+	}
+}
+
 func TestLabelPod(t *testing.T) {
 	labels := map[string]string{"app": "x"}
 	forgetful := false

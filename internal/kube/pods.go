@@ -85,6 +85,28 @@ const maxObject = 4 << 20
 // mergePatch is RFC 7386: what is not in it stays.
 const mergePatch = "application/merge-patch+json"
 
+// jsonPatch is RFC 6902: its test refuses all of it.
+const jsonPatch = "application/json-patch+json"
+
+// RelabelPod gives a pod's label the value to where it has the value from; where it has not, or there is no such pod, it does nothing. It needs the
+// verb patch on pods.
+func (c *Client) RelabelPod(ctx context.Context, namespace, name, label, from, to string) error {
+	type operation struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value string `json:"value"`
+	}
+	path := "/metadata/labels/" + label
+	q := question{method: http.MethodPatch, path: "/api/v1/namespaces/" + url.PathEscape(namespace) + "/pods/" + url.PathEscape(name), kind: jsonPatch,
+		body: []operation{{"test", path, from}, {"replace", path, to}}, limit: maxObject, what: "label the pod " + namespace + "/" + name,
+		role: "bind a Role with the verbs get, update and patch on pods to its service account there"}
+	err := c.ask(ctx, q, &struct{}{})
+	if refused, ok := errors.AsType[*StatusError](err); ok && (refused.Status == http.StatusUnprocessableEntity || refused.Status == http.StatusNotFound) {
+		return nil
+	}
+	return err
+}
+
 // LabelPod sets labels of a pod and leaves its others as they are. It needs the verb patch on pods. An answer that does not show the labels is
 // ErrNotKube.
 func (c *Client) LabelPod(ctx context.Context, namespace, name string, labels map[string]string) error {

@@ -24,6 +24,18 @@ func (n *Node) Watch() (Condition, <-chan struct{}) {
 	return n.watch.last, n.watch.changed
 }
 
+// Others are the ids of the cluster's other nodes, as far as this one knows.
+func (n *Node) Others() (ids []string) {
+	if m := n.member.Load(); m != nil {
+		for _, s := range m.store.Servers() {
+			if s.ID != n.config.NodeID {
+				ids = append(ids, s.ID)
+			}
+		}
+	}
+	return ids
+}
+
 // condition is the node's as of now.
 func (n *Node) condition() Condition {
 	c := Condition{Sealed: true}

@@ -26,9 +26,13 @@ const (
 // State is what the labels say.
 type State struct{ Initialized, Sealed, Active, PerfStandby bool }
 
-// Labeler sets labels of this server's pod.
+// Labeler labels pods.
 type Labeler interface {
+	// Label sets labels of this server's pod.
 	Label(ctx context.Context, labels map[string]string) error
+	// Supersede takes the label vault-active from the pods of all other servers: one that lost its node, or the network, cannot do it itself, and
+	// the Service of the active server would lead there until Kubernetes gives the pod up.
+	Supersede(ctx context.Context) error
 }
 
 // Labels are the labels of state, as Vault documents them
@@ -76,19 +80,25 @@ func Start(pod Labeler, version string, watch func() (State, <-chan struct{}), l
 // run sends the labels whenever they change, and again until they are taken.
 func (r *Registration) run(ctx context.Context) {
 	wait, said := firstWait, ""
+	alone := false // since this server is active, no other is labelled so
 	for ctx.Err() == nil {
 		state, changed := r.watch()
 		pause := refresh
-		switch err := r.send(ctx, state); {
+		err := r.send(ctx, state)
+		if err == nil && state.Active && !alone {
+			err = r.supersede(ctx)
+		}
+		alone = state.Active && (alone || err == nil)
+		switch {
 		case err == nil:
 			if said != "" {
-				r.logger.Info("the labels of this server's pod are right again")
+				r.logger.Info("the labels of the servers' pods are right again")
 			}
 			wait, said = firstWait, ""
 		case ctx.Err() == nil:
 			if text := err.Error(); text != said { // once, not at every attempt
 				said = text
-				r.logger.Warn("cannot set the labels of this server's pod, by which Services find it; trying again", "error", err)
+				r.logger.Warn("cannot set the labels of the servers' pods, by which Services find it; trying again", "error", err)
 			}
 			pause, wait = wait, min(2*wait, longestWait)
 		}
@@ -106,6 +116,12 @@ func (r *Registration) send(ctx context.Context, state State) error {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
 	return r.pod.Label(ctx, Labels(state, r.version))
+}
+
+func (r *Registration) supersede(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	return r.pod.Supersede(ctx)
 }
 
 // Stop ends the watch and says, until ctx ends, that there is no server in the pod any more: not active, not initialized, sealed.

@@ -18,6 +18,16 @@ type pod struct {
 	labels map[string]string
 	down   error
 	asked  []time.Time
+
+	superseded int
+	others     error // of Supersede
+}
+
+func (p *pod) Supersede(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.superseded++
+	return errors.Join(p.others, ctx.Err())
 }
 
 func (p *pod) Label(ctx context.Context, labels map[string]string) error {
@@ -28,6 +38,13 @@ func (p *pod) Label(ctx context.Context, labels map[string]string) error {
 		p.labels = maps.Clone(labels)
 	}
 	return errors.Join(p.down, ctx.Err())
+}
+
+// answer is what Supersede does from now on.
+func (p *pod) answer(others error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.others = others
 }
 
 func (p *pod) set(down error) {
@@ -128,6 +145,42 @@ func TestAnAPIServerThatIsAway(t *testing.T) {
 		if err := r.Stop(ctx); err == nil || time.Since(begun) != 2*time.Second {
 			t.Errorf("Stop ended after %s with %v", time.Since(begun), err)
 		}
+	})
+}
+
+// Whoever becomes active takes the label from the others once, and tries until that is done.
+func TestTheActiveServerSupersedesTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pod{}
+		s, r := start(p)
+		times := func(want int) {
+			t.Helper()
+			synctest.Wait()
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.superseded != want {
+				t.Errorf("superseded %d times, want %d", p.superseded, want)
+			}
+		}
+		s.becomes(State{Initialized: true, PerfStandby: true})
+		times(0)
+		s.becomes(State{Initialized: true, Active: true})
+		times(1)
+		time.Sleep(10 * refresh)
+		times(1)
+		s.becomes(State{Initialized: true, PerfStandby: true})
+		synctest.Wait()
+		p.answer(errors.New("away"))
+		s.becomes(State{Initialized: true, Active: true})
+		time.Sleep(firstWait)
+		times(3)
+		p.answer(nil)
+		time.Sleep(10 * refresh)
+		times(4)
+		if err := r.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		times(4)
 	})
 }
 

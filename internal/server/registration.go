@@ -36,11 +36,21 @@ func (d *decoder) serviceRegistration(c *Config, kind string, body *block) error
 type ownPod struct {
 	client          *kube.Client
 	namespace, name string
+	others          func() []string // nodes of the cluster; in Kubernetes each is called like its pod
 }
 
 // Label implements registration.Labeler.
 func (p *ownPod) Label(ctx context.Context, labels map[string]string) error {
 	return p.client.LabelPod(ctx, p.namespace, p.name, labels)
+}
+
+// Supersede implements registration.Labeler.
+func (p *ownPod) Supersede(ctx context.Context) error {
+	var errs []error
+	for _, name := range p.others() {
+		errs = append(errs, p.client.RelabelPod(ctx, p.namespace, name, "vault-active", "true", "false"))
+	}
+	return errors.Join(errs...)
 }
 
 // scaledAway asks whether the StatefulSet that owns the pod wants others, and not this one: it is to be smaller, and this pod does not come back until it
@@ -79,6 +89,7 @@ func (s *ServiceRegistration) open(in kube.Pod) (*ownPod, error) {
 
 // register labels the pod with the state of n from now on.
 func register(p *ownPod, n *node.Node, logger hclog.Logger) *registration.Registration {
+	p.others = n.Others
 	watch := func() (registration.State, <-chan struct{}) {
 		c, changed := n.Watch()
 		return registration.State{Initialized: c.Initialized, Sealed: c.Sealed, Active: c.Active, PerfStandby: c.ServesReads}, changed
