@@ -101,8 +101,8 @@ func run(ctx context.Context, o options, out io.Writer) error {
 
 // requests measures what requests cost.
 func (b *bench) requests(ctx context.Context, rep *report) (err error) {
-	for _, nodes := range []int{1, 3} {
-		rows, err := b.servers(ctx, nodes)
+	for _, s := range []setting{{nodes: 1}, {nodes: 1, audited: true}, {nodes: 3}} {
+		rows, err := b.servers(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -133,16 +133,22 @@ type bench struct {
 	entry  int                // bytes of a KV write in Raft's log
 }
 
-// servers measures all workloads on so many nodes.
-func (b *bench) servers(ctx context.Context, nodes int) ([]row, error) {
-	fmt.Fprintf(b.log, "bench: starting %d server(s)\n", nodes)
-	t, err := startTarget(ctx, filepath.Join(b.dir, fmt.Sprint(nodes)), nodes, b.log, b.review)
+// setting is a cluster to measure.
+type setting struct {
+	nodes   int
+	audited bool // each node has one file audit device
+}
+
+// servers measures all workloads in one setting.
+func (b *bench) servers(ctx context.Context, s setting) ([]row, error) {
+	fmt.Fprintf(b.log, "bench: starting %d server(s)\n", s.nodes)
+	t, err := startTarget(ctx, filepath.Join(b.dir, fmt.Sprintf("%d-%v", s.nodes, s.audited)), s, b.log, b.review)
 	if err != nil {
 		return nil, err
 	}
 	defer t.Stop()
 	all := workloads(b.review)
-	if nodes > 1 {
+	if s.nodes > 1 {
 		all = append(all[:1:1], append([]workload{all[0].on("a standby", t.standby)}, all[1:]...)...)
 	}
 	all = slices.DeleteFunc(all, func(w workload) bool { return !strings.Contains(w.name, b.only) })
@@ -188,7 +194,7 @@ func limitKey(w workload, conns int) string { return fmt.Sprintf("%s/%d", w.pref
 func (b *bench) rawRaft(rows []row) ([]raftRow, error) {
 	var out []raftRow
 	for _, r := range rows {
-		if r.Workload != kvWrite || r.Conns == 1 {
+		if r.Workload != kvWrite || r.Conns == 1 || strings.HasSuffix(r.Servers, auditedSuffix) {
 			continue
 		}
 		nodes := 1

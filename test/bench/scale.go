@@ -33,7 +33,7 @@ type scaled struct {
 func (b *bench) measureScale(ctx context.Context, leases, secrets int) (s scaled, err error) {
 	s.Leases, s.Secrets = leases, secrets
 	dir := filepath.Join(b.dir, fmt.Sprintf("scale-%d", leases))
-	t, err := startTarget(ctx, dir, 1, b.log, b.review)
+	t, err := startTarget(ctx, dir, setting{nodes: 1}, b.log, b.review)
 	if err != nil {
 		return s, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -50,6 +51,9 @@ func (w workload) on(node, addr string) workload {
 func isWrite(w workload) bool { return w.name == kvWrite }
 
 const kvWrite = "KV v2 write"
+
+// auditedSuffix marks servers that record what they do, in their name.
+const auditedSuffix = ", one file audit device"
 
 // requests are what connection conn sends to addr, over and over.
 func (w workload) requests(addr, token string) func(conn int) [][]byte {
@@ -96,15 +100,23 @@ type target struct {
 }
 
 // startTarget starts servers on disk and gives them what the workloads need.
-func startTarget(ctx context.Context, dir string, nodes int, log io.Writer, r *reviewer) (*target, error) {
-	c, err := cluster.Start(ctx, dir, cluster.Options{Nodes: nodes, Log: "warn", Stderr: log})
+func startTarget(ctx context.Context, dir string, s setting, log io.Writer, r *reviewer) (*target, error) {
+	o := cluster.Options{Nodes: s.nodes, Log: "warn", Stderr: log}
+	t := &target{name: fmt.Sprintf("%d nodes", s.nodes)}
+	if s.nodes == 1 {
+		t.name = "1 node"
+	}
+	if s.audited {
+		t.name += auditedSuffix
+		o.Node = func(i int) string {
+			return fmt.Sprintf("audit \"file\" \"bench\" {\n  file_path = %q\n}\n", filepath.Join(dir, fmt.Sprintf("audit-%d.log", i)))
+		}
+	}
+	c, err := cluster.Start(ctx, dir, o)
 	if err != nil {
 		return nil, err
 	}
-	t := &target{name: fmt.Sprintf("%d nodes", nodes), Cluster: c}
-	if nodes == 1 {
-		t.name = "1 node"
-	}
+	t.Cluster = c
 	if err := t.prepare(ctx, r); err != nil {
 		c.Stop()
 		return nil, err
