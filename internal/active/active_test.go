@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -55,10 +56,11 @@ func (login) Routes() []engine.Route {
 	return []engine.Route{{Path: "login", Public: true, Fields: []engine.Field{
 		{Name: "policies", Type: engine.StringList}, {Name: "ttl", Type: engine.Duration}, {Name: "max_ttl", Type: engine.Duration},
 		{Name: "period", Type: engine.Duration}, {Name: "num_uses", Type: engine.Int}, {Name: "cidrs", Type: engine.StringList},
+		{Name: "type"},
 	}, Write: func(_ context.Context, req *engine.Request) (*engine.Response, error) {
 		d := req.Data
 		return &engine.Response{Grant: &engine.Grant{Policies: d.Strings("policies"), TTL: d.Duration("ttl"), MaxTTL: d.Duration("max_ttl"),
-			Period: d.Duration("period"), NumUses: int(d.Int("num_uses")), BoundCIDRs: d.Strings("cidrs"), DisplayName: "me"}}, nil
+			Period: d.Duration("period"), NumUses: int(d.Int("num_uses")), BoundCIDRs: d.Strings("cidrs"), DisplayName: "me", Type: d.String("type")}}, nil
 	}}}
 }
 
@@ -108,6 +110,20 @@ func (s *server) fails(kind engine.Kind, text, token string, op engine.Operation
 	_, err := s.do(token, op, path, body)
 	if err == nil || engine.KindOf(err) != kind || !strings.Contains(err.Error(), text) {
 		s.t.Errorf("%s %s: got error %v, want kind %d with %q", op, path, err, kind, text)
+	}
+}
+
+// keysOf yields all that is stored.
+func keysOf(t testing.TB, store storage.Store) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for k, err := range store.Keys(t.Context(), "", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !yield(k) {
+				return
+			}
+		}
 	}
 }
 

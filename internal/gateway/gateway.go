@@ -247,6 +247,10 @@ func (g *Gateway) grant(ctx context.Context, v *visit, out *Response) error {
 	if spec.DisplayName = name; out.Grant.DisplayName != "" {
 		spec.DisplayName = name + "-" + out.Grant.DisplayName
 	}
+	var err error
+	if spec.Type, err = token.KindFor(v.Mount.Entry.Config.TokenType, out.Grant.Type); err != nil {
+		return err
+	}
 	t, raw, warnings, err := g.tokens.Issue(ctx, v.Tx, spec)
 	if err != nil {
 		return err

@@ -195,7 +195,7 @@ func authObject(a *call.Auth) any {
 	return map[string]any{
 		"client_token": a.ClientToken, "accessor": t.Accessor, "policies": t.Policies, "token_policies": t.Policies,
 		"metadata": metadata(t.Meta), "lease_duration": int64(a.LeaseDuration / time.Second), "renewable": t.Renewable && t.Expires != 0,
-		"entity_id": "", "token_type": "service", "orphan": t.Parent == "", "mfa_requirement": nil, "num_uses": t.Uses,
+		"entity_id": "", "token_type": t.Kind(), "orphan": t.Parent == "", "mfa_requirement": nil, "num_uses": t.Uses,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strongroom/engine"
 	"strongroom/internal/call"
 	"strongroom/internal/mount"
+	"strongroom/internal/token"
 )
 
 // mountRoutes serve sys/mounts and sys/auth
@@ -269,8 +270,11 @@ func configure(e *mount.Entry, body []byte) error {
 		}
 	}
 	if kind := data.String("token_type"); kind != "" {
-		if !slices.Contains([]string{"default-service", "service"}, kind) {
-			return engine.Invalidf("token_type %q is not in this release: use default-service", kind)
+		if !e.Auth() || e.Type == "token" {
+			return engine.Invalidf("'token_type' can only be modified on auth mounts other than auth/token/")
+		}
+		if err := token.CheckMountType(kind); err != nil {
+			return err
 		}
 		c.TokenType = kind
 	}

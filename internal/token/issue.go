@@ -25,11 +25,8 @@ type Spec struct {
 }
 
 // Issue makes a token in tx and returns its record, the token, and what the
-// caller should know about its times.
+// caller should know about its times. spec.Type is "" or a result of KindFor.
 func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token, raw string, warnings []string, err error) {
-	if spec.Type == "batch" {
-		return nil, "", nil, engine.Invalidf("batch tokens are not in this release: use token type \"service\"")
-	}
 	for _, c := range spec.BoundCIDRs {
 		if _, err := parseCIDR(c); err != nil {
 			return nil, "", nil, engine.Invalidf("bound CIDR %q is neither an address nor a CIDR block", c)
@@ -44,7 +41,7 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 	}
 	if spec.Parent != nil {
 		t.Parent = spec.Parent.ID
-		if err := s.adopt(ctx, tx, spec.Parent); err != nil {
+		if err := s.adopt(ctx, tx, spec.Parent, spec.Type); err != nil {
 			return nil, "", nil, err
 		}
 	}
@@ -52,6 +49,10 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 		t.Renewable = false
 	} else {
 		warnings = t.setTimes(spec, now)
+	}
+	if spec.Type == Batch {
+		raw, err = s.issueBatch(t)
+		return t, raw, warnings, err
 	}
 	if raw = spec.Raw; raw == "" {
 		raw = Prefix + random(24)
@@ -68,9 +69,12 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 // maxDepth is the most ancestors a token can have.
 const maxDepth = 64
 
-// adopt notes in the parent's record that it has children. Ending the parent
-// meanwhile is a conflict, so no child is ever left behind.
-func (s *Store) adopt(ctx context.Context, tx *storage.Tx, parent *Token) error {
+// adopt notes in the parent's record that it has children of that type. Ending
+// the parent meanwhile is a conflict, so no child is ever left behind.
+func (s *Store) adopt(ctx context.Context, tx *storage.Tx, parent *Token, kind string) error {
+	if parent.Type == Batch {
+		return engine.Invalidf("batch tokens cannot create more tokens")
+	}
 	depth := 0
 	for _, err := range s.Line(ctx, tx, parent) {
 		if err != nil {
@@ -83,7 +87,7 @@ func (s *Store) adopt(ctx context.Context, tx *storage.Tx, parent *Token) error 
 	if parent.MaxUses > 0 {
 		return engine.Invalidf("restricted use token cannot generate child tokens")
 	}
-	if parent.HasChildren {
+	if parent.HasChildren || kind == Batch { // a batch token is not stored: nothing is to be found again
 		return nil
 	}
 	next := *parent

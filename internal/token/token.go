@@ -6,6 +6,7 @@ package token
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -54,7 +55,16 @@ type Token struct {
 	MaxUses        int               `json:"max_uses,omitempty"` // Uses at creation
 	// HasChildren is set with the first child, in the same commit, so that
 	// ending a token without any costs nothing more.
-	HasChildren bool `json:"has_children,omitempty"`
+	HasChildren bool   `json:"has_children,omitempty"`
+	Type        string `json:"type,omitempty"` // Batch; nothing: a service token
+}
+
+// Kind is the token's type.
+func (t *Token) Kind() string {
+	if t.Type == "" {
+		return Service
+	}
+	return t.Type
 }
 
 // Root says whether the token may do everything.
@@ -98,8 +108,16 @@ func parseCIDR(text string) (netip.Prefix, error) {
 type Store struct {
 	prefix string // "ns/root/token/"
 	key    []byte // of the hash
+	box    cipher.AEAD
 	cache  *storage.Cache[*Token]
+	roles  *storage.Cache[*Role]
 }
+
+// How many records are kept decoded: up to twice as many, of about 800 bytes each.
+const (
+	cachedTokens = 10_000
+	cachedRoles  = 1_000
+)
 
 func prefixOf(ns string) string { return "ns/" + ns + "/token/" }
 
@@ -119,14 +137,30 @@ func Open(ctx context.Context, store storage.Store, ns string) (*Store, error) {
 	if len(e.Value) != sha256.Size {
 		return nil, fmt.Errorf("token: namespace %s has no hash key", ns)
 	}
-	return &Store{prefix: prefixOf(ns), key: e.Value, cache: storage.NewCache[*Token](50_000)}, nil
+	box, err := newBatchBox(e.Value)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{prefix: prefixOf(ns), key: e.Value, box: box, cache: storage.NewCache[*Token](cachedTokens), roles: storage.NewCache[*Role](cachedRoles)}, nil
+}
+
+// canonical is raw with the prefix that tokens have since Vault 1.10; older
+// programs, and other servers of this API, say "s." and "b.".
+func canonical(raw string) string {
+	if body, ok := strings.CutPrefix(raw, "s."); ok {
+		return Prefix + body
+	}
+	if body, ok := strings.CutPrefix(raw, "b."); ok {
+		return BatchPrefix + body
+	}
+	return raw
 }
 
 // hash is the ID of a token: HMAC-SHA256, so that not even a guessable token
 // of a development server can be found from a disk.
 func (s *Store) hash(raw string) string {
 	h := hmac.New(sha256.New, s.key)
-	h.Write([]byte(raw))
+	h.Write([]byte(canonical(raw)))
 	var sum [sha256.Size]byte
 	return base64.RawURLEncoding.EncodeToString(h.Sum(sum[:0]))
 }
@@ -172,6 +206,11 @@ func (s *Store) ByID(ctx context.Context, tx *storage.Tx, id string, mounts Moun
 	if err != nil {
 		return nil, err
 	}
+	return s.whole(ctx, tx, t, mounts)
+}
+
+// whole returns t if it and all its ancestors are alive.
+func (s *Store) whole(ctx context.Context, tx *storage.Tx, t *Token, mounts Mounts) (*Token, error) {
 	for a, err := range s.Line(ctx, tx, t) {
 		if err != nil {
 			return nil, err
@@ -210,8 +249,18 @@ func (t *Token) over(now time.Time) bool { return t.Expires != 0 && now.Unix() >
 
 // Lookup returns the token that raw is, or ErrInvalid.
 func (s *Store) Lookup(ctx context.Context, tx *storage.Tx, raw string, mounts Mounts) (*Token, error) {
-	if raw == "" || len(raw) > 4096 {
+	if raw == "" || len(raw) > maxRaw {
 		return nil, ErrInvalid
+	}
+	if body, ok := strings.CutPrefix(canonical(raw), BatchPrefix); ok {
+		t, err := s.openBatch(raw, body)
+		if err != nil {
+			return nil, err
+		}
+		if t.over(time.Now()) {
+			return nil, ErrInvalid
+		}
+		return s.whole(ctx, tx, t, mounts)
 	}
 	return s.ByID(ctx, tx, s.hash(raw), mounts)
 }
