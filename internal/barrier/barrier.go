@@ -173,7 +173,7 @@ func (b *Barrier) Apply(ctx context.Context, batch storage.Batch) error {
 
 func (r *ring) sealBatch(batch storage.Batch) storage.Batch {
 	at, found := slices.BinarySearchFunc(batch.Checks, KeyringPath, func(c storage.Check, key string) int { return strings.Compare(c.Key, key) })
-	out := storage.Batch{Checks: batch.Checks, Writes: make([]storage.Write, len(batch.Writes))}
+	out := storage.Batch{Checks: batch.Checks, Writes: make([]storage.Write, len(batch.Writes)), Applied: batch.Applied}
 	if !found {
 		out.Checks = make([]storage.Check, 0, len(batch.Checks)+1)
 		out.Checks = append(out.Checks, batch.Checks[:at]...)

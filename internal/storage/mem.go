@@ -103,5 +103,8 @@ func (m *Mem) Apply(ctx context.Context, batch Batch) error {
 			}
 		}
 	}
+	if batch.Applied != nil {
+		batch.Applied(m.version)
+	}
 	return nil
 }

@@ -75,6 +75,12 @@ type Store interface {
 type Batch struct {
 	Checks []Check
 	Writes []Write
+	// Applied, if not nil, is called once when the batch has been written, with
+	// the version that it was written at, and in the order in which batches are:
+	// also where the caller of Apply has given up waiting. It is not called where
+	// nothing was written, or where this Store does not learn the outcome. Other
+	// writes wait for it, so it is short and never blocks.
+	Applied func(version uint64)
 }
 
 // Check demands that Key is at Version when the batch is applied (0: absent).

@@ -22,6 +22,8 @@ type Tx struct {
 	reads  []Check        // what was read, in that order
 	seen   map[string]int // places in reads, once a scan of them would be slow
 	writes map[string]Write
+
+	applied func(version uint64)
 }
 
 // scan is how many reads are searched one by one: most requests make fewer.
@@ -144,6 +146,15 @@ func (tx *Tx) Keys(ctx context.Context, prefix, after string) iter.Seq2[string, 
 	}
 }
 
+// OnApplied has f called as Batch.Applied says, if Commit writes anything.
+func (tx *Tx) OnApplied(f func(version uint64)) {
+	if before := tx.applied; before != nil {
+		next := f
+		f = func(version uint64) { before(version); next(version) }
+	}
+	tx.applied = f
+}
+
 // Dirty says whether Commit would write anything.
 func (tx *Tx) Dirty() bool { return len(tx.writes) > 0 }
 
@@ -155,7 +166,7 @@ func (tx *Tx) Commit(ctx context.Context) error {
 	if !tx.Dirty() {
 		return tx.validate(ctx)
 	}
-	b := Batch{Checks: tx.reads}
+	b := Batch{Checks: tx.reads, Applied: tx.applied}
 	for _, w := range tx.writes {
 		b.Writes = append(b.Writes, w)
 	}

@@ -21,18 +21,18 @@ func (s *Store) Apply(ctx context.Context, batch storage.Batch) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	_, err := s.propose(ctx, encodeEntry(batch))
+	_, err := s.propose(ctx, encodeEntry(batch), batch.Applied)
 	return err
 }
 
 // propose has entry replicated and applied, when it is its turn, and returns its
 // index and what Apply does.
-func (s *Store) propose(ctx context.Context, entry []byte) (index uint64, err error) {
+func (s *Store) propose(ctx context.Context, entry []byte, applied func(uint64)) (index uint64, err error) {
 	weight := max(int64(len(entry)), minWeight)
 	if err := s.admit(ctx, weight, int64(len(entry))); err != nil {
 		return 0, err
 	}
-	return s.submit(ctx, entry, weight)
+	return s.submit(ctx, entry, weight, applied)
 }
 
 // admit takes weight of what may be under way, or waits for it, with an entry of
@@ -59,12 +59,12 @@ func (s *Store) admit(ctx context.Context, weight, size int64) error {
 }
 
 // submit hands entry, admitted with weight, to Raft.
-func (s *Store) submit(ctx context.Context, entry []byte, weight int64) (index uint64, err error) {
+func (s *Store) submit(ctx context.Context, entry []byte, weight int64, applied func(uint64)) (index uint64, err error) {
 	if err := s.writable(); err != nil { // closed while waiting
 		s.inflight.Release(weight)
 		return 0, err
 	}
-	p := &proposal{entry: entry, weight: weight, done: make(chan error, 1)}
+	p := &proposal{entry: entry, weight: weight, applied: applied, done: make(chan error, 1)}
 	s.groups.propose(s, p)
 	select {
 	case err := <-p.done:

@@ -23,6 +23,9 @@ type proposal struct {
 	weight int64 // of inflight, given back when Raft has answered
 	index  uint64
 	done   chan error // gets the outcome, once
+	// applied is Batch.Applied. One goroutine at a time asks Raft for outcomes, in
+	// the order of the log, and calls it.
+	applied func(version uint64)
 }
 
 // propose queues p.
@@ -62,6 +65,9 @@ func (s *Store) commit(group []*proposal) {
 		if err == nil {
 			err, _ = answers[i].Response().(error)
 			p.index = answers[i].Index()
+			if err == nil && p.applied != nil {
+				p.applied(p.index)
+			}
 		}
 		p.done <- err
 	}

@@ -47,13 +47,13 @@ func (s *Store) Restore(ctx context.Context, open func() (io.Reader, error), kee
 	if err != nil {
 		return fmt.Errorf("raftstore: restore: %w", err)
 	}
-	id, err := s.propose(ctx, encodeBegin())
+	id, err := s.propose(ctx, encodeBegin(), nil)
 	if err != nil {
 		return fmt.Errorf("raftstore: begin the restore: %w", err)
 	}
 	defer func() {
 		if err != nil && s.fsm.staging.Load() == id { // give the space back; the next leader does it if this one cannot
-			_, _ = s.propose(context.WithoutCancel(ctx), encodeAbort(id))
+			_, _ = s.propose(context.WithoutCancel(ctx), encodeAbort(id), nil)
 		}
 	}()
 	count, err := s.sendPairs(ctx, open, id, keep)
@@ -94,7 +94,7 @@ func (s *Store) readStream(open func() (io.Reader, error), pair func(key, stored
 func (s *Store) sendPairs(ctx context.Context, open func() (io.Reader, error), id uint64, keep func(string) bool) (count uint64, err error) {
 	entry := encodePairs(id)
 	send := func() error {
-		_, err := s.propose(ctx, entry)
+		_, err := s.propose(ctx, entry, nil)
 		entry = encodePairs(id) // Raft may still hold the one before
 		return err
 	}
@@ -126,7 +126,7 @@ func (s *Store) endRestore(ctx context.Context, id, count uint64, keep func(stri
 		s.inflight.Release(maxInflight)
 		return notChanged(err)
 	}
-	if _, err := s.submit(ctx, entry, maxInflight); err != nil {
+	if _, err := s.submit(ctx, entry, maxInflight, nil); err != nil {
 		return fmt.Errorf("raftstore: end the restore: %w", err)
 	}
 	return nil
@@ -151,7 +151,7 @@ func (s *Store) lastEntry(ctx context.Context, id, count uint64, keep func(strin
 // abandonRestore ends what a leader before this one has left unfinished.
 func (s *Store) abandonRestore() {
 	if id := s.fsm.staging.Load(); id != 0 {
-		if _, err := s.propose(context.Background(), encodeAbort(id)); err != nil && !s.closing.Load() {
+		if _, err := s.propose(context.Background(), encodeAbort(id), nil); err != nil && !s.closing.Load() {
 			s.logger.Warn("cannot end the restore that another leader has left; the next leader will", "error", err)
 		}
 	}

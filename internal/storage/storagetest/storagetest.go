@@ -33,6 +33,7 @@ func TestStore(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"CancelledContext", cancelled},
 		{"ConcurrentIncrements", increments},
 		{"ReadersSeeWholeBatches", wholeBatches},
+		{"AppliedIsCalledInOrder", appliedInOrder},
 		{"LikeTheModel", func(t *testing.T, s storage.Store) { model(t, s, 1, 400) }},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
