@@ -13,8 +13,11 @@ import (
 )
 
 // mount is a transit engine on a store of its own.
-func mount(tb testing.TB) *enginetest.Mounted {
-	return enginetest.New(tb, storage.NewMem(), "transit/", Factory, nil)
+func mount(tb testing.TB) *enginetest.Mounted { return mountOn(tb, storage.NewMem()) }
+
+// mountOn is a transit engine on store.
+func mountOn(tb testing.TB, store storage.Store) *enginetest.Mounted {
+	return enginetest.New(tb, store, "transit/", Factory, nil)
 }
 
 // call is one request with a body of JSON; "PUT" is a create if the key is not there.
