@@ -73,6 +73,11 @@ func newWorld(t *testing.T, seed uint64) *world {
 	if _, err := w.client(0).Logical().WriteWithContext(t.Context(), "secret/config", map[string]any{"max_versions": 10 * generation}); err != nil {
 		t.Fatal(err)
 	}
+	for i := range nodes { // what fills the logs must not fill the disks with its versions
+		if _, err := w.client(0).Logical().WriteWithContext(t.Context(), fmt.Sprintf("secret/metadata/bulk/%d", i), map[string]any{"max_versions": 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.history = newHistory()
 	w.work(seed)
 	return w

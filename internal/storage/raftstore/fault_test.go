@@ -420,6 +420,36 @@ func TestFullDiskIsTriedSeldom(t *testing.T) {
 	}
 }
 
+// Nothing is begun on a full disk that Pebble would have to finish: its index,
+// whose failure ends the process, is not touched until there is room.
+func TestFullDiskEndsNoProcess(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	d := newFaultyDisk(mem)
+	s := openOn(t, d, 5)
+	defer s.Close()
+	if err := s.Bootstrap(""); err != nil {
+		t.Fatal(err)
+	}
+	awaitTerm(t, s)
+	must(t, s, "a", "b")
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: stateReserve - 1, TotalBytes: 1 << 30})
+	before := d.changes()
+	flushed := make(chan error, 1)
+	go func() { flushed <- s.Flush() }()
+	select {
+	case err := <-flushed:
+		t.Fatalf("flushed without room: %v", err)
+	case <-time.After(1500 * time.Millisecond): // two tries
+	}
+	if n := d.changes() - before; n > 0 {
+		t.Errorf("%d changes of a full disk", n)
+	}
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: stateReserve, TotalBytes: 1 << 30})
+	if err := <-flushed; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // counter counts lines about errors.
 type counter struct {
 	hclog.Logger

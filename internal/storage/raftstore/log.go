@@ -41,7 +41,7 @@ func openLog(ctx context.Context, dir string, logger hclog.Logger) (logStore, io
 	}
 	meta := &metadb.BoltMetaDB{}
 	l, err := newSteadyLog(ctx, func() (*wal.WAL, error) {
-		return openWAL(path, segmentSize, shared{meta}, walfs.New(), func() error { return syncDir(vfs.Default, path) }, logger)
+		return openWAL(path, segmentSize, shared{meta}, logDisk{walfs.New()}, func() error { return syncDir(vfs.Default, path) }, logger)
 	}, meta, logger)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("raftstore: open the log in %s: %w", path, err), meta.Close())
@@ -65,6 +65,17 @@ func openWAL(dir string, size int, meta types.MetaStore, fs types.VFS, syncFolde
 		return nil, errors.Join(fmt.Errorf("sync the folder: %w", err), w.Close())
 	}
 	return w, nil
+}
+
+// logDisk leaves room on the disk for the state.
+type logDisk struct{ *walfs.FS }
+
+// Create implements types.VFS.
+func (d logDisk) Create(dir, name string, size uint64) (types.WritableFile, error) {
+	if err := hasRoom(vfs.Default, filepath.Join(dir, name), size+logReserve); err != nil {
+		return nil, err
+	}
+	return d.FS.Create(dir, name, size)
 }
 
 // shared is an index that outlives the logs opened on it.
