@@ -120,14 +120,19 @@ func authTuneCommand() *command {
 		help: `
 Changes the settings of the auth method at a path. What is not named stays as it is.
 
-    $ {cmd} -default-lease-ttl=72h kubernetes/`,
+    $ {cmd} -default-lease-ttl=72h kubernetes/
+    $ {cmd} -user-lockout-threshold=10 -user-lockout-duration=10m userpass/`,
 		setup: func(f *flag.FlagSet) action {
 			var m mountFlags
+			var l lockoutFlags
 			m.declareTune(f, "auth method")
 			m.declareTokenType(f)
+			l.declare(f)
 			return request(func(ctx context.Context, c *call, client *api.Client) error {
 				path := authMountPath(c.args[0])
-				if err := client.Sys().TuneMountAllowNilWithContext(ctx, "auth/"+cleanPath(path), m.changes(c)); err != nil {
+				input := m.changes(c)
+				input.UserLockoutConfig = l.changes(c)
+				if err := client.Sys().TuneMountAllowNilWithContext(ctx, "auth/"+cleanPath(path), input); err != nil {
 					return apiError("Error tuning auth method "+path, err)
 				}
 				c.printf("Success! Tuned the auth method at: %s", path)

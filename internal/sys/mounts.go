@@ -49,6 +49,7 @@ var tuneFields = []engine.Field{
 	{Name: "audit_non_hmac_response_keys", Type: engine.StringList, Help: "Response keys that audit shows in plain."},
 	{Name: "passthrough_request_headers", Type: engine.StringList, Help: "Request headers given to the engine."},
 	{Name: "allowed_response_headers", Type: engine.StringList, Help: "Response headers the engine may set."},
+	{Name: "user_lockout_config", Type: engine.Object, Help: "When who fails to log in is locked out."},
 }
 
 func describe(m *mount.Mounted) map[string]any {
@@ -148,6 +149,7 @@ func tuning(m *mount.Mounted) map[string]any {
 	if c.ListingVisibility != "" {
 		out["listing_visibility"] = c.ListingVisibility
 	}
+	showLockout(c.UserLockout, out)
 	return out
 }
 
@@ -284,7 +286,7 @@ func configure(e *mount.Entry, body []byte) error {
 			*list = data.Strings(name)
 		}
 	}
-	return nil
+	return tuneLockout(e, data.Raw("user_lockout_config"))
 }
 
 // systemIsZero turns the lease time "system" into 0 and leaves out "", which the Go client sends for what it does not change.

@@ -120,6 +120,11 @@ func TestGoClientUserpass(t *testing.T) {
 	}
 	must[*api.Secret](t)(login("ada", "s3cret"))
 
+	tuned, complaint, code := s.shell(t, "VAULT_TOKEN=root vault auth tune -user-lockout-threshold=10 -user-lockout-duration=10m userpass/ && VAULT_TOKEN=root vault read sys/auth/userpass/tune")
+	if code != 0 || !strings.Contains(tuned, "user_lockout_threshold                 10") || !strings.Contains(tuned, "user_lockout_duration                  600") {
+		t.Errorf("vault auth tune: %q, %q, %d", tuned, complaint, code)
+	}
+
 	// And by the command line, which asks for nothing it was given.
 	out, complaint, code := s.shell(t, "vault login -method=userpass -token-only username=ada password=s3cret")
 	if code != 0 || !strings.HasPrefix(out, "hvs.") {
