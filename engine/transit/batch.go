@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
 
@@ -106,7 +107,10 @@ func parseBatch(raw []byte) ([]item, error) {
 			return nil, bad
 		}
 	}
-	if t, err := d.Token(); err != nil || t != json.Delim(']') || d.More() {
+	if t, err := d.Token(); err != nil || t != json.Delim(']') {
+		return nil, bad
+	}
+	if _, err := d.Token(); err != io.EOF {
 		return nil, bad
 	}
 	if len(items) == 0 {
