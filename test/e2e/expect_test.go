@@ -129,9 +129,12 @@ func mend(t *testing.T, g *guide, _ string) {
 	})
 	g.does(t, "vault kv patch secret/longhorn-r2 AWS_ENDPOINTS=https://mended.example")
 	g.pods.condition(t, secretSpace, secretName, "Valid", refreshed)
-	g.holds(t, map[string]string{
-		"AWS_ACCESS_KEY_ID": "NEW_KEY", "AWS_SECRET_ACCESS_KEY": "NEW_SECRET", "AWS_ENDPOINTS": "https://mended.example",
-	})
+	g.holds(t, mended())
+}
+
+// mended is what the guide's Secret holds from then on.
+func mended() map[string]string {
+	return map[string]string{"AWS_ACCESS_KEY_ID": "NEW_KEY", "AWS_SECRET_ACCESS_KEY": "NEW_SECRET", "AWS_ENDPOINTS": "https://mended.example"}
 }
 
 // sealFirst seals the first server as the guide says it happens: by a restart.

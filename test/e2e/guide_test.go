@@ -164,8 +164,12 @@ func differs(output string, b *block, e expectation) string {
 // but for keys, dates, ids, ages, versions, and addresses of pods.
 func likeness(shown string) *regexp.Regexp {
 	var words []string
+	index := regexp.MustCompile(`^Raft \w+ Index `).MatchString(shown) // how many entries a cluster has had
 	for _, word := range strings.Fields(shown) {
 		pattern := regexp.QuoteMeta(word)
+		if index && regexp.MustCompile(`^\d+$`).MatchString(word) {
+			pattern = `\d+`
+		}
 		for _, v := range []struct{ is, means string }{
 			{`….*`, `\S+`}, // a key, cut short
 			{`hvs\.\w+`, `hvs\.\w+`},
