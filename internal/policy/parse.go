@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -157,6 +158,12 @@ func (r *Rule) set(it item) (err error) {
 		for _, name := range names {
 			r.Required = append(r.Required, strings.ToLower(name))
 		}
+	case "subscribe_event_types":
+		var types []string
+		if types, err = texts(it.val); err != nil || slices.Contains(types, "") {
+			return fmt.Errorf("subscribe_event_types must be a list of event types, such as [\"kv-v2/data-*\"] or [\"*\"]")
+		}
+		r.EventTypes = append(r.EventTypes, types...)
 	case "min_wrapping_ttl":
 		r.MinWrappingTTL, err = duration(it)
 	case "max_wrapping_ttl":
@@ -165,7 +172,7 @@ func (r *Rule) set(it item) (err error) {
 	case "path":
 		err = fmt.Errorf("a path block stands inside another; close the first with \"}\" before it")
 	default:
-		err = fmt.Errorf("unknown key %q; the keys of a path are capabilities, allowed_parameters, denied_parameters, required_parameters, min_wrapping_ttl, max_wrapping_ttl and policy", it.key)
+		err = fmt.Errorf("unknown key %q; the keys of a path are capabilities, allowed_parameters, denied_parameters, required_parameters, min_wrapping_ttl, max_wrapping_ttl, subscribe_event_types and policy", it.key)
 		if it.val.kind == objectKind {
 			err = fmt.Errorf("%w (a path has one pattern, in quotes, before its block)", err)
 		}

@@ -33,13 +33,16 @@ type Rule struct {
 	// MinWrappingTTL and MaxWrappingTTL bound the TTL of a wrapped response;
 	// 0 is no bound. The ACL hands them on; the gateway enforces them.
 	MinWrappingTTL, MaxWrappingTTL time.Duration
+	// EventTypes are the types of events, as patterns in which "*" stands for any
+	// text, that Subscribe is for; none: no event.
+	EventTypes []string
 }
 
 // Capability is a set of capabilities.
 type Capability uint16
 
-// The capabilities. Subscribe and Recover are accepted and reported, though no
-// operation asks for them yet.
+// The capabilities. Recover is accepted and reported, though no operation asks
+// for it yet. Subscribe is asked for by ACL.Subscribes.
 const (
 	Create Capability = 1 << iota
 	Read
@@ -108,6 +111,7 @@ func (r *Rule) merge(o Rule) {
 	r.Required = append(r.Required, o.Required...)
 	r.MinWrappingTTL = lower(r.MinWrappingTTL, o.MinWrappingTTL)
 	r.MaxWrappingTTL = lower(r.MaxWrappingTTL, o.MaxWrappingTTL)
+	r.EventTypes = append(r.EventTypes, o.EventTypes...)
 }
 
 // clone is a copy that may be merged into.
@@ -115,6 +119,7 @@ func (r Rule) clone() Rule {
 	r.Allowed = mergeValues(nil, r.Allowed)
 	r.Denied = mergeValues(nil, r.Denied)
 	r.Required = slices.Clone(r.Required)
+	r.EventTypes = slices.Clone(r.EventTypes)
 	return r
 }
 
@@ -122,6 +127,8 @@ func (r Rule) clone() Rule {
 func (r *Rule) tidy() {
 	slices.Sort(r.Required)
 	r.Required = slices.Compact(r.Required)
+	slices.Sort(r.EventTypes)
+	r.EventTypes = slices.Compact(r.EventTypes)
 }
 
 // lower is the smaller of the two that is set.
