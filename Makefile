@@ -1,7 +1,7 @@
 # Strongroom's everyday commands. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fmt generate bench chaos image clean
+.PHONY: help build demo test e2e lint fmt generate bench chaos image clean
 
 VERSION ?= 0.1.0-dev
 ARCH    ?= amd64,arm64
@@ -11,7 +11,7 @@ LDFLAGS  = $(shell build/ldflags $(VERSION))
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
 
 build: ## bin/strongroom, bin/vault (the same program) and bin/strongroom-operator
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom ./cmd/strongroom-operator
@@ -25,6 +25,11 @@ demo: ## the walkthrough on three servers and a Kubernetes; KUBECONFIG=FILE uses
 
 test: ## everything: vet, unit tests, and those on a real Kubernetes, which it builds meanwhile
 	./.ci/test
+
+# KUBECONFIG=FILE make e2e: on that cluster, with three nodes or more that have the images (make image), in namespaces that it makes and removes again.
+# What needs the power switches of nodes is left out there, and named.
+e2e: ## the production guide on real pods, typed into a terminal, and the days on which things break; needs root
+	STRONGROOM_E2E_KUBECONFIG=$(abspath $(KUBECONFIG)) go test -count=1 -timeout 40m -v -run TestPods ./test/e2e
 
 lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }

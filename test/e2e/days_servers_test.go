@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/api"
 )
@@ -85,6 +86,7 @@ func leaderNodeLost(t *testing.T, d *days) {
 			return lost.Metadata.Name + " does not step down"
 		})
 	}
+	began := time.Now()
 	if err := d.cluster.StopNode(lost.Spec.NodeName); err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +100,7 @@ func leaderNodeLost(t *testing.T, d *days) {
 		return "nobody takes over"
 	})
 	d.onlyActive(t, leader)
+	t.Logf("vault-active leads to the next leader %v after the power cut began", time.Since(began).Round(100*time.Millisecond))
 	d.spared(t)
 	if err := d.cluster.StartNode(t.Context(), lost.Spec.NodeName); err != nil {
 		t.Fatal(err)
@@ -176,14 +179,15 @@ func allRestarted(t *testing.T, d *days) {
 	d.unseal(t, "vault-2")
 }
 
-// volumeLost deletes the claim of a standby, and does as docs/operations.md says
-// under "Replace a node".
+// volumeLost deletes the claim of a standby, and then does as docs/operations.md
+// says under "Replace a node".
 func volumeLost(t *testing.T, d *days) {
 	one := d.standby(t)
 	name := one.Metadata.Name
-	d.vault(t, d.leader(t).Metadata.Name, "operator", "raft", "remove-peer", name)
 	d.kubectl(t, "delete", "persistentvolumeclaim", "data-"+name, "-n", "vault", "--wait=false")
 	d.deletePod(t, one)
+	d.sealed(t, name)
+	d.vault(t, d.leader(t).Metadata.Name, "operator", "raft", "remove-peer", name)
 	d.unseal(t, name)
 	d.votersBecome(t, "vault-0", "vault-1", "vault-2")
 	d.spared(t)

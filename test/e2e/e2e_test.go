@@ -17,7 +17,10 @@ import (
 )
 
 // TestErrors pins what a user sees when something is wrong.
-func TestErrors(t *testing.T) { testErrors(t, newWorld(t)) }
+func TestErrors(t *testing.T) {
+	t.Parallel() // what takes time here and in TestPods is mostly waiting
+	testErrors(t, newWorld(t))
+}
 
 // world is a control plane without nodes, three servers and the operator, all processes of this machine.
 type world struct {

@@ -39,6 +39,7 @@ type operations struct {
 // wants each block to print what the document shows. Five machines: the three of
 // the cluster, one to be added, and one for the restore into a new cluster.
 func TestOperations(t *testing.T) {
+	t.Parallel()
 	o := newOperations(t)
 	blocks, err := parse(readFile(t, operationsPath))
 	if err != nil {

@@ -26,6 +26,7 @@ const foreignKubeconfig = "STRONGROOM_E2E_KUBECONFIG"
 // on which things break. The days build on the guide, and each on those before
 // it.
 func TestPods(t *testing.T) {
+	t.Parallel()
 	p := newPods(t)
 	if t.Run("Guide", func(t *testing.T) { testGuide(t, p) }) {
 		t.Run("Days", func(t *testing.T) { testDays(t, p) })
@@ -42,6 +43,7 @@ type pods struct {
 	access  kubetest.Access
 	cluster *kubetest.Cluster // nil when it is somebody else's
 	version string            // of charts and images
+	made    []string          // namespaces
 
 	root   string   // the root token
 	shares []string // 5 unseal keys, 3 needed
@@ -57,6 +59,7 @@ func newPods(t *testing.T) *pods {
 		if p.access, err = kubetest.ForeignAccess(t.Context(), path); err != nil {
 			t.Fatal(err)
 		}
+		p.borrowed(t)
 	} else {
 		p.cluster = kubetest.NewCluster(t, 3)
 		p.access = p.cluster.Access()
@@ -66,6 +69,26 @@ func newPods(t *testing.T) *pods {
 		p.restricted(t, name)
 	}
 	return p
+}
+
+// borrowed sees to it that nothing is left of the test on somebody else's cluster.
+func (p *pods) borrowed(t *testing.T) {
+	t.Helper()
+	if found := p.kubectl(t, "get", "crd", "-o", "name"); strings.Contains(found, ".secrets.hashicorp.com") {
+		t.Fatal("the cluster has the definitions of a secrets operator: this test would replace and remove them")
+	}
+	t.Cleanup(func() {
+		run := func(name string, args ...string) {
+			if out, err := p.tool(context.Background(), name, args...).CombinedOutput(); err != nil {
+				t.Errorf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+			}
+		}
+		run("kubectl", "delete", "-f", "charts/vault-secrets-operator/crds", "--ignore-not-found") // while the operator is there to let go of what it made
+		for _, release := range []string{"vault -n vault", "vault-secrets-operator -n vault-secrets-operator", "open -n " + tlsSpace} {
+			run("helm", append(strings.Fields("uninstall --ignore-not-found"), strings.Fields(release)...)...)
+		}
+		run("kubectl", append([]string{"delete", "namespace"}, p.made...)...)
+	})
 }
 
 // chartVersion is the version of the images that the charts name.
@@ -110,18 +133,12 @@ func (p *pods) imports(t *testing.T, dir string) {
 	}
 }
 
-// restricted makes a namespace that refuses pods which ask for any privilege.
-// On a foreign cluster it must be new, and is removed after the test.
+// restricted makes a namespace, which must be new, that refuses pods which ask for
+// any privilege.
 func (p *pods) restricted(t *testing.T, name string) {
 	t.Helper()
 	p.kubectl(t, "create", "namespace", name)
-	if p.cluster == nil {
-		t.Cleanup(func() {
-			if out, err := p.command(context.Background(), "delete", "namespace", name).CombinedOutput(); err != nil {
-				t.Errorf("delete namespace %s: %v\n%s", name, err, out)
-			}
-		})
-	}
+	p.made = append(p.made, name)
 	p.kubectl(t, "label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
 	p.kubectl(t, "wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=60s")
 }
