@@ -7,6 +7,7 @@ package engine
 
 import (
 	"context"
+	"crypto/x509"
 	"net/http"
 	"net/netip"
 	"time"
@@ -112,6 +113,10 @@ type Request struct {
 	// Body is the request's JSON object as it came, or nil.
 	Body []byte
 	Due  Due // what of the mount's data ends by itself
+	// Peer are the certificates that the client showed in its TLS handshake, its
+	// own first, whose key it has proved to hold; nobody has verified who signed
+	// them. nil: it showed none.
+	Peer []*x509.Certificate
 }
 
 // Caller is who asks, as far as an engine may know.
@@ -176,19 +181,10 @@ type Grant struct {
 	BoundCIDRs      []string
 	Type            string // "", "default", "service" or "batch"
 	Role            string // for auth/token and audit
+	Proof           string // kept with the token for the method's Renewer; no secret
 }
 
 // Revoker is implemented by an engine whose leases have an effect outside.
 type Revoker interface {
 	Revoke(ctx context.Context, req *Request, revoke []byte) error
-}
-
-// Ticker is implemented by an engine that has something to do by the clock. The
-// active node calls it about once a second; req has no more than Mount, Namespace
-// and Storage. Tick does one bounded piece of work, which is committed by itself,
-// and says whether it did any: then it is called again at once. With nothing due
-// it must cost next to nothing, however much the engine holds: what is due is a
-// key in the order of its time.
-type Ticker interface {
-	Tick(ctx context.Context, req *Request) (did bool, err error)
 }

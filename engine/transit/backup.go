@@ -262,7 +262,7 @@ func (b *backend) restore(ctx context.Context, req *engine.Request) (*engine.Res
 		if !d.Bool("force") {
 			return nil, engine.Invalidf("key %q already exists", k.name)
 		}
-		had.erase(req.Storage)
+		had.erase(req)
 	}
 	first := k.Latest - len(versions) + 1
 	for i, v := range versions {
@@ -270,7 +270,7 @@ func (b *backend) restore(ctx context.Context, req *engine.Request) (*engine.Res
 			return nil, err
 		}
 	}
-	return nil, k.save(req.Storage, "")
+	return nil, k.save(req, 0)
 }
 
 // parseBackup reads a backup into a key without its versions, and those from the

@@ -112,11 +112,11 @@ func (b *backend) setCertificate(ctx context.Context, req *engine.Request) (*eng
 	for _, c := range chain {
 		changed.chain = append(changed.chain, c.Raw)
 	}
-	due := k.dueKey()
+	due := k.due()
 	if err := k.put(req.Storage, n, &changed); err != nil {
 		return nil, err
 	}
-	return nil, k.save(req.Storage, due)
+	return nil, k.save(req, due)
 }
 
 // parseChain reads PEM certificates, of which each but the last is signed by the next.

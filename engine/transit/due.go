@@ -3,46 +3,37 @@ package transit
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"strongroom/engine"
-	"strongroom/internal/storage"
 )
 
-// Tick rotates one key whose auto_rotate_period is over. Implements engine.Ticker.
-func (b *backend) Tick(ctx context.Context, req *engine.Request) (bool, error) {
-	for due, err := range req.Storage.Keys(ctx, duePrefix, "") {
-		if err != nil {
-			return false, fmt.Errorf("transit: read the due index: %w", err)
-		}
-		at, name, ok := strings.Cut(strings.TrimPrefix(due, duePrefix), "/")
-		seconds, err := strconv.ParseInt(at, 10, 64)
-		if !ok || err != nil {
-			return false, fmt.Errorf("transit: malformed key %q in the due index", due)
-		}
-		now := time.Now()
-		if seconds > now.Unix() {
-			return false, nil
-		}
-		return true, rotateDue(ctx, req.Storage, due, name, now)
-	}
-	return false, nil
-}
+// retryAfter is when a key that could not be rotated is tried again.
+const retryAfter = time.Hour
 
-// rotateDue rotates the key that the due index names, if it is still due.
-func rotateDue(ctx context.Context, v storage.View, due, name string, now time.Time) error {
-	k, err := open(ctx, v, name)
+// Expire rotates the key called name, whose auto_rotate_period is over.
+// Implements engine.Expirer.
+func (b *backend) Expire(ctx context.Context, req *engine.Request, at int64, name string) error {
+	e, err := req.Storage.Get(ctx, keyPrefix+name)
 	if err != nil {
-		return err
+		return fmt.Errorf("transit: read key: %w", err)
 	}
-	if k == nil || k.dueKey() != due {
-		v.Delete(due)
+	if !e.Exists() {
 		return nil
 	}
-	if err := k.rotate(v, now); err != nil {
-		return fmt.Errorf("transit: rotate key %q: %w", name, err)
+	now := time.Now()
+	k, err := decodeKey(name, e.Value)
+	if err == nil {
+		if due := k.due(); due == 0 || due > now.Unix() {
+			return nil // it stands in the index for another time, or not at all
+		}
+		err = k.rotate(req.Storage, now)
 	}
-	return k.save(v, due)
+	if err == nil {
+		return k.save(req, at)
+	}
+	// Others wait behind it in the index.
+	b.logger.Error("a key could not be rotated and will be tried again", "key", name, "after", retryAfter, "error", err)
+	req.Due.Add(now.Add(retryAfter).Unix(), name)
+	return nil
 }

@@ -105,7 +105,7 @@ func (b *backend) encryptionKey(ctx context.Context, req *engine.Request, items 
 		return nil, engine.Invalidf("key type %v not supported for this operation", kind)
 	}
 	k = &key{name: req.Data.String("name"), Kind: kind, Derived: contexts > 0, Convergent: req.Data.Bool("convergent_encryption")}
-	return k, k.create(req.Storage, time.Now())
+	return k, k.create(req, time.Now())
 }
 
 // seal encrypts plaintext, and wipes it, with the version that its item asks for.

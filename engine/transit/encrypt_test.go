@@ -159,9 +159,9 @@ func TestCiphertextErrors(t *testing.T) {
 		}
 	}
 	for body, want := range map[string]string{
-		`{}`: "missing plaintext to encrypt",
-		with("plaintext", "s3cr?t"):                                     "failed to base64-decode plaintext: illegal base64 data at input byte",
-		with("plaintext", fox, "context", "?"):                          "failed to base64-decode context",
+		`{}`:                                   "missing plaintext to encrypt",
+		with("plaintext", "s3cr?t"):            "failed to base64-decode plaintext: illegal base64 data at input byte",
+		with("plaintext", fox, "context", "?"): "failed to base64-decode context",
 		with("plaintext", fox, "key_version", 1, "associated_data", ""): "", // min_encryption_version is 0, but version 1 is too old to decrypt
 		with("plaintext", fox, "key_version", 3):                        "requested version for encryption is higher than the latest key version",
 		with("plaintext", fox, "key_version", -1):                       "requested version for encryption is negative",

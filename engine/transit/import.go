@@ -150,7 +150,7 @@ func (b *backend) importKey(ctx context.Context, req *engine.Request) (*engine.R
 	if err := k.add(req.Storage, n); err != nil {
 		return nil, err
 	}
-	return nil, k.save(req.Storage, "")
+	return nil, k.save(req, 0)
 }
 
 // sizeOf is the size of an HMAC key, which its rotation keeps; 0 for others.
@@ -243,7 +243,7 @@ func (b *backend) importVersion(ctx context.Context, req *engine.Request) (*engi
 	if err != nil {
 		return nil, err
 	}
-	due := k.dueKey()
+	due := k.due()
 	into := d.Int("version")
 	if into == 0 && n.private != nil && k.current.private == nil {
 		into = int64(k.Latest)
@@ -256,7 +256,7 @@ func (b *backend) importVersion(ctx context.Context, req *engine.Request) (*engi
 	if err != nil {
 		return nil, err
 	}
-	return nil, k.save(req.Storage, due)
+	return nil, k.save(req, due)
 }
 
 // complete gives version into, which has only its public key, the private key of n.

@@ -136,7 +136,9 @@ func TestImportPublicKey(t *testing.T) {
 	m := withWrapping(t)
 	pair, other := must1(rsa.GenerateKey(rand.Reader, 2048)), must1(rsa.GenerateKey(rand.Reader, 2048))
 	text := must1(publicText(pair.Public()))
-	private := func(k *rsa.PrivateKey) string { return wrapped(t, m, sha256.New, must1(x509.MarshalPKCS8PrivateKey(k))) }
+	private := func(k *rsa.PrivateKey) string {
+		return wrapped(t, m, sha256.New, must1(x509.MarshalPKCS8PrivateKey(k)))
+	}
 	must(t, m, "PUT keys/k/import", with("type", "rsa-2048", "public_key", text))
 	c := must(t, m, "PUT encrypt/k", with("plaintext", fox))["ciphertext"]
 	refused(t, m, "PUT decrypt/k", with("ciphertext", c), "only its public key")

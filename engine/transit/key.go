@@ -13,9 +13,8 @@ import (
 )
 
 const (
-	keyPrefix     = "k/"   // k/<name>: the key: its settings and its current version
-	versionPrefix = "v/"   // v/<name>/<n>: version n, once it is not current
-	duePrefix     = "due/" // due/<Unix seconds, 20 digits>/<name>: when the key rotates by itself
+	keyPrefix     = "k/" // k/<name>: the key: its settings and its current version
+	versionPrefix = "v/" // v/<name>/<n>: version n, once it is not current
 )
 
 // key is a named key as it stands in storage (docs/format/transit.md). One that
@@ -109,39 +108,35 @@ func (b *backend) change(ctx context.Context, req *engine.Request, missing strin
 	if k == nil {
 		return nil, engine.Invalidf("%s", missing)
 	}
-	due := k.dueKey()
+	due := k.due()
 	if err := edit(k); err != nil {
 		return nil, err
 	}
-	if err := k.save(req.Storage, due); err != nil {
+	if err := k.save(req, due); err != nil {
 		return nil, err
 	}
 	return b.describe(ctx, req, k)
 }
 
-// dueKey is where the due index holds the key; "" if it does not rotate by itself.
-func (k *key) dueKey() string {
+// due is when the key rotates by itself, in Unix seconds; 0 is never.
+func (k *key) due() int64 {
 	if k.AutoRotate == 0 {
-		return ""
+		return 0
 	}
-	return dueKey(k.current.created.Add(k.AutoRotate), k.name)
+	return max(k.current.created.Add(k.AutoRotate).Unix(), 1)
 }
 
-func dueKey(at time.Time, name string) string {
-	return fmt.Sprintf("%s%020d/%s", duePrefix, max(at.Unix(), 0), name)
-}
-
-// save writes the key. due is its dueKey when it was opened; "" for a new key.
-func (k *key) save(v storage.View, due string) error {
-	if now := k.dueKey(); now != due {
-		if due != "" {
-			v.Delete(due)
+// save writes the key. due is what it was when the key was opened; 0 for a new key.
+func (k *key) save(req *engine.Request, due int64) error {
+	if now := k.due(); now != due {
+		if due != 0 {
+			req.Due.Remove(due, k.name)
 		}
-		if now != "" {
-			v.Put(now, []byte{})
+		if now != 0 {
+			req.Due.Add(now, k.name)
 		}
 	}
-	return storage.PutJSON(v, keyPrefix+k.name, k)
+	return storage.PutJSON(req.Storage, keyPrefix+k.name, k)
 }
 
 // add makes n the current version of the key and puts the one it replaces in

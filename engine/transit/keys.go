@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"strongroom/engine"
-	"strongroom/internal/storage"
 )
 
 const (
@@ -69,7 +68,7 @@ var nameForm = regexp.MustCompile(`^\w(([\w.-]+)?\w)?$`)
 var errName = engine.Invalidf("the name of a key is letters, digits and underscores, with dashes and dots inside")
 
 // create checks the settings of a new key, makes its first version and saves it.
-func (k *key) create(v storage.View, now time.Time) error {
+func (k *key) create(req *engine.Request, now time.Time) error {
 	t := k.Kind.is()
 	switch {
 	case !nameForm.MatchString(k.name):
@@ -90,10 +89,10 @@ func (k *key) create(v storage.View, now time.Time) error {
 		return err
 	}
 	k.MinDecryption = 1
-	if err := k.add(v, n); err != nil {
+	if err := k.add(req.Storage, n); err != nil {
 		return err
 	}
-	return k.save(v, "")
+	return k.save(req, 0)
 }
 
 func (b *backend) create(ctx context.Context, req *engine.Request) (*engine.Response, error) {
@@ -124,7 +123,7 @@ func (b *backend) create(ctx context.Context, req *engine.Request) (*engine.Resp
 	if k.Kind == hmacOnly && k.Size == 0 {
 		k.Size = minHMAC
 	}
-	if err := k.create(req.Storage, time.Now()); err != nil {
+	if err := k.create(req, time.Now()); err != nil {
 		return nil, err
 	}
 	return b.describe(ctx, req, k)
@@ -172,19 +171,19 @@ func remove(ctx context.Context, req *engine.Request) (*engine.Response, error) 
 	if !k.DeletionAllowed {
 		return nil, engine.Invalidf("error deleting policy %s: deletion is not allowed for this key", wanted)
 	}
-	k.erase(req.Storage)
+	k.erase(req)
 	return nil, nil
 }
 
 // erase deletes the key and all its versions.
-func (k *key) erase(v storage.View) {
+func (k *key) erase(req *engine.Request) {
 	for n := k.first(); n < k.Latest; n++ {
-		v.Delete(k.place(n))
+		req.Storage.Delete(k.place(n))
 	}
-	if due := k.dueKey(); due != "" {
-		v.Delete(due)
+	if due := k.due(); due != 0 {
+		req.Due.Remove(due, k.name)
 	}
-	v.Delete(keyPrefix + k.name)
+	req.Storage.Delete(keyPrefix + k.name)
 }
 
 func (b *backend) configure(ctx context.Context, req *engine.Request) (*engine.Response, error) {

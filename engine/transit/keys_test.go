@@ -142,9 +142,8 @@ func TestTrimAndDelete(t *testing.T) {
 		if got := must(t, m, "PUT keys/k/trim", with("min_available_version", 3)); field(got, "min_available_version") != "3" {
 			t.Errorf("trimmed: %v", got)
 		}
-		due := fmt.Sprintf("due/%020d/k", t0+3600)
-		if got := storedKeys(t, m); !slices.Equal(got, []string{due, "k/k", "k/kk", "v/k/3", "v/k/4"}) {
-			t.Errorf("after a trim: %q", got)
+		if got := storedKeys(t, m); !slices.Equal(got, []string{"k/k", "k/kk", "v/k/3", "v/k/4"}) || m.Due() != 1 {
+			t.Errorf("after a trim: %q, %d due", got, m.Due())
 		}
 		refused(t, m, "PUT keys/k/trim", with("min_available_version", 2), "minimum available version cannot be decremented")
 		refused(t, m, "PUT keys/k/config", with("min_decryption_version", 2), "min decryption version should not be less than min available version")
@@ -152,29 +151,10 @@ func TestTrimAndDelete(t *testing.T) {
 		must(t, m, "PUT encrypt/k", with("plaintext", fox, "key_version", 4))
 		must(t, m, "PUT keys/k/config", with("deletion_allowed", true))
 		must(t, m, "DELETE keys/k", "")
-		if got := storedKeys(t, m); !slices.Equal(got, []string{"k/kk"}) {
-			t.Errorf("after a deletion: %q", got)
+		if got := storedKeys(t, m); !slices.Equal(got, []string{"k/kk"}) || m.Due() != 0 {
+			t.Errorf("after a deletion: %q, %d due", got, m.Due())
 		}
 	})
-}
-
-// tick does what is due and says how many pieces of work there were.
-func tick(t *testing.T, m *enginetest.Mounted) (done int) {
-	t.Helper()
-	for {
-		tx := storage.Begin(m.Store)
-		did, err := m.Engine.(engine.Ticker).Tick(t.Context(), &engine.Request{Storage: tx.View("mount/test/")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !did {
-			return done
-		}
-		if err := tx.Commit(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		done++
-	}
 }
 
 // A key rotates by itself when its period is over since its last rotation, and
@@ -198,7 +178,7 @@ func TestAutoRotate(t *testing.T) {
 		step := func(wait time.Duration, want int) {
 			t.Helper()
 			time.Sleep(wait)
-			if n := tick(t, m); n != want {
+			if n := m.Expire(time.Now()); n != want {
 				t.Errorf("%d pieces of work, want %d", n, want)
 			}
 		}
@@ -221,6 +201,25 @@ func TestAutoRotate(t *testing.T) {
 		must(t, m, "PUT keys/b/config", with("deletion_allowed", true))
 		must(t, m, "DELETE keys/b", "")
 		step(240*time.Hour, 1) // c
+	})
+}
+
+// A key that cannot be read does not keep others from rotating, and is tried again.
+func TestAutoRotateCorrupt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := mount(t)
+		must(t, m, "PUT keys/a", with("auto_rotate_period", "1h"))
+		must(t, m, "PUT keys/b", with("auto_rotate_period", "1h"))
+		if err := m.Store.Apply(t.Context(), storage.Batch{Writes: []storage.Write{{Key: "mount/test/k/a", Value: []byte("{}")}}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if n := m.Expire(time.Now()); n != 2 || m.Due() != 2 {
+			t.Errorf("%d ended, %d due", n, m.Due())
+		}
+		if got := must(t, m, "GET keys/b", ""); field(got, "latest_version") != "2" {
+			t.Errorf("%v", got)
+		}
 	})
 }
 

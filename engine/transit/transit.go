@@ -15,20 +15,24 @@ import (
 	"crypto/rsa"
 	"slices"
 
+	"github.com/hashicorp/go-hclog"
+
 	"strongroom/engine"
 	"strongroom/internal/storage"
 )
 
 // backend is one mounted engine.
 type backend struct {
+	logger   hclog.Logger
 	keys     *storage.Cache[*key]
 	versions *storage.Cache[*version] // those that are not current
 	wrapping *storage.Cache[*rsa.PrivateKey]
 }
 
 // Factory makes the engine of a transit mount.
-func Factory(engine.Env) (engine.Engine, error) {
+func Factory(env engine.Env) (engine.Engine, error) {
 	return &backend{
+		logger:   env.Logger,
 		keys:     storage.NewCache[*key](1024),
 		versions: storage.NewCache[*version](4096),
 		wrapping: storage.NewCache[*rsa.PrivateKey](1),

@@ -96,11 +96,6 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 			"delete disabled mounts' data":         func(ctx context.Context) (int, error) { return mount.Sweep(ctx, c.Store) },
 		})
 	})
-	s.done.Go(func() { // apart: making a key takes seconds
-		lease.Run(background, c.Logger.Named("tick"), map[string]lease.Job{
-			"do what is due in engines": func(ctx context.Context) (int, error) { return deps.Mounts.Tick(ctx, c.Store, gateway.Namespace) },
-		})
-	})
 	s.done.Go(func() {
 		(&snapshot.Scheduler{Store: c.Store, Source: c.Node, Logger: c.Logger.Named("snapshot")}).Run(background)
 	})
