@@ -42,7 +42,7 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	if route != nil && route.Public && len(req.Body) > maxPublic {
 		return v, engine.Errorf(engine.TooLarge, "the request body is over the limit of %d bytes for a request without a token", maxPublic)
 	}
-	v.engReq = &engine.Request{Operation: req.Operation, Path: rest, Namespace: Namespace, Remote: req.Remote, Header: req.Header, Body: req.Body}
+	v.engReq = &engine.Request{Operation: req.Operation, Path: rest, Namespace: Namespace, Remote: req.Remote, Header: req.Header, Body: req.Body, Peer: req.Peer}
 	if found {
 		v.engReq.Mount, v.engReq.Storage = m.Mount, v.slice()
 		v.engReq.Due = (*due)(v)

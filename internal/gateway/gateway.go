@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -64,6 +65,7 @@ type Request struct {
 	Query     map[string][]string
 	Header    http.Header
 	Remote    netip.AddrPort
+	Peer      []*x509.Certificate // see engine.Request
 }
 
 // Response is the whole answer. Without Data, Auth or warnings it is empty.

@@ -113,6 +113,7 @@ func (x *exchange) outgoing(ctx context.Context, leader node.LeaderInfo, body io
 		}
 	}
 	out.Header.Set(remoteHeader, x.r.RemoteAddr)
+	x.setPeer(out.Header)
 	return out, nil
 }
 

@@ -305,7 +305,7 @@ func (x *exchange) request() (*gateway.Request, error) {
 			return nil, engine.Invalidf("PATCH takes Content-Type application/merge-patch+json")
 		}
 	}
-	return &gateway.Request{ID: x.id, Operation: op, Path: x.path, Token: clientToken(x.r), Body: x.body, Query: query, Header: x.r.Header, Remote: x.remote()}, nil
+	return &gateway.Request{ID: x.id, Operation: op, Path: x.path, Token: clientToken(x.r), Body: x.body, Query: query, Header: x.r.Header, Remote: x.remote(), Peer: x.peer()}, nil
 }
 
 // clientToken is the token of X-Vault-Token or of Authorization: Bearer.

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -124,7 +125,11 @@ func (d *Deps) renew(find finder) engine.Handler {
 		if t, err = d.Tokens.ByID(ctx, c.Tx, t.ID, c.Routing); err != nil { // its last use may just have been spent
 			return nil, err
 		}
-		next, warnings, err := d.Tokens.Renew(c.Tx, t, req.Data.Duration("increment"))
+		t, life, err := d.judged(ctx, req, t)
+		if err != nil {
+			return nil, err
+		}
+		next, warnings, err := d.Tokens.Renew(c.Tx, t, cmp.Or(req.Data.Duration("increment"), life))
 		if err != nil {
 			return nil, err
 		}

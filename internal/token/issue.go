@@ -35,7 +35,7 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 	now := time.Now()
 	t = &Token{
 		Accessor: random(24), Policies: Policies(spec.Policies, spec.NoDefaultPolicy), Path: spec.Path, Mount: spec.Mount.UUID,
-		DisplayName: spec.DisplayName, Role: spec.Role, Meta: spec.Metadata, Created: now.Unix(), Uses: spec.NumUses, MaxUses: spec.NumUses,
+		DisplayName: spec.DisplayName, Role: spec.Role, Meta: spec.Metadata, Proof: spec.Proof, Created: now.Unix(), Uses: spec.NumUses, MaxUses: spec.NumUses,
 		Renewable: !spec.NotRenewable, BoundCIDRs: spec.BoundCIDRs,
 		ExplicitMaxTTL: whole(spec.ExplicitMaxTTL), Period: whole(spec.Period),
 	}

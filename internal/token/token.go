@@ -53,6 +53,7 @@ type Token struct {
 	Cubbyhole      bool              `json:"cubbyhole,omitempty"` // holds something; see Fill
 	BoundCIDRs     []string          `json:"bound_cidrs,omitempty"`
 	MaxUses        int               `json:"max_uses,omitempty"` // Uses at creation
+	Proof          string            `json:"proof,omitempty"`    // of the login, for the renewal
 	// HasChildren is set with the first child, in the same commit, so that
 	// ending a token without any costs nothing more.
 	HasChildren bool   `json:"has_children,omitempty"`
