@@ -173,6 +173,22 @@ func (t *Token) Grant() *engine.Grant {
 	}
 }
 
+// Renewed is the grant that a renewal goes by, or refuses it if what was granted
+// had other policies: a renewal never changes them, so who should have others
+// logs in again.
+func (t *Token) Renewed(granted *engine.Grant) (*engine.Grant, error) {
+	now := slices.Clone(t.Policies)
+	if !t.NoDefaultPolicy {
+		now = append(now, "default")
+	}
+	slices.Sort(now)
+	had := slices.Sorted(slices.Values(granted.Policies))
+	if !slices.Equal(slices.Compact(now), slices.Compact(had)) {
+		return nil, engine.Invalidf("policies have changed, not renewing: log in again")
+	}
+	return t.Grant(), nil
+}
+
 // ListFields are the paging parameters of List.
 func ListFields() []engine.Field {
 	return []engine.Field{

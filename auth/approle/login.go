@@ -99,3 +99,15 @@ func (f found) use(req *engine.Request) error {
 	next.Updated = time.Now().UnixNano()
 	return storage.PutJSON(req.Storage, secretKey(f.uid, f.hash), next)
 }
+
+// Renew implements engine.Renewer: the role must be there, and its times count.
+func (m *Method) Renew(ctx context.Context, req *engine.Request, g *engine.Grant) (*engine.Grant, error) {
+	r, err := m.loadRole(ctx, req, g.Role)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, engine.Invalidf("role %q does not exist during renewal", g.Role)
+	}
+	return r.Token.Grant(), nil
+}

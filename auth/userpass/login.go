@@ -44,6 +44,19 @@ func (m *Method) login(ctx context.Context, req *engine.Request) (*engine.Respon
 	return &engine.Response{Grant: g}, nil
 }
 
+// Renew implements engine.Renewer: the user must be there with the policies that
+// the login gave, and the user's times count.
+func (m *Method) Renew(ctx context.Context, req *engine.Request, g *engine.Grant) (*engine.Grant, error) {
+	u, err := m.load(ctx, req, g.Metadata["username"])
+	if err != nil {
+		return nil, err
+	}
+	if u == nil {
+		return nil, engine.Invalidf("the user is gone, not renewing")
+	}
+	return u.Token.Renewed(g)
+}
+
 // check compares a password with a hash, in its turn. It always does the whole
 // work: a password that is too long costs as much as another.
 func (m *Method) check(ctx context.Context, hash, password string) (bool, error) {

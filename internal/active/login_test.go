@@ -180,3 +180,32 @@ func TestSecretIDsAreSwept(t *testing.T) {
 		}
 	})
 }
+
+// A renewal goes by what the role or user is now, and ends with it.
+func TestRenewalAsksTheMethod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := startMethods(t)
+		user := s.must("", engine.Update, "auth/userpass/login/ada", `{"password":"right"}`).Auth.ClientToken
+		secret := data(t, s.must(s.root, engine.Update, "auth/approle/role/app/secret-id", ""))["secret_id"].(string)
+		app := s.must("", engine.Update, "auth/approle/login", `{"role_id":"app-id","secret_id":"`+secret+`"}`).Auth.ClientToken
+
+		s.must(s.root, engine.Update, "auth/approle/role/app", `{"token_ttl":"5m","token_max_ttl":"10m"}`)
+		s.must(s.root, engine.Update, "auth/userpass/users/ada", `{"token_period":"7m"}`)
+		for token, want := range map[string]time.Duration{app: 5 * time.Minute, user: 7 * time.Minute} {
+			if got := s.must(token, engine.Update, "auth/token/renew-self", "").Auth.LeaseDuration; got != want {
+				t.Errorf("renewed for %v, want %v", got, want)
+			}
+		}
+		time.Sleep(4 * time.Minute)
+		if got := s.must(app, engine.Update, "auth/token/renew-self", `{"increment":"1h"}`).Auth.LeaseDuration; got != 6*time.Minute {
+			t.Errorf("renewed for %v, want what the role's new maximum leaves", got)
+		}
+		s.must(s.root, engine.Update, "auth/userpass/users/ada", `{"token_policies":"p,q"}`)
+		s.fails(engine.Invalid, "policies have changed", user, engine.Update, "auth/token/renew-self", "")
+		s.must(s.root, engine.Delete, "auth/userpass/users/ada", "")
+		s.fails(engine.Invalid, "the user is gone", user, engine.Update, "auth/token/renew-self", "")
+		s.must(s.root, engine.Delete, "auth/approle/role/app", "")
+		s.fails(engine.Invalid, "does not exist during renewal", app, engine.Update, "auth/token/renew-self", "")
+		s.must(app, engine.Read, "auth/token/lookup-self", "") // refused is not ended
+	})
+}
