@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Type is how a Field's value is understood. Clients send numbers, booleans and
@@ -128,9 +129,9 @@ func jsonError(err error) string {
 }
 
 func field(fields []Field, name string) (Field, bool) {
-	for _, f := range fields {
-		if f.Name == name {
-			return f, true
+	for i := range fields {
+		if fields[i].Name == name {
+			return fields[i], true
 		}
 	}
 	return Field{}, false
@@ -223,6 +224,9 @@ func convert(t Type, raw json.RawMessage) (any, error) {
 func scalar(raw json.RawMessage) (string, error) {
 	switch raw[0] {
 	case '"':
+		if bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) { // as nearly all are
+			return string(raw[1 : len(raw)-1]), nil
+		}
 		var s string
 		err := json.Unmarshal(raw, &s)
 		return s, err

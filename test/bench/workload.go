@@ -76,10 +76,12 @@ func (w workload) requests(addr, token string) func(conn int) [][]byte {
 // workloads are what a cluster's day is made of. Reads come first: what writes leave to do in the background is not theirs.
 func workloads(r *reviewer) []workload {
 	fixed := func(path string) func(int, int) string { return func(int, int) string { return path } }
-	secretBody, _ := json.Marshal(map[string]any{"data": secretData}) // strings only
+	secretBody, _ := json.Marshal(map[string]any{"data": secretData})                         // strings only
+	plaintext, _ := json.Marshal(map[string]any{"plaintext": bytes.Repeat([]byte{'x'}, 128)}) // bytes become base64
 	return []workload{
 		{name: "KV v2 read", method: http.MethodGet, prefix: "secret/data/r", path: func(c, i int) string { return fmt.Sprintf("secret/data/r/%d", (c+i)%keysPerConn) }},
 		{name: "token lookup-self", method: http.MethodGet, prefix: "auth/token/lookup-self", path: fixed("auth/token/lookup-self")},
+		{name: "transit encrypt 128 B", method: http.MethodPost, prefix: "transit/encrypt/bench", path: fixed("transit/encrypt/bench"), body: func(int) []byte { return plaintext }},
 		{name: kvWrite, method: http.MethodPost, prefix: "secret/data/w", path: func(c, i int) string { return fmt.Sprintf("secret/data/w/%d/%d", c, i) },
 			body: func(int) []byte { return secretBody }},
 		{name: "Kubernetes login", method: http.MethodPost, prefix: "auth/kubernetes/login", path: fixed("auth/kubernetes/login"), anon: true,
@@ -146,10 +148,14 @@ func (t *target) prepare(ctx context.Context, r *reviewer) error {
 	if err := client.Sys().MountWithContext(ctx, "secret", &api.MountInput{Type: "kv-v2"}); err != nil {
 		return err
 	}
+	if err := client.Sys().MountWithContext(ctx, "transit", &api.MountInput{Type: "transit"}); err != nil {
+		return err
+	}
 	if err := client.Sys().EnableAuthWithOptionsWithContext(ctx, "kubernetes", &api.EnableAuthOptions{Type: "kubernetes"}); err != nil {
 		return err
 	}
-	if err := client.Sys().PutPolicyWithContext(ctx, "bench", `path "secret/data/*" { capabilities = ["create", "read", "update"] }`); err != nil {
+	if err := client.Sys().PutPolicyWithContext(ctx, "bench", `path "secret/data/*" { capabilities = ["create", "read", "update"] }
+		path "transit/encrypt/*" { capabilities = ["update"] }`); err != nil {
 		return err
 	}
 	writes := []struct {
@@ -157,6 +163,7 @@ func (t *target) prepare(ctx context.Context, r *reviewer) error {
 		data map[string]any
 	}{
 		{"auth/kubernetes/config", map[string]any{"kubernetes_host": r.URL, "kubernetes_ca_cert": r.CA, "token_reviewer_jwt": r.Tokens[0]}},
+		{"transit/keys/bench", nil},
 		{"auth/kubernetes/role/bench", map[string]any{"bound_service_account_names": account, "bound_service_account_namespaces": namespace, "policies": "bench", "ttl": "1h"}},
 	}
 	for i := range keysPerConn {
