@@ -15,6 +15,7 @@ import (
 	"strongroom/internal/gateway"
 	"strongroom/internal/lease"
 	"strongroom/internal/lockout"
+	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
 	"strongroom/internal/secret"
 	"strongroom/internal/snapshot"
@@ -25,12 +26,14 @@ import (
 
 // Config is what a Session is built from.
 type Config struct {
-	Store  storage.Store // the open barrier
-	Types  map[string]mount.Type
-	Limits mount.Limits
-	Node   sys.Node
-	Logger hclog.Logger
-	Audit  *audit.Log // nil: no device can be enabled
+	Store   storage.Store // the open barrier
+	Types   map[string]mount.Type
+	Limits  mount.Limits
+	Node    sys.Node
+	Logger  hclog.Logger
+	Audit   *audit.Log        // nil: no device can be enabled
+	Metrics *metrics.Registry // nil: nothing is measured
+	Inspect sys.Inspect
 	// Version and BuildDate are this server's own.
 	Version, BuildDate string
 	// Standby: the node does not lead. The Session answers reads only and does
@@ -44,8 +47,9 @@ const lockedNames = 20_000
 // Session serves requests until it is closed.
 type Session struct {
 	*gateway.Gateway
-	stop context.CancelFunc
-	done sync.WaitGroup
+	usage usage // of an active node
+	stop  context.CancelFunc
+	done  sync.WaitGroup
 }
 
 // Open builds a Session. It loads nothing whose size grows with the data.
@@ -60,7 +64,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	deps := &sys.Deps{Audit: journal, Tokens: tokens, ACLs: acls, Node: c.Node, Version: c.Version, Lockouts: lockouts}
+	deps := &sys.Deps{Audit: journal, Tokens: tokens, ACLs: acls, Node: c.Node, Version: c.Version, Metrics: c.Metrics, Inspect: c.Inspect, Lockouts: lockouts}
 	types := deps.Types()
 	for name, t := range c.Types {
 		types[name] = t
@@ -74,7 +78,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	if _, err := deps.Mounts.Routing(ctx, storage.Begin(c.Store), gateway.Namespace); err != nil {
 		return nil, err
 	}
-	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger).Audited(journal)}
+	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger).Audited(journal).Measured(c.Metrics)}
 	s.LockOut(lockouts)
 	if c.Standby {
 		s.Gateway, s.stop = s.Gateway.Standby(), func() {}
@@ -85,6 +89,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
+	s.usage = usage{store: c.Store, every: c.Metrics.UsagePeriod(), logger: c.Logger, ctx: background}
 	s.done.Go(func() {
 		lease.Run(background, c.Logger.Named("sweep"), map[string]lease.Job{
 			"end what is due": func(ctx context.Context) (int, error) {

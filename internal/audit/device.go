@@ -62,9 +62,10 @@ func startDevice(s Spec, c settings, declared bool, to sink, logger hclog.Logger
 	return d
 }
 
-// submit hands a record over; the batch tells what became of it. It does not
-// wait: a device that is stuck for longer than its timeout takes nothing.
-func (d *device) submit(record []byte) (*batch, error) {
+// submit hands a record over, or two of which the first ends at first; the batch
+// tells what became of them. It does not wait: a device that is stuck for longer
+// than its timeout takes nothing.
+func (d *device) submit(record []byte, first int) (*batch, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
@@ -80,6 +81,9 @@ func (d *device) submit(record []byte) (*batch, error) {
 		d.spare = batch{}
 	}
 	b := d.pending
+	if first > 0 {
+		b.ends = append(b.ends, len(b.records)+first)
+	}
 	b.records = append(b.records, record...)
 	b.ends = append(b.ends, len(b.records))
 	d.poke()

@@ -164,7 +164,23 @@ func salt(key []byte, id string) []byte {
 // Request records that x is asked; fault is why it is refused, or "". Without
 // an error at least one device has the record.
 func (d *Devices) Request(ctx context.Context, x *Exchange, fault string) error {
+	x.deferred = false
 	return d.record(ctx, x, nil, fault)
+}
+
+// Defer is Request for what has no effect, such as a read: its record is made
+// now and written with the answer's, or by Flush if it comes to act after all.
+func (x *Exchange) Defer(fault string) { x.deferred, x.asked, x.fault = true, time.Now(), fault }
+
+// Deferred says whether a record waits so.
+func (x *Exchange) Deferred() bool { return x.deferred }
+
+// Flush writes a deferred record.
+func (d *Devices) Flush(ctx context.Context, x *Exchange) error {
+	if !x.deferred {
+		return nil
+	}
+	return d.Request(ctx, x, x.fault)
 }
 
 // Response records that x is answered with resp, or with fault.
@@ -185,8 +201,13 @@ func (d *Devices) record(ctx context.Context, x *Exchange, resp *Response, fault
 	for i, r := range d.list {
 		var b *batch
 		if faults[i] = r.fault; faults[i] == nil {
-			*buf = r.record((*buf)[:0], x, resp, fault, now)
-			b, faults[i] = r.device.submit(*buf)
+			line, first := (*buf)[:0], 0
+			if x.deferred {
+				line = r.record(line, x, nil, x.fault, x.asked)
+				first = len(line)
+			}
+			*buf = r.record(line, x, resp, fault, now)
+			b, faults[i] = r.device.submit(*buf, first)
 		}
 		batches = append(batches, b)
 	}

@@ -14,7 +14,10 @@ type Exchange struct {
 	Auth    *Auth // of the caller; nil without a token
 	Request Request
 
-	shared []rendering
+	shared   []rendering
+	deferred bool // the request's record is written with the answer's
+	asked    time.Time
+	fault    string // of the request
 }
 
 // rendering is what both records of an exchange have in one device's form.
@@ -67,7 +70,7 @@ type Request struct {
 // Response is what was answered.
 type Response struct {
 	Auth       *Auth  // of a token that was issued or renewed
-	Data       []byte // JSON, or nil
+	Data       []byte // JSON that this server made, or nil
 	Raw        *Raw   // in place of Data
 	Warnings   []string
 	LeaseID    string
@@ -99,7 +102,7 @@ type Summarizer interface{ AuditSummary() any }
 
 // record is a line for r: one JSON object, without the newline in it.
 func (r *recorder) record(dst []byte, x *Exchange, resp *Response, fault string, now time.Time) []byte {
-	o := object{append(dst, r.settings.prefix...), r}
+	o := object{b: append(dst, r.settings.prefix...), r: r}
 	o.open()
 	o.time("time", now)
 	if resp == nil {
@@ -125,7 +128,7 @@ func (x *Exchange) render(by *recorder) []byte {
 			return s.text
 		}
 	}
-	o := object{make([]byte, 0, 1024+2*len(x.Request.Body)), by}
+	o := object{b: make([]byte, 0, 1280+2*len(x.Request.Body)), r: by}
 	o.b = append(o.b, ',')
 	if x.Auth != nil {
 		o.auth("auth", x.Auth)
@@ -139,6 +142,14 @@ func (x *Exchange) render(by *recorder) []byte {
 type object struct {
 	b []byte
 	r *recorder
+
+	said [2]place // hashes that stand in b already: the caller's token is in it twice
+}
+
+// place is where a value's hash stands.
+type place struct {
+	value      string
+	begin, end int
 }
 
 func (o *object) open()  { o.b = append(o.b, '{') }
@@ -164,10 +175,19 @@ func (o *object) text(name, value string) {
 }
 
 func (o *object) secret(name, value string) {
-	if value != "" {
-		o.key(name)
-		o.b = o.r.appendSecret(o.b, value)
+	if value == "" {
+		return
 	}
+	o.key(name)
+	for _, p := range o.said {
+		if p.value == value { // which is not empty
+			o.b = append(o.b, o.b[p.begin:p.end]...)
+			return
+		}
+	}
+	begin := len(o.b)
+	o.b = o.r.appendSecret(o.b, value)
+	o.said[0], o.said[1] = o.said[1], place{value, begin, len(o.b)}
 }
 
 func (o *object) accessor(name, value string) {
@@ -334,6 +354,8 @@ func (o *object) headers(all http.Header) {
 	}
 }
 
+func lists(operation string) bool { return operation == "list" || operation == "scan" }
+
 func (o *object) response(x *Exchange, p *Response) {
 	o.key("response")
 	o.open()
@@ -358,9 +380,9 @@ func (o *object) response(x *Exchange, p *Response) {
 		o.number("http_status_code", int64(p.Raw.Status))
 		o.secret("http_raw_body", string(p.Raw.Body))
 		o.close()
-	case len(p.Data) > 0 && json.Valid(p.Data):
+	case len(p.Data) > 0:
 		o.key("data")
-		w := walker{r: o.r, plain: p.Plain, elide: o.r.settings.elideLists && x.Request.Operation == "list"}
+		w := walker{r: o.r, plain: p.Plain, elide: o.r.settings.elideLists && lists(x.Request.Operation)}
 		o.b = w.append(o.b, p.Data)
 	}
 	o.texts("warnings", p.Warnings)

@@ -20,7 +20,10 @@ const hashPrefix = "hmac-sha256:"
 
 // hasher makes the hashes of one device: HMAC-SHA256 under its salt. Safe for
 // concurrent use.
-type hasher struct{ states sync.Pool }
+type hasher struct {
+	states sync.Pool
+	empty  []byte // the hash of "", which records are full of
+}
 
 type hashState struct {
 	hmac hash.Hash
@@ -31,11 +34,15 @@ type hashState struct {
 func newHasher(salt []byte) *hasher {
 	h := &hasher{}
 	h.states.New = func() any { return &hashState{hmac: hmac.New(sha256.New, salt)} }
+	h.empty = h.append(nil, "")
 	return h
 }
 
 // append appends the hash of text, without quotes.
 func (h *hasher) append(dst []byte, text string) []byte {
+	if text == "" && h.empty != nil {
+		return append(dst, h.empty...)
+	}
 	s := h.states.Get().(*hashState)
 	s.in = append(s.in[:0], text...)
 	s.hmac.Reset()
@@ -86,12 +93,27 @@ type walker struct {
 	elide bool // put numbers in the place of "keys" and "key_info", at the top
 	depth int
 	found *[]string // collects the texts instead, if it is set
+	wrong bool      // it was no JSON
 }
 
-// append appends src, which is valid JSON, without blanks and newlines.
+// append appends src without blanks and newlines; what turns out to be no JSON
+// on the way, as null. It does not check all that JSON demands: what comes from
+// outside must be known to be valid.
 func (w *walker) append(dst, src []byte) []byte {
-	dst, _ = w.value(dst, src, 0, false)
+	begun := len(dst)
+	dst, end := w.value(dst, src, 0, false)
+	if w.wrong || skip(src, end) < len(src) {
+		return append(dst[:begun], "null"...)
+	}
 	return dst
+}
+
+// at is src[i], or 0 behind the end, which no JSON holds outside of strings.
+func at(src []byte, i int) byte {
+	if i < len(src) {
+		return src[i]
+	}
+	return 0
 }
 
 func skip(src []byte, i int) int {
@@ -103,12 +125,16 @@ func skip(src []byte, i int) int {
 
 // value appends the value that begins at src[i] and returns where it ends.
 func (w *walker) value(dst, src []byte, i int, plain bool) ([]byte, int) {
-	switch i = skip(src, i); src[i] {
-	case '{', '[':
+	i = skip(src, i)
+	switch c := at(src, i); {
+	case c == '{' || c == '[':
 		return w.nested(dst, src, i, plain)
-	case '"':
+	case c == '"':
 		end := stringEnd(src, i)
 		switch {
+		case end > len(src):
+			w.wrong = true
+			return dst, len(src)
 		case w.found != nil && !plain:
 			*w.found = append(*w.found, unquote(src[i:end]))
 			return dst, end
@@ -118,22 +144,23 @@ func (w *walker) value(dst, src []byte, i int, plain bool) ([]byte, int) {
 		return w.r.appendSecret(dst, unquote(src[i:end])), end
 	}
 	start := i
-	for i < len(src) && !bytes.ContainsAny(src[i:i+1], ",]} \t\r\n") {
+	for c := at(src, i); c == '-' || c == '+' || c == '.' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == 'E'; c = at(src, i) {
 		i++
 	}
+	w.wrong = w.wrong || i == start
 	return append(dst, src[start:i]...), i
 }
 
 // nested is value for an object or a list.
 func (w *walker) nested(dst, src []byte, i int, plain bool) ([]byte, int) {
-	opening := src[i]
+	opening, closing := src[i], src[i]+2 // in ASCII
 	dst = append(dst, opening)
 	w.depth++
-	for i++; ; {
-		switch i = skip(src, i); src[i] {
-		case '}', ']':
+	for i++; !w.wrong; {
+		switch i = skip(src, i); at(src, i) {
+		case closing:
 			w.depth--
-			return append(dst, src[i]), i + 1
+			return append(dst, closing), i + 1
 		case ',':
 			dst = append(dst, ',')
 			i++
@@ -144,10 +171,15 @@ func (w *walker) nested(dst, src []byte, i int, plain bool) ([]byte, int) {
 			continue
 		}
 		end := stringEnd(src, i)
+		colon := skip(src, end)
+		if at(src, i) != '"' || at(src, colon) != ':' {
+			w.wrong = true
+			break
+		}
 		name := src[i:end]
 		dst = append(append(dst, name...), ':')
-		i = skip(src, skip(src, end)+1) // past the colon
-		if w.elide && w.depth == 1 && (src[i] == '[' && string(name) == `"keys"` || src[i] == '{' && string(name) == `"key_info"`) {
+		i = skip(src, colon+1)
+		if w.elide && w.depth == 1 && (at(src, i) == '[' && string(name) == `"keys"` || at(src, i) == '{' && string(name) == `"key_info"`) {
 			var n int
 			n, i = count(src, i)
 			dst = strconv.AppendInt(dst, int64(n), 10)
@@ -155,6 +187,7 @@ func (w *walker) nested(dst, src []byte, i int, plain bool) ([]byte, int) {
 		}
 		dst, i = w.value(dst, src, i, w.named(name))
 	}
+	return dst, len(src)
 }
 
 // named says whether the member of that name, with its quotes, is in plain.
@@ -165,7 +198,7 @@ func (w *walker) named(name []byte) bool {
 // count is how many values the object or list at src[i] has, and where it ends.
 func count(src []byte, i int) (n, end int) {
 	depth, commas, empty := 0, 0, true
-	for ; ; i++ {
+	for ; i < len(src); i++ {
 		switch c := src[i]; c {
 		case '{', '[':
 			empty = empty && depth == 0
@@ -188,11 +221,13 @@ func count(src []byte, i int) (n, end int) {
 			empty = false
 		}
 	}
+	return 0, len(src)
 }
 
-// stringEnd is where the JSON string ends that begins at src[i].
+// stringEnd is where the JSON string ends that begins at src[i]; more than
+// len(src) if it does not.
 func stringEnd(src []byte, i int) int {
-	for i++; src[i] != '"'; i++ {
+	for i++; i < len(src) && src[i] != '"'; i++ {
 		if src[i] == '\\' {
 			i++
 		}

@@ -143,6 +143,9 @@ func (g *Gateway) once(ctx context.Context, req *Request, rec *recording) (*Resp
 	if err != nil {
 		return nil, g.spendAlone(ctx, v, err)
 	}
+	if err := rec.flush(ctx, v.Tx); err != nil {
+		return nil, err
+	}
 	return resp, v.Tx.Commit(ctx)
 }
 

@@ -35,10 +35,12 @@ const (
 )
 
 // recording is the audit of one request: one record before it acts, however
-// often it runs again, and one before its answer leaves.
+// often it runs again, and one before its answer leaves. What acts on nothing,
+// such as a read, has both before its answer leaves.
 type recording struct {
 	g       *Gateway
-	v       *visit // the last attempt
+	last    *visit // the last attempt
+	v       *visit // the same, if it is to be recorded
 	x       *audit.Exchange
 	devices *audit.Devices // that have the request; nil: none was enabled
 	here    bool           // no other node may serve it instead
@@ -58,14 +60,39 @@ func (r *recording) request(ctx context.Context, v *visit, refusal error) error 
 		return err
 	}
 	x := v.exchange()
-	switch err := devices.Request(ctx, x, fault(refusal)); {
-	case audit.Closed(err):
-		return storage.ErrConflict // with the enabling or disabling of a device
-	case err != nil:
-		return r.unrecorded(err, unrecordedText)
+	if refusal != nil || v.harmless() {
+		x.Defer(fault(refusal)) // one write for both records: half the cost of a read
+	} else {
+		err = devices.Request(ctx, x, "")
 	}
 	r.x, r.devices = x, devices
+	return r.before(err)
+}
+
+// before is err, of recording a request, as its caller has to know it.
+func (r *recording) before(err error) error {
+	switch {
+	case audit.Closed(err):
+		r.devices, r.x = nil, nil
+		return storage.ErrConflict // with the disabling of a device
+	case err != nil:
+		r.devices, r.x = nil, nil
+		return r.unrecorded(err, unrecordedText)
+	}
 	return nil
+}
+
+// harmless says whether v will change nothing, wherever it ends.
+func (v *visit) harmless() bool {
+	return v.handler != nil && v.engReq.Operation.Reads() && !v.route.External && (v.Token == nil || v.Token.Uses == 0)
+}
+
+// flush records the request, if that has waited, before tx is committed.
+func (r *recording) flush(ctx context.Context, tx *storage.Tx) error {
+	if r.devices == nil || r.x == nil || !tx.Dirty() {
+		return nil
+	}
+	return r.before(r.devices.Flush(ctx, r.x))
 }
 
 // notAnswered says whether a client never hears of err: another attempt or
@@ -115,7 +142,10 @@ func (r *recording) response(ctx context.Context, resp *Response, failure error)
 		switch err := devices.Response(ctx, r.x, answer, fault(failure)); {
 		case err == nil || r.g.notAnswered(failure):
 			return resp, failure
-		case !audit.Closed(err) || fresh:
+		case audit.Closed(err) && !fresh:
+		case r.x.Deferred():
+			return nil, r.unrecorded(err, unrecordedText)
+		default:
 			return nil, r.unrecorded(err, withheldText)
 		}
 	}

@@ -21,6 +21,8 @@ import (
 	"strongroom/internal/barrier"
 	"strongroom/internal/cluster"
 	"strongroom/internal/gateway"
+	"strongroom/internal/inspect"
+	"strongroom/internal/metrics"
 	"strongroom/internal/node"
 	"strongroom/internal/storage"
 )
@@ -36,6 +38,12 @@ type Config struct {
 	MaxBody     int64         // bytes
 	MaxDuration time.Duration // of serving one request
 	UI          bool          // answer / and /ui/ by saying that there is no UI yet
+
+	// What may be looked at; nil: nothing.
+	Metrics *metrics.Registry
+	Flights *inspect.Flights
+	Logs    *inspect.Logs
+	Public  Public
 }
 
 // Handler serves the API of one node. Safe for concurrent use.
@@ -68,6 +76,7 @@ func New(n *node.Node, config Config, logger hclog.Logger) *Handler {
 		{"sys/rekey-recovery-key/init", h.rekey(true)}, {"sys/rekey-recovery-key/update", h.rekey(true)}, {"sys/rekey-recovery-key/verify", h.rekey(true)},
 		{"sys/generate-root/", h.generateRoot}, {"sys/decode-token", h.decodeToken},
 	}
+	h.public()
 	return h
 }
 
@@ -103,6 +112,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 		h.respondError(w, x.id, err)
 		return
 	}
+	defer h.begin(x)()
 	if serve := h.stream(x); serve != nil {
 		x.r = r // a stream takes as long as it takes
 		serve(x)

@@ -29,6 +29,8 @@ const (
 // nil if it is not one.
 func (h *Handler) stream(x *exchange) func(*exchange) {
 	switch {
+	case x.path == monitorPath && x.r.Method == http.MethodGet && x.r.URL.Query().Get("help") == "" && !x.forwarded:
+		return h.monitor
 	case x.path == snapshotPath && x.r.Method == http.MethodGet && x.r.URL.Query().Get("help") == "":
 		return func(x *exchange) { h.streamed(x, h.saveSnapshot) }
 	case (x.path == snapshotPath || x.path == snapshotForcePath) && isWrite(x.r.Method):

@@ -22,6 +22,7 @@ import (
 	"strongroom/internal/audit"
 	"strongroom/internal/barrier"
 	"strongroom/internal/cluster"
+	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
 	"strongroom/internal/seal"
 	"strongroom/internal/storage"
@@ -59,6 +60,8 @@ type Config struct {
 	BuildDate   string
 	RootToken   string // for development servers: the initial root token
 	Logger      hclog.Logger
+	Metrics     *metrics.Registry // nil: nothing is measured
+	Inspect     sys.Inspect
 	Audit       *audit.Log // nil: no audit device
 }
 
@@ -128,6 +131,7 @@ func New(config Config) *Node {
 	n.membership.poked = make(chan struct{}, 1)
 	n.watch.last, n.watch.changed = n.condition(), make(chan struct{})
 	n.ctx, n.stop = context.WithCancel(context.Background())
+	config.Metrics.Watch(n.gauges)
 	return n
 }
 
@@ -296,7 +300,7 @@ func (n *Node) settleReader(ctx context.Context, m *member, wanted bool) {
 
 func (n *Node) sessionConfig(m *member, standby bool) active.Config {
 	return active.Config{Store: m.barrier, Types: n.config.Types, Limits: n.config.Limits, Node: nodeAPI{n}, Logger: n.logger, Audit: n.config.Audit, Standby: standby,
-		Version: n.config.Version, BuildDate: n.config.BuildDate}
+		Version: n.config.Version, BuildDate: n.config.BuildDate, Metrics: n.config.Metrics, Inspect: n.config.Inspect}
 }
 
 func (n *Node) beginSession(ctx context.Context, m *member) error {

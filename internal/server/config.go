@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"strongroom/internal/metrics"
 )
 
 // Config is everything a server is told before it starts, from files, the environment and flags, complete and checked: no field waits for a default.
@@ -27,6 +29,7 @@ type Config struct {
 	ClusterName string // empty: made at initialisation
 	UI          bool
 	Log         Logging
+	Telemetry   metrics.Options
 	Audit       Audit
 	PIDFile     string // empty: none
 
@@ -81,7 +84,10 @@ type Listener struct {
 	MaxRequestSize     int64 // bytes; math.MaxInt64 for no limit
 	MaxRequestDuration time.Duration
 
-	UnauthenticatedMetrics bool // telemetry { unauthenticated_metrics_access }
+	// What anybody may ask for without a token, in every state of the node.
+	UnauthenticatedMetrics  bool // telemetry { unauthenticated_metrics_access }
+	UnauthenticatedPprof    bool // profiling { unauthenticated_pprof_access }
+	UnauthenticatedInFlight bool // inflight_requests_logging { unauthenticated_in_flight_requests_access }
 
 	at position
 }
@@ -126,7 +132,7 @@ const (
 // earlier ones, listeners add up, and the VAULT_… variables of the environment override both. The warnings are for the
 // operator; none of them and no error shows a value that may be secret. Every error names its file, line and cure.
 func LoadConfig(paths ...string) (*Config, []string, error) {
-	c := &Config{}
+	c := &Config{Telemetry: metrics.Options{Retention: defaultRetention}}
 	d := &decoder{}
 	if len(paths) == 0 {
 		return nil, nil, errors.New("no configuration: name a file or directory with -config=PATH, or try -dev")

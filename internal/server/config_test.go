@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"strongroom/internal/metrics"
 )
 
 // write makes name in a temporary directory, which becomes the working directory, so that messages show plain names.
@@ -106,7 +108,7 @@ func TestLoadConfig(t *testing.T) {
 	first.MaxRequestSize, first.MaxRequestDuration, first.HTTP.Read = math.MaxInt64, 30*time.Second, 45*time.Second
 	first.XForwardedFor.Authorized = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32")}
 	first.UnauthenticatedMetrics = true
-	want := &Config{
+	want := &Config{Telemetry: metrics.Options{Retention: 24 * time.Hour},
 		UI: true, APIAddr: "https://vault-0.example.com:8200", ClusterAddr: "https://10.0.0.1:8201", ClusterName: "primary", DisableMlock: true,
 		Log: Logging{Level: "warn", Format: "json"}, PIDFile: "/run/strongroom.pid", DefaultLeaseTTL: time.Hour, MaxLeaseTTL: 7 * 24 * time.Hour,
 		Storage: Storage{
@@ -118,7 +120,7 @@ func TestLoadConfig(t *testing.T) {
 		},
 		Listeners: []Listener{first, second},
 	}
-	inert := []string{"performance_multiplier", "snapshot_threshold", "unauthenticated_metrics_access"}
+	inert := []string{"performance_multiplier", "snapshot_threshold"}
 	for _, file := range []string{"a.hcl", "b.json"} {
 		got, warnings, err := LoadConfig(file)
 		if err != nil || len(warnings) != len(inert) {

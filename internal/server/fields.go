@@ -32,6 +32,7 @@ func (d *decoder) root(c *Config) setters {
 		"log_level":                       logLevel(&c.Log.Level),
 		"log_format":                      oneOf(&c.Log.Format, logFormats()...),
 		"log_file":                        text(&c.Log.File),
+		"telemetry":                       d.nested(d.telemetry(&c.Telemetry)),
 		"pid_file":                        text(&c.PIDFile),
 		"disable_mlock":                   boolean(&c.DisableMlock),
 		"audit":                           labelled("file", func(kind string, body *block) error { return d.audit(c, kind, body) }),
@@ -44,7 +45,7 @@ func (d *decoder) root(c *Config) setters {
 			return d.serviceRegistration(c, kind, body)
 		}),
 	}
-	d.ignore(known, notYet, "telemetry", "user_lockout", "default_max_request_duration", "raw_storage_endpoint",
+	d.ignore(known, notYet, "user_lockout", "default_max_request_duration", "raw_storage_endpoint",
 		"introspection_endpoint", "enable_response_header_hostname", "enable_response_header_raft_node_id", "disable_clustering",
 		"log_rotate_duration", "log_rotate_bytes", "log_rotate_max_files", "plugin_tmpdir",
 		"plugin_file_uid", "plugin_file_permissions", "enable_post_unseal_trace", "post_unseal_trace_directory")
@@ -148,6 +149,9 @@ func (d *decoder) listener(c *Config, kind string, body *block) error {
 		"max_request_size":                   size(&l.MaxRequestSize),
 		"max_request_duration":               duration(&l.MaxRequestDuration),
 		"telemetry":                          d.nested(d.listenerTelemetry(&l)),
+		"profiling": d.nested(setters{"unauthenticated_pprof_access": boolean(&l.UnauthenticatedPprof),
+			"unauthenticated_in_flight_request_access": boolean(&l.UnauthenticatedInFlight)}),
+		"inflight_requests_logging": d.nested(setters{"unauthenticated_in_flight_requests_access": boolean(&l.UnauthenticatedInFlight)}),
 	}
 	d.forwardedFor(known, &l.XForwardedFor)
 	for _, name := range []string{"require_request_header", "proxy_protocol_behavior", "proxy_protocol_authorized_addrs", "chroot_namespace"} {
@@ -155,7 +159,7 @@ func (d *decoder) listener(c *Config, kind string, body *block) error {
 		known[name] = refused("not in this release, and it guards the listener, so it is not passed over: remove it")
 	}
 	known["require_request_header"] = unlessFalse(known["require_request_header"])
-	d.ignore(known, notYet, "custom_response_headers", "cors", "profiling", "inflight_requests_logging", "redact_addresses", "redact_cluster_name",
+	d.ignore(known, notYet, "custom_response_headers", "cors", "redact_addresses", "redact_cluster_name",
 		"redact_version", "max_json_depth", "max_json_string_value_length", "max_json_object_entry_count", "max_json_array_element_count",
 		"disable_replication_status_endpoints", "disable_unauthed_rekey_endpoints", "disable_request_limiter", "agent_api")
 	d.ignore(known, nothing, "tls_prefer_server_cipher_suites")
@@ -176,7 +180,7 @@ func newListener() Listener {
 }
 
 func (d *decoder) listenerTelemetry(l *Listener) setters {
-	known := setters{"unauthenticated_metrics_access": d.inert(boolean(&l.UnauthenticatedMetrics))}
+	known := setters{"unauthenticated_metrics_access": boolean(&l.UnauthenticatedMetrics)}
 	return d.ignore(known, notYet, "disallow_metrics", "add_lease_metrics_namespace_labels", "add_mount_point_rollback_metrics")
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"strongroom/internal/metrics"
 )
 
 // Options are the flags of the server command.
@@ -151,7 +153,7 @@ func (o *Options) devConfig() (*Config, []string, error) {
 			return nil, nil, fmt.Errorf("-dev-tls: %w", err)
 		}
 	}
-	c := &Config{Listeners: []Listener{l}, UI: true, DisableMlock: true, Audit: Audit{AllowAPI: true}}
+	c := &Config{Listeners: []Listener{l}, Telemetry: metrics.Options{Retention: defaultRetention}, UI: true, DisableMlock: true, Audit: Audit{AllowAPI: true}}
 	d := &decoder{}
 	if err := d.load(c, o.ConfigPaths...); err != nil {
 		return nil, d.warnings, err

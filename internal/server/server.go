@@ -20,10 +20,12 @@ import (
 
 	"strongroom/internal/audit"
 	"strongroom/internal/httpapi"
+	"strongroom/internal/inspect"
 	"strongroom/internal/kube"
 	"strongroom/internal/mount"
 	"strongroom/internal/node"
 	"strongroom/internal/registration"
+	"strongroom/internal/sys"
 )
 
 // Main is the server command: it runs a node until ctx ends and returns the
@@ -90,6 +92,9 @@ type running struct {
 
 // open starts a node and everything that serves it.
 func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
+	logs, logger := inspect.NewLogs(logger, hclog.LevelFromString(config.Log.Level))
+	flights, registry := new(inspect.Flights), measure(config.Telemetry)
+	registry.Watch(httpapi.Gauges(flights))
 	nc, err := nodeConfig(config, opts, logger)
 	if err != nil {
 		return nil, err
@@ -101,9 +106,11 @@ func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
 	if nc.Audit, err = openAudit(config, opts, nc.NodeID, logger); err != nil {
 		return nil, err
 	}
+	nc.Metrics, nc.Inspect = registry, sys.Inspect{Flights: flights, Logs: logs}
 	s := &running{logger: logger, node: node.New(nc), audit: nc.Audit, failed: make(chan error, len(config.Listeners))}
 	api := func(l Listener) *httpapi.Handler {
-		return httpapi.New(s.node, httpapi.Config{MaxBody: l.MaxRequestSize, MaxDuration: l.MaxRequestDuration, UI: config.UI}, logger.Named("http"))
+		return httpapi.New(s.node, httpapi.Config{MaxBody: l.MaxRequestSize, MaxDuration: l.MaxRequestDuration, UI: config.UI, Metrics: registry, Flights: flights, Logs: logs,
+			Public: httpapi.Public{Metrics: l.UnauthenticatedMetrics, Pprof: l.UnauthenticatedPprof, InFlight: l.UnauthenticatedInFlight}}, logger.Named("http"))
 	}
 	if err := s.node.Start(api(config.Listeners[0]).Forwarded()); err != nil {
 		s.node.Close()

@@ -3,6 +3,8 @@ package sys
 import (
 	"context"
 	"errors"
+	"strconv"
+	"time"
 
 	"strongroom/engine"
 	"strongroom/internal/audit"
@@ -32,7 +34,47 @@ func (d *Deps) auditRoutes() []engine.Route {
 		{Path: headers, Help: "List the request headers that are recorded.", Sudo: true, AnyNode: true, Read: d.listHeaders, List: d.listHeaders},
 		{Path: headers + "/{header}", Help: "Have a request header recorded, or no longer.", Fields: header, Sudo: true, AnyNode: true,
 			Read: d.readHeader, Write: d.writeHeader, Delete: d.deleteHeader},
+		{Path: "internal/audit/search", Help: "Search what a file audit device of the node that answers holds, the newest first.", Sudo: true, AnyNode: true,
+			Fields: searchFields(), Read: d.searchAudit},
 	}
+}
+
+func searchFields() []engine.Field {
+	return []engine.Field{
+		{Name: "device", Help: "Where the device is in sys/audit; the first file device by default."},
+		{Name: "from", Help: "Only records since then: RFC 3339, or seconds since 1970."},
+		{Name: "to", Help: "Only records until then: RFC 3339, or seconds since 1970."},
+		{Name: "type", Help: "Only records of type request or response."},
+		{Name: "operation", Help: "Only records of this operation, such as update."},
+		{Name: "path_prefix", Help: "Only records of paths that begin so."},
+		{Name: "name", Help: "Only records of who has this entity id, or a display name or metadata with this in it."},
+		{Name: "request_id", Help: "Only records of the request with this id."},
+		{Name: "errors_only", Type: engine.Bool, Help: "Only records of requests that failed."},
+		{Name: "limit", Type: engine.Int, Default: int64(100), Help: "How many records to return at most, up to 1000."},
+		{Name: "cursor", Help: "The next of the answer before: where to go on. An answer may have few records, or none, and a next."},
+	}
+}
+
+func (d *Deps) searchAudit(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	p := req.Data
+	q := audit.Query{Device: p.String("device"), Type: p.String("type"), Operation: p.String("operation"), PathPrefix: p.String("path_prefix"), Name: p.String("name"),
+		Request: p.String("request_id"), ErrorsOnly: p.Bool("errors_only"), Limit: int(min(max(p.Int("limit"), -1), 1<<20)), Cursor: p.String("cursor")}
+	for name, to := range map[string]*time.Time{"from": &q.From, "to": &q.To} {
+		text := p.String(name)
+		if text == "" {
+			continue
+		}
+		if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+			*to = time.Unix(seconds, 0)
+		} else if *to, err = time.Parse(time.RFC3339, text); err != nil {
+			return nil, engine.Invalidf("%s must be a time such as 2026-01-02T15:04:05Z, or seconds since 1970", name)
+		}
+	}
+	page, err := d.Audit.Search(ctx, call.From(ctx).Tx, q)
+	if err != nil {
+		return nil, auditError(err)
+	}
+	return &engine.Response{Data: page}, nil
 }
 
 // auditError is err with the status it has for a client.

@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/acl"
 	"strongroom/internal/audit"
 	"strongroom/internal/lockout"
+	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
 	"strongroom/internal/snapshot"
 	"strongroom/internal/token"
@@ -25,6 +26,8 @@ type Deps struct {
 	ACLs    *acl.Store
 	Node    Node
 	Version string // of this server
+	Metrics *metrics.Registry
+	Inspect Inspect
 
 	Lockouts *lockout.Guard
 }
@@ -72,5 +75,7 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.passwordRoutes()...)
 	all = append(all, d.hostRoutes()...)
 	all = append(all, d.historyRoutes()...)
+	all = append(all, d.metricsRoutes()...)
+	all = append(all, d.inspectRoutes()...)
 	return append(all, d.operateRoutes()...)
 }
