@@ -64,8 +64,9 @@ func (op Operation) Lists() bool { return op == List || op == Scan }
 func (op Operation) Reads() bool { return op == Read || op.Lists() }
 
 // Handler serves one operation of one route. It may run more than once for one
-// request: its writes go to req.Storage and count only if the commit succeeds,
-// so it must have no other effect unless its Route says External.
+// request: its writes go to req.Storage and, like what it emits (req.Emit), count
+// only if the commit succeeds, so it must have no other effect unless its Route
+// says External.
 type Handler func(ctx context.Context, req *Request) (*Response, error)
 
 // Route is a set of paths that an engine serves.
@@ -117,6 +118,8 @@ type Request struct {
 	// own first, whose key it has proved to hold; nobody has verified who signed
 	// them. nil: it showed none.
 	Peer []*x509.Certificate
+
+	events []Event // see Emit
 }
 
 // Caller is who asks, as far as an engine may know.
@@ -161,8 +164,14 @@ type Lease struct {
 	MaxTTL    time.Duration
 	Renewable bool
 	// Revoke is handed back to the engine's Revoker when the lease ends; empty
-	// for a lease that only informs.
+	// for a lease that only informs. It holds no more than ending needs.
 	Revoke []byte
+	// Act has the effect that the lease is the life of, such as making a user of a
+	// database; it may complete the Response. It runs once, after the lease is
+	// durable and before the answer leaves, so that a crash leaves at most a lease
+	// whose end finds nothing to end. If it fails, the lease ends and the caller
+	// gets the error. A handler that lends has no other effect, and is not External.
+	Act func(ctx context.Context) error
 }
 
 // Grant is a login's outcome: the token to issue. The token package bounds the
@@ -186,5 +195,19 @@ type Grant struct {
 
 // Revoker is implemented by an engine whose leases have an effect outside.
 type Revoker interface {
+	// Revoke ends what a lease with that Lease.Revoke has lent. It is called at
+	// least once, in doubt again, and also where Act never ran: what is gone is no
+	// error. After an error it is tried again, and what it wrote is dropped. req has
+	// Storage, Due, Mount and Namespace alone.
 	Revoke(ctx context.Context, req *Request, revoke []byte) error
+}
+
+// LeaseRenewer is implemented by a Revoker that must be asked, or must act, when
+// a lease is renewed; without it leases are renewed within their limits.
+type LeaseRenewer interface {
+	// RenewLease is asked to have lease live for lease.TTL from now, which is within
+	// the limits. What it returns takes the place of TTL, MaxTTL (if not 0) and
+	// Renewable; an error leaves the lease as it was. It may be called again, and the
+	// lease may end earlier than it allowed. req is as Revoke's.
+	RenewLease(ctx context.Context, req *Request, lease Lease) (Lease, error)
 }
