@@ -2,6 +2,7 @@ package server
 
 import (
 	"strongroom/auth/approle"
+	"strongroom/auth/cert"
 	"strongroom/auth/kubernetes"
 	"strongroom/auth/userpass"
 	"strongroom/engine/kv"
@@ -15,6 +16,7 @@ func builtin() map[string]mount.Type {
 		"kv":         {Factory: kv.Factory},
 		"transit":    {Factory: transit.Factory},
 		"approle":    {Factory: approle.Factory, Auth: true},
+		"cert":       {Factory: cert.Factory, Auth: true},
 		"kubernetes": {Factory: kubernetes.Factory, Auth: true},
 		"userpass":   {Factory: userpass.Factory, Auth: true},
 	}
