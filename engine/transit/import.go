@@ -43,6 +43,7 @@ func (b *backend) importRoutes() []engine.Route {
 				engine.Field{Name: "allow_rotation", Type: engine.Bool, Help: "The key may be rotated here; then no more can be imported."},
 				engine.Field{Name: "derived", Type: engine.Bool, Help: "A key of its own is derived for each context."},
 				engine.Field{Name: "context", Help: "Base64 of a context; not needed."},
+				engine.Field{Name: "convergent_encryption", Type: engine.Bool, Help: "Refused: the engine cannot know whether foreign keys have been used with other nonces."},
 				engine.Field{Name: "exportable", Type: engine.Bool, Help: "The key may be exported; cannot be taken back."},
 				engine.Field{Name: "allow_plaintext_backup", Type: engine.Bool, Help: "The key may be backed up in plaintext; cannot be taken back."},
 				engine.Field{Name: "auto_rotate_period", Type: engine.Duration, Help: "Rotate the key this often by itself: an hour or more; 0: never."}),
@@ -139,6 +140,8 @@ func (b *backend) importKey(ctx context.Context, req *engine.Request) (*engine.R
 		return nil, engine.Invalidf("the import path cannot be used with an existing key; use import-version to rotate an existing imported key")
 	case !nameForm.MatchString(k.name):
 		return nil, errName
+	case d.Bool("convergent_encryption"):
+		return nil, engine.Invalidf("import cannot be used on keys with convergent encryption enabled")
 	case k.Derived && !k.Kind.is().derives:
 		return nil, engine.Invalidf("key derivation not supported for key type %v", k.Kind)
 	}

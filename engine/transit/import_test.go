@@ -121,6 +121,7 @@ func TestImportErrors(t *testing.T) {
 		{"PUT keys/k/import", with("ciphertext", good, "auto_rotate_period", "1h"), "does not allow rotation within Vault"},
 		{"PUT keys/k/import", with("public_key", "x", "type", "rsa-2048"), "public_key must be PEM"},
 		{"PUT keys/k/import", with("public_key", pemText("PUBLIC KEY", []byte("x")), "type", "rsa-2048"), "public_key must hold a public key"},
+		{"PUT keys/k/import", with("ciphertext", good, "derived", true, "convergent_encryption", true), "import cannot be used on keys with convergent encryption enabled"},
 		{"PUT keys/k-/import", with("ciphertext", good), "the name of a key"},
 	} {
 		refused(t, m, c.request, c.body, c.want)

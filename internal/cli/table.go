@@ -9,7 +9,7 @@ func commands(program string, build Build) *command {
 	root.sub = []*command{
 		readCommand(), writeCommand(), deleteCommand(), listCommand(), loginCommand(), serverCommand(), statusCommand(),
 		auditGroup(), authGroup(), kvGroup(), leaseGroup(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
-		printGroup(), secretsGroup(), tlsCommand(), tokenGroup(), versionCommand(build),
+		printGroup(), secretsGroup(), tlsCommand(), tokenGroup(), transitGroup(), versionCommand(build),
 		absent("namespace"), absent("unwrap"),
 	}
 	return root
