@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -37,6 +38,7 @@ type Gateway struct {
 	lockouts *lockout.Guard // nil: nobody is locked out
 
 	recorder Recorder // nil: nothing is recorded
+	meter    *meter   // nil: nothing is measured
 
 	standby bool // answers only what this node's state holds
 }
@@ -82,6 +84,7 @@ const attempts = 64
 // Serve answers req. Whatever it writes is durable when it returns without an
 // error. After storage.ErrNotLeader nothing has happened and another node may be asked.
 func (g *Gateway) Serve(ctx context.Context, req *Request) (*Response, error) {
+	start := time.Now()
 	do, rec := g.once, &recording{g: g}
 	if helpAsked(req) {
 		do = g.help
@@ -94,6 +97,7 @@ func (g *Gateway) Serve(ctx context.Context, req *Request) (*Response, error) {
 	if err != nil {
 		resp = nil
 	}
+	defer func() { g.meter.served(start, rec.last, resp) }()
 	return rec.response(ctx, resp, err)
 }
 
@@ -124,6 +128,7 @@ type visit struct {
 
 func (g *Gateway) once(ctx context.Context, req *Request, rec *recording) (*Response, error) {
 	v, err := g.admit(ctx, req)
+	rec.last = v
 	if g.standby && err == nil && !v.local() {
 		return nil, storage.ErrNotLeader
 	}

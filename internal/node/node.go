@@ -27,6 +27,7 @@ import (
 	"strongroom/internal/seal"
 	"strongroom/internal/storage"
 	"strongroom/internal/storage/raftstore"
+	"strongroom/internal/sys"
 )
 
 // Stored outside the barrier, being what a sealed node must know.
