@@ -49,6 +49,9 @@ func (s *Store) For(ctx context.Context, tx *storage.Tx, names []string) (*polic
 }
 
 func (s *Store) get(ctx context.Context, tx *storage.Tx, name string) (*policy.Policy, uint64, error) {
+	if name == policy.ResponseWrapping {
+		return policy.Wrapping(), 1, nil
+	}
 	key := s.prefix + name
 	return s.policies.Get(ctx, tx, key, key, func(b []byte) (*policy.Policy, error) { return policy.Parse(name, string(b)) })
 }
@@ -59,6 +62,9 @@ func (s *Store) Text(ctx context.Context, tx *storage.Tx, name string) (string, 
 	name = strings.ToLower(name)
 	if name == "root" {
 		return "", true, nil
+	}
+	if name == policy.ResponseWrapping {
+		return policy.WrappingText, true, nil
 	}
 	e, err := tx.Get(ctx, s.prefix+name)
 	return string(e.Value), e.Exists(), err
@@ -76,7 +82,7 @@ func (s *Store) Names(ctx context.Context, tx *storage.Tx) ([]string, error) {
 func (s *Store) Put(tx *storage.Tx, name, text string) error {
 	name = strings.ToLower(name)
 	switch {
-	case name == "root" || name == "response-wrapping":
+	case name == "root" || name == policy.ResponseWrapping:
 		return engine.Invalidf("cannot update %q policy", name)
 	case name == "" || strings.ContainsAny(name, "/,") || strings.TrimSpace(name) != name:
 		return engine.Invalidf("policy name %q must not be empty or hold '/', ',' or outer spaces", name)
@@ -93,7 +99,7 @@ func (s *Store) Put(tx *storage.Tx, name, text string) error {
 // Delete removes a policy; one that is not there is no error.
 func (s *Store) Delete(tx *storage.Tx, name string) error {
 	name = strings.ToLower(name)
-	if name == "root" || name == "default" || name == "response-wrapping" {
+	if name == "root" || name == "default" || name == policy.ResponseWrapping {
 		return engine.Invalidf("cannot delete %q policy", name)
 	}
 	tx.Delete(s.prefix + name)

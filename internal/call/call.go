@@ -19,6 +19,7 @@ import (
 type Call struct {
 	Tx        *storage.Tx
 	Namespace string
+	Wrap      Wrap           // of the answer
 	Mount     *mount.Mounted // that serves the request
 	Routing   *mount.Routing
 	Token     *token.Token // nil on a public route

@@ -51,7 +51,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"server"}, 1, "", "This build has no server in it.\n"},
 		{[]string{"tls", "ensure"}, 1, "", "This build has no tls in it.\n"},
 		{[]string{"namespace"}, 1, "", "\"vault namespace\" is a Vault command that this release does not have yet.\n"},
-		{[]string{"unwrap", "x"}, 1, "", "does not have yet"},
+		{[]string{"namespace", "x"}, 1, "", "does not have yet"},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
 			term := newTerminal(t, server)

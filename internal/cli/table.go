@@ -9,8 +9,8 @@ func commands(program string, build Build) *command {
 	root.sub = []*command{
 		readCommand(), writeCommand(), deleteCommand(), listCommand(), loginCommand(), serverCommand(), statusCommand(),
 		auditGroup(), authGroup(), kvGroup(), leaseGroup(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
-		printGroup(), secretsGroup(), tlsCommand(), tokenGroup(), transitGroup(), versionCommand(build),
-		absent("namespace"), absent("unwrap"),
+		printGroup(), secretsGroup(), tlsCommand(), tokenGroup(), transitGroup(), unwrapCommand(), versionCommand(build),
+		absent("namespace"),
 	}
 	return root
 }

@@ -30,10 +30,11 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	if found {
 		route, params, _ = m.Router.Match(req.Operation, rest)
 	}
-	v := &visit{Call: call.Call{Tx: tx, Namespace: Namespace, Mount: m, Routing: routing, RawToken: req.Token, Remote: req.Remote}, req: req, route: route}
+	v := &visit{Call: call.Call{Tx: tx, Namespace: Namespace, Mount: m, Routing: routing, RawToken: req.Token, Remote: req.Remote,
+		Wrap: call.Wrap{TTL: req.WrapTTL, Path: req.Path}}, req: req, route: route}
 	if route == nil || !route.Public {
 		if v.Token, err = g.authenticate(ctx, tx, routing, req); err != nil {
-			return v, err
+			return v, unusable(req, err)
 		}
 		if v.ACL, err = g.acls.For(ctx, tx, v.Token.Policies); err != nil {
 			return v, err
@@ -136,18 +137,16 @@ func (v *visit) authorize() error {
 	}
 	d := v.ACL.Decide(v.engReq.Operation, v.req.Path, v.parameters)
 	if path := v.canonical(); d.Allowed && path != v.req.Path {
-		sudo := d.Sudo
+		asked := d
 		d = v.ACL.Decide(v.engReq.Operation, path, v.parameters)
-		d.Sudo = d.Sudo && sudo
+		d.Sudo = d.Sudo && asked.Sudo
+		d.MinWrappingTTL = max(d.MinWrappingTTL, asked.MinWrappingTTL)
 	}
 	v.decided, v.allowed = true, d.Allowed && (v.route == nil || !v.route.Sudo || d.Sudo)
 	if !v.allowed {
 		return ErrForbidden
 	}
-	if d.MinWrappingTTL > 0 {
-		return engine.Errorf(engine.Denied, "permission denied: the policy demands a wrapped response, which this release cannot give")
-	}
-	return nil
+	return v.mayWrap(d)
 }
 
 // canonical is the path as the handler will understand it: names in lower case, and no trailing slash where the server's own handlers drop it. The

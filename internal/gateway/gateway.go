@@ -68,11 +68,13 @@ type Request struct {
 	Header    http.Header
 	Remote    netip.AddrPort
 	Peer      []*x509.Certificate // see engine.Request
+	WrapTTL   time.Duration       // has the answer wrapped for as long; 0: not at all
 }
 
 // Response is the whole answer. Without Data, Auth or warnings it is empty.
 type Response struct {
 	engine.Response
+	WrapInfo  *call.WrapInfo // stands for all the rest
 	Empty     bool
 	Auth      *call.Auth
 	MountType string
@@ -213,7 +215,7 @@ func (v *visit) inside(ctx context.Context) context.Context {
 
 // local says whether the answer depends on nothing but storage.
 func (v *visit) local() bool {
-	return v.engReq.Operation.Reads() && !v.route.External && (v.route.AnyNode || !v.system())
+	return v.engReq.Operation.Reads() && v.Wrap.TTL == 0 && !v.route.External && (v.route.AnyNode || !v.system())
 }
 
 // system says whether the server itself serves the request.
@@ -244,7 +246,7 @@ func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
 		out.Warnings = append(out.Warnings, "Endpoint ignored these unrecognized parameters: ["+strings.Join(v.ignored, " ")+"]")
 		out.Empty = false
 	}
-	return out, nil
+	return g.wrap(ctx, v, out)
 }
 
 // grant issues the token of a login.

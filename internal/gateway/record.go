@@ -165,6 +165,9 @@ func (r *recording) answer(resp *Response, failure error) (*audit.Response, erro
 		out.Auth = authOf(resp.Auth.Token, resp.Auth.ClientToken)
 		out.Auth.NumUses, out.Auth.RemainingUses = resp.Auth.Token.Uses, 0
 	}
+	if w := resp.WrapInfo; w != nil {
+		out.Wrap = &audit.Wrap{Token: w.Token, Accessor: w.Accessor, WrappedAccessor: w.WrappedAccessor, CreationPath: w.Path, CreationTime: w.Created, TTL: w.TTL}
+	}
 	if resp.Raw != nil {
 		out.Raw = &audit.Raw{Status: resp.Raw.Status, ContentType: resp.Raw.ContentType, Body: resp.Raw.Body}
 		return out, nil
@@ -192,7 +195,7 @@ func (v *visit) exchange() *audit.Exchange {
 	}
 	x := &audit.Exchange{Request: audit.Request{
 		ID: q.ID, Operation: string(op), Path: q.Path, NamespaceID: v.Namespace, ClientToken: q.Token,
-		Headers: q.Header, Body: q.Body, Query: v.query(),
+		Headers: q.Header, Body: q.Body, Query: v.query(), WrapTTL: q.WrapTTL,
 	}}
 	if q.Remote.IsValid() {
 		x.Request.RemoteAddress, x.Request.RemotePort = q.Remote.Addr().String(), int(q.Remote.Port())

@@ -263,10 +263,10 @@ func TestRefused(t *testing.T) {
 	p.want(400, "300 levels", "POST", "sys/policy/x", root, strings.Repeat("[", 400))
 	p.want(413, "max_request_size", "POST", "sys/policy/x", root, `{"policy":"`+strings.Repeat("x", 2<<20)+`"}`)
 	p.want(405, "", "BREW", "sys/mounts", root, "")
-	for header, text := range map[string]string{"X-Vault-Wrap-TTL": "wrapping", "X-Vault-Namespace": "namespaces"} {
+	for header, text := range map[string]string{"X-Vault-Wrap-TTL": "a duration", "X-Vault-Namespace": "namespaces"} {
 		req, _ := http.NewRequest("GET", p.api.URL+"/v1/sys/mounts", nil)
 		req.Header.Set("X-Vault-Token", root)
-		req.Header.Set(header, "60")
+		req.Header.Set(header, "sixty")
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)

@@ -88,7 +88,7 @@ func (h *Handler) respond(w http.ResponseWriter, id string, resp *gateway.Respon
 		w.WriteHeader(resp.Raw.Status)
 		w.Write(resp.Raw.Body)
 		return
-	case resp.Empty && resp.Auth == nil:
+	case resp.Empty && resp.Auth == nil && resp.WrapInfo == nil:
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -118,6 +118,10 @@ func envelope(id string, resp *gateway.Response) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	wrapInfo, err := raw(wrapObject(resp.WrapInfo))
+	if err != nil {
+		return nil, err
+	}
 	auth, err := raw(authObject(resp.Auth))
 	if err != nil {
 		return nil, err
@@ -135,7 +139,9 @@ func envelope(id string, resp *gateway.Response) ([]byte, error) {
 	b = strconv.AppendInt(b, int64(lease.TTL/time.Second), 10)
 	b = append(b, `,"data":`...)
 	b = append(b, data...)
-	b = append(b, `,"wrap_info":null,"warnings":`...)
+	b = append(b, `,"wrap_info":`...)
+	b = append(b, wrapInfo...)
+	b = append(b, `,"warnings":`...)
 	b = append(b, warnings...)
 	b = append(b, `,"auth":`...)
 	b = append(b, auth...)

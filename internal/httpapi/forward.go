@@ -107,7 +107,7 @@ func (x *exchange) outgoing(ctx context.Context, leader node.LeaderInfo, body io
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"X-Vault-Token", "Authorization", "Content-Type", "X-Vault-Request", "X-Vault-Namespace", "User-Agent", "Correlation-Id", "X-Correlation-Id", indexHeader} {
+	for _, name := range []string{"X-Vault-Token", "Authorization", "Content-Type", "X-Vault-Request", "X-Vault-Namespace", "User-Agent", "Correlation-Id", "X-Correlation-Id", indexHeader, wrapHeader, wrapFormatHeader} {
 		if v := x.r.Header.Values(name); v != nil {
 			out.Header[name] = v
 		}
@@ -151,6 +151,7 @@ func (h *Handler) sealStandby(x *exchange) {
 	ask.path = "sys/capabilities-self"
 	ask.body = []byte(`{"paths":["sys/seal"]}`)
 	ask.r = x.r.Clone(x.r.Context())
+	ask.r.Header.Del(wrapHeader)
 	ask.r.Header.Del("X-Vault-No-Request-Forwarding") // or the client would be sent to ask, and take the answer for a seal
 	ask.r.Method, ask.r.URL.Path, ask.r.URL.RawQuery, ask.r.URL.RawPath = http.MethodPost, "/v1/"+ask.path, "", ""
 	answer := &recorder{header: http.Header{}}

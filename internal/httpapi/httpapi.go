@@ -315,7 +315,11 @@ func (x *exchange) request() (*gateway.Request, error) {
 			return nil, engine.Invalidf("PATCH takes Content-Type application/merge-patch+json")
 		}
 	}
-	return &gateway.Request{ID: x.id, Operation: op, Path: x.path, Token: clientToken(x.r), Body: x.body, Query: query, Header: x.r.Header, Remote: x.remote(), Peer: x.peer()}, nil
+	wrapTTL, err := x.wrapTTL()
+	if err != nil {
+		return nil, err
+	}
+	return &gateway.Request{ID: x.id, Operation: op, Path: x.path, Token: clientToken(x.r), Body: x.body, Query: query, Header: x.r.Header, Remote: x.remote(), Peer: x.peer(), WrapTTL: wrapTTL}, nil
 }
 
 // clientToken is the token of X-Vault-Token or of Authorization: Bearer.
@@ -345,8 +349,6 @@ func (x *exchange) check() error {
 	switch ns := strings.Trim(x.r.Header.Get("X-Vault-Namespace"), "/"); {
 	case ns != "" && ns != "root":
 		return engine.Invalidf("namespaces are not in this release: leave X-Vault-Namespace (VAULT_NAMESPACE) empty")
-	case x.r.Header.Get("X-Vault-Wrap-TTL") != "":
-		return engine.Invalidf("response wrapping is not in this release: leave X-Vault-Wrap-TTL (-wrap-ttl) out")
 	case x.path == "" || len(x.path) > 4096 || !utf8.ValidString(x.path) || strings.ContainsFunc(x.path, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return engine.Invalidf("the path must be printable UTF-8 of 1 to 4096 bytes")
 	}

@@ -64,3 +64,18 @@ path "sys/tools/random/*" {
   capabilities = ["update"]
 }
 `
+
+// ResponseWrapping is the name of the policy that wrapping tokens have, and
+// WrappingText its text. It is built in: nobody can change or assign it.
+const (
+	ResponseWrapping = "response-wrapping"
+	WrappingText     = `path "sys/wrapping/unwrap" {
+  capabilities = ["update"]
+}
+`
+)
+
+// Wrapping is the policy WrappingText.
+func Wrapping() *Policy {
+	return &Policy{Name: ResponseWrapping, Rules: []Rule{{Path: "sys/wrapping/unwrap", Line: 1, Capabilities: Update}}}
+}

@@ -64,6 +64,8 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.policyRoutes()...)
 	all = append(all, d.capabilityRoutes()...)
 	all = append(all, d.uiRoutes()...)
+	all = append(all, d.wrappingRoutes()...)
+	all = append(all, toolRoutes()...)
 	all = append(all, d.raftRoutes()...)
 	all = append(all, d.snapshotRoutes()...)
 	all = append(all, d.rotateRoutes()...)

@@ -22,6 +22,7 @@ type Spec struct {
 	NotRenewable bool
 	NeverExpires bool   // for root tokens only
 	Raw          string // a token of the caller's choice; "" makes one
+	wraps        bool   // see Wrap
 }
 
 // Issue makes a token in tx and returns its record, the token, and what the
@@ -38,6 +39,10 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 		DisplayName: spec.DisplayName, Role: spec.Role, Meta: spec.Metadata, Proof: spec.Proof, Created: now.Unix(), Uses: spec.NumUses, MaxUses: spec.NumUses,
 		Renewable: !spec.NotRenewable, BoundCIDRs: spec.BoundCIDRs,
 		ExplicitMaxTTL: whole(spec.ExplicitMaxTTL), Period: whole(spec.Period),
+	}
+	t.Wraps = spec.wraps
+	if err := assignable(t.Policies, t.Wraps); err != nil {
+		return nil, "", nil, err
 	}
 	if spec.Parent != nil {
 		t.Parent = spec.Parent.ID

@@ -51,6 +51,7 @@ type Token struct {
 	Uses           int               `json:"uses,omitempty"` // left; 0: no limit
 	Renewable      bool              `json:"renewable,omitempty"`
 	Cubbyhole      bool              `json:"cubbyhole,omitempty"` // holds something; see Fill
+	Wraps          bool              `json:"wraps,omitempty"`     // stands for an answer; see Wrap
 	BoundCIDRs     []string          `json:"bound_cidrs,omitempty"`
 	MaxUses        int               `json:"max_uses,omitempty"` // Uses at creation
 	Proof          string            `json:"proof,omitempty"`    // of the login, for the renewal
@@ -288,6 +289,9 @@ var ErrInvalid error = &engine.Error{Kind: engine.Denied, Text: "2 errors occurr
 
 // Use takes one of a use-limited token's uses; the last one ends it.
 func (s *Store) Use(tx *storage.Tx, t *Token) error {
+	if t.Wraps { // its one use is to be unwrapped
+		return nil
+	}
 	switch t.Uses {
 	case 0:
 		return nil
@@ -312,6 +316,9 @@ func (s *Store) Revoke(tx *storage.Tx, t *Token) {
 	}
 	if t.HasChildren {
 		tx.Put(s.brokenKey(t.ID), nil)
+	}
+	if t.Wraps {
+		tx.Delete(s.wrapKey(t.ID))
 	}
 	if t.Cubbyhole {
 		tx.Put(s.emptyKey(t.ID), nil)
