@@ -182,6 +182,7 @@ type Grant struct {
 	DisplayName     string            // the mount's name is put before it
 	Metadata        map[string]string // shown with the token and in audit
 	Alias           string            // the name of the caller in this method
+	Groups          []string          // the names in this method of the groups that the caller is in
 	TTL             time.Duration     // 0: the mount's default
 	MaxTTL          time.Duration     // 0: the mount's maximum
 	ExplicitMaxTTL  time.Duration     // 0: none
