@@ -33,7 +33,7 @@ func logOn(ctx context.Context, fsys vfs.FS, logger hclog.Logger) (logStore, io.
 	meta := &metaFile{fs: fsys}
 	l, err := newSteadyLog(ctx, func() (*wal.WAL, error) {
 		return openWAL(dir, testSegment, shared{meta}, walFiles{fsys}, func() error { return syncDir(fsys, dir) }, logger)
-	}, meta, logger)
+	}, func() (int64, error) { return sizeOf(fsys, dir) }, meta, logger)
 	return l, l, err
 }
 

@@ -41,8 +41,8 @@ func openLog(ctx context.Context, dir string, logger hclog.Logger) (logStore, io
 	}
 	meta := &metadb.BoltMetaDB{}
 	l, err := newSteadyLog(ctx, func() (*wal.WAL, error) {
-		return openWAL(path, segmentSize, shared{meta}, logDisk{walfs.New()}, func() error { return syncDir(vfs.Default, path) }, logger)
-	}, meta, logger)
+		return openWAL(path, segmentSize, shared{meta}, logDisk{walfs.New(), vfs.Default}, func() error { return syncDir(vfs.Default, path) }, logger)
+	}, func() (int64, error) { return sizeOf(vfs.Default, path) }, meta, logger)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("raftstore: open the log in %s: %w", path, err), meta.Close())
 	}
@@ -67,15 +67,18 @@ func openWAL(dir string, size int, meta types.MetaStore, fs types.VFS, syncFolde
 	return w, nil
 }
 
-// logDisk leaves room on the disk for the state.
-type logDisk struct{ *walfs.FS }
-
-// Create implements types.VFS.
-func (d logDisk) Create(dir, name string, size uint64) (types.WritableFile, error) {
-	if err := hasRoom(vfs.Default, filepath.Join(dir, name), size+logReserve); err != nil {
-		return nil, err
+// sizeOf is the size of all files in dir, in bytes.
+func sizeOf(fs vfs.FS, dir string) (sum int64, err error) {
+	names, err := fs.List(dir)
+	if err != nil {
+		return 0, err
 	}
-	return d.FS.Create(dir, name, size)
+	for _, name := range names {
+		if st, err := fs.Stat(fs.PathJoin(dir, name)); err == nil { // else it has just been deleted
+			sum += st.Size()
+		}
+	}
+	return sum, nil
 }
 
 // shared is an index that outlives the logs opened on it.

@@ -1,10 +1,8 @@
 package raftstore
 
 import (
-	"fmt"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -15,24 +13,6 @@ const (
 	troublePause = time.Second
 	troubleEvery = time.Minute // between two lines in the log
 )
-
-const (
-	// stateReserve is the free space, in bytes, that a new table of the state
-	// wants, and logReserve what a new file of the log leaves: the log stops
-	// first, so that the state can be made durable and the log be cut behind it.
-	stateReserve = 2*memtableSize + 4<<20
-	logReserve   = 2 * stateReserve
-)
-
-// hasRoom is an error if there are fewer than want bytes free where path is; it
-// is nil where nobody knows.
-func hasRoom(fs vfs.FS, path string, want uint64) error {
-	usage, err := fs.GetDiskUsage(fs.PathDir(path))
-	if err == nil && usage.AvailBytes < want {
-		return fmt.Errorf("%d MiB are free for %s, which wants %d: %w", usage.AvailBytes>>20, fs.PathBase(path), want>>20, syscall.ENOSPC)
-	}
-	return nil
-}
 
 // trouble is what background work on a state has run into, such as a full disk.
 type trouble struct {

@@ -65,6 +65,11 @@ const (
 	maxWaiters = 4096
 	maxWaiting = 64 << 20
 
+	// maxLog is what the log may take of the disk, in bytes and roughly, before it
+	// is cut shorter than TrailingLogs says, to minTrailing entries at the least.
+	maxLog      = 128 << 20
+	minTrailing = 64
+
 	snapshotEvery     = 5 * time.Second // how often the log is considered for truncation
 	snapshotThreshold = 8192            // entries
 
@@ -95,6 +100,9 @@ type Store struct {
 	restoring sync.Mutex
 	// shutdown stops Raft once; Raft lets only the first caller wait for the end.
 	shutdown func() raft.Future
+
+	trailing uint64 // TrailingLogs, as configured
+	bounded  uint64 // the applied index when the log was last cut for its size
 
 	terms   chan uint64
 	running sync.WaitGroup // watch and flushes
@@ -182,7 +190,9 @@ func open(cfg Config, fs vfs.FS, openLog func(ctx context.Context, logger hclog.
 		terms: make(chan uint64, 1), closed: make(chan struct{}),
 	}
 	notify := make(chan bool, 8) // a true and a false can wait here while watch waits for a barrier
-	if s.raft, err = startRaft(raftConfig(cfg, notify), f, log, snapshots{h}, cfg.Transport); err != nil {
+	rc := raftConfig(cfg, notify)
+	s.trailing = rc.TrailingLogs
+	if s.raft, err = startRaft(rc, f, log, snapshots{h}, cfg.Transport); err != nil {
 		return nil, err
 	}
 	s.shutdown = sync.OnceValue(s.raft.Shutdown)

@@ -126,7 +126,51 @@ func (s *Store) Flush() error {
 	return nil
 }
 
-// flushes calls Flush now and then until Close.
+// boundLog has the log cut shorter while it takes more than maxLog of the disk:
+// entries that were kept for followers can be large.
+func (s *Store) boundLog() error {
+	sized, ok := s.log.(interface{ Size() (int64, error) })
+	if !ok {
+		return nil
+	}
+	size, err := sized.Size()
+	if err != nil {
+		return err
+	}
+	now := s.raft.ReloadableConfig()
+	keep := s.trailing
+	if size > maxLog {
+		first, err := s.log.FirstIndex()
+		if err != nil {
+			return err
+		}
+		last, err := s.log.LastIndex()
+		if err != nil {
+			return err
+		}
+		keep = min(now.TrailingLogs, max(minTrailing, uint64(float64(last-first+1)*maxLog/float64(size))))
+	} else if size > maxLog/2 {
+		return nil
+	}
+	before := now.TrailingLogs
+	if now.TrailingLogs = keep; keep != before {
+		if err := s.raft.ReloadConfig(now); err != nil {
+			return err
+		}
+	}
+	if applied := s.fsm.applied.Load(); size <= maxLog || keep == before && applied == s.bounded {
+		return nil
+	} else {
+		s.bounded = applied
+	}
+	err = s.raft.Snapshot().Error()
+	if errors.Is(err, raft.ErrNothingNewToSnapshot) || errors.Is(err, raft.ErrRaftShutdown) {
+		return nil
+	}
+	return err
+}
+
+// flushes calls Flush and boundLog now and then until Close.
 func (s *Store) flushes() {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
@@ -143,6 +187,9 @@ func (s *Store) flushes() {
 				continue
 			}
 			done = now
+		}
+		if err := s.boundLog(); err != nil {
+			s.logger.Warn("cannot cut the log, which takes more of the disk than it should", "error", err)
 		}
 	}
 }

@@ -34,6 +34,7 @@ const mendPause = time.Second
 // is like a paused one meanwhile.
 type steadyLog struct {
 	reopen func() (*wal.WAL, error) // opens the files beside the one that is open
+	size   func() (int64, error)    // of all files, in bytes
 	meta   io.Closer                // outlives every opening
 	logger hclog.Logger
 	done   <-chan struct{} // the Store closes
@@ -46,12 +47,12 @@ type steadyLog struct {
 }
 
 // newSteadyLog opens the log; ctx ends the changes that wait.
-func newSteadyLog(ctx context.Context, reopen func() (*wal.WAL, error), meta io.Closer, logger hclog.Logger) (*steadyLog, error) {
+func newSteadyLog(ctx context.Context, reopen func() (*wal.WAL, error), size func() (int64, error), meta io.Closer, logger hclog.Logger) (*steadyLog, error) {
 	w, err := reopen()
 	if err != nil {
 		return nil, err
 	}
-	l := &steadyLog{reopen: reopen, meta: meta, logger: logger, done: ctx.Done()}
+	l := &steadyLog{reopen: reopen, size: size, meta: meta, logger: logger, done: ctx.Done()}
 	l.now.Store(w)
 	return l, nil
 }
@@ -201,6 +202,9 @@ func (l *steadyLog) LastIndex() (index uint64, err error) {
 func (l *steadyLog) GetLog(index uint64, entry *raft.Log) error {
 	return l.read(func(w checkedLog) error { return w.GetLog(index, entry) })
 }
+
+// Size is what the log takes of the disk, in bytes.
+func (l *steadyLog) Size() (int64, error) { return l.size() }
 
 // IsMonotonic implements raft.MonotonicLogStore.
 func (l *steadyLog) IsMonotonic() bool { return true }
