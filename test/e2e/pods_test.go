@@ -52,19 +52,20 @@ type pods struct {
 func newPods(t *testing.T) *pods {
 	p := &pods{version: chartVersion(t)}
 	p.command = func(ctx context.Context, args ...string) *exec.Cmd { return p.tool(ctx, "kubectl", args...) }
-	images := make(chan string, 1)
-	go func() { images <- buildImages(t, p.version) }()
 	if path := os.Getenv(foreignKubeconfig); path != "" {
 		var err error
 		if p.access, err = kubetest.ForeignAccess(t.Context(), path); err != nil {
 			t.Fatal(err)
 		}
 		p.borrowed(t)
+		t.Logf("left out, since this cluster's nodes are not ours: importing the images, which they must have: strongroom:%[1]s and strongroom-operator:%[1]s", p.version)
 	} else {
+		images := make(chan string, 1)
+		go func() { images <- buildImages(t, p.version) }()
 		p.cluster = kubetest.NewCluster(t, 3)
 		p.access = p.cluster.Access()
+		p.imports(t, <-images)
 	}
-	p.imports(t, <-images)
 	for _, name := range namespaces {
 		p.restricted(t, name)
 	}
@@ -121,10 +122,6 @@ func (p *pods) imports(t *testing.T, dir string) {
 	t.Helper()
 	if dir == "" {
 		t.FailNow()
-	}
-	if p.access.Import == nil {
-		t.Logf("left out: importing the images, which this cluster's nodes must have: strongroom:%[1]s and strongroom-operator:%[1]s (make image)", p.version)
-		return
 	}
 	for _, name := range []string{"strongroom.tar", "strongroom-operator.tar"} {
 		if err := p.access.Import(t.Context(), filepath.Join(dir, name)); err != nil {
