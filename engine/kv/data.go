@@ -147,12 +147,13 @@ func writeData(ctx context.Context, req *engine.Request) (*engine.Response, erro
 	if err := checkAndSet(req, c, &s.record); err != nil {
 		return nil, err
 	}
-	return s.written(c, data), nil
+	return s.written(req, "data-write", c, data), nil
 }
 
 // written adds data and answers the metadata of the new version.
-func (s *secret) written(c config, data []byte) *engine.Response {
+func (s *secret) written(req *engine.Request, operation string, c config, data []byte) *engine.Response {
 	v := s.add(c, data)
+	tell(req, operation, req.Path, s)
 	b := s.appendVersion(make([]byte, 0, len(s.custom)+192), s.current, v)
 	return &engine.Response{Data: json.RawMessage(b)}
 }
@@ -187,5 +188,5 @@ func patchData(ctx context.Context, req *engine.Request) (*engine.Response, erro
 	if err := checkData(data); err != nil {
 		return nil, err
 	}
-	return s.written(c, data), nil
+	return s.written(req, "data-patch", c, data), nil
 }

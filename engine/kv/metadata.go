@@ -51,7 +51,7 @@ func writeMetadata(ctx context.Context, req *engine.Request) (*engine.Response, 
 			return nil, err
 		}
 	}
-	return s.configure(ctx, req)
+	return s.configure(ctx, req, "metadata-write")
 }
 
 // patchMetadata is a JSON merge patch (RFC 7396): null puts a setting back to
@@ -88,12 +88,12 @@ func patchMetadata(ctx context.Context, req *engine.Request) (*engine.Response, 
 			return nil, err
 		}
 	}
-	return s.configure(ctx, req)
+	return s.configure(ctx, req, "metadata-patch")
 }
 
 // configure takes over the settings that req gives, saves, and warns of those
 // that the mount overrules.
-func (s *secret) configure(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+func (s *secret) configure(ctx context.Context, req *engine.Request, operation string) (*engine.Response, error) {
 	d, err := req.Data, error(nil)
 	if d.Has("max_versions") {
 		if s.maxVersions, err = maxVersions(d); err != nil {
@@ -118,6 +118,7 @@ func (s *secret) configure(ctx context.Context, req *engine.Request) (*engine.Re
 		warnings = append(warnings, fmt.Sprintf(`"delete_version_after" is set to %s, but the mount's configuration says %s; the mount's applies`, s.deleteAfter, c.DeleteAfter))
 	}
 	s.save(time.Now().UnixNano())
+	tell(req, operation, req.Path, s)
 	if warnings == nil {
 		return nil, nil
 	}
@@ -186,5 +187,6 @@ func deleteMetadata(ctx context.Context, req *engine.Request) (*engine.Response,
 		}
 	}
 	s.view.Delete(secretPrefix + s.path)
+	tell(req, "metadata-delete", "", nil)
 	return nil, nil
 }

@@ -150,6 +150,7 @@ func writeConfig(ctx context.Context, req *engine.Request) (*engine.Response, er
 			c.DeleteAfter = -c.DeleteAfter
 		}
 	}
+	tell(req, "config-write", req.Path, nil)
 	return nil, storage.PutJSON(req.Storage, configKey, c)
 }
 

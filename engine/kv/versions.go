@@ -10,7 +10,7 @@ import (
 
 // change applies edit to the versions of a secret that req lists and saves what
 // it changed. What is not there is passed over: these calls can be repeated.
-func change(ctx context.Context, req *engine.Request, edit func(s *secret, n uint64, v version, now int64) (version, bool)) (*engine.Response, error) {
+func change(ctx context.Context, req *engine.Request, operation string, edit func(s *secret, n uint64, v version, now int64) (version, bool)) (*engine.Response, error) {
 	given := req.Data.Strings("versions")
 	if len(given) == 0 {
 		return nil, engine.Invalidf("No version number provided")
@@ -26,11 +26,22 @@ func change(ctx context.Context, req *engine.Request, edit func(s *secret, n uin
 	if err != nil {
 		return nil, err
 	}
-	s.edit(numbers, edit)
+	if s.edit(numbers, edit) {
+		tell(req, operation, dataPath(operation, s.path), &s)
+	}
 	return nil, nil
 }
 
-func (s *secret) edit(numbers []uint64, edit func(s *secret, n uint64, v version, now int64) (version, bool)) {
+// dataPath is where a secret can be read after an operation, if that made it readable.
+func dataPath(operation, path string) string {
+	if operation != "undelete" {
+		return ""
+	}
+	return "data/" + path
+}
+
+// edit says whether anything changed.
+func (s *secret) edit(numbers []uint64, edit func(s *secret, n uint64, v version, now int64) (version, bool)) bool {
 	now, dirty := time.Now().UnixNano(), false
 	for _, n := range numbers {
 		v, ok := s.version(n)
@@ -45,6 +56,7 @@ func (s *secret) edit(numbers []uint64, edit func(s *secret, n uint64, v version
 	if dirty {
 		s.save(now)
 	}
+	return dirty
 }
 
 // deleted marks a version; one that is to be deleted later is deleted now.
@@ -75,15 +87,15 @@ func destroyed(s *secret, n uint64, v version, _ int64) (version, bool) {
 }
 
 func deleteVersions(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	return change(ctx, req, deleted)
+	return change(ctx, req, "delete", deleted)
 }
 
 func undeleteVersions(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	return change(ctx, req, undeleted)
+	return change(ctx, req, "undelete", undeleted)
 }
 
 func destroyVersions(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	return change(ctx, req, destroyed)
+	return change(ctx, req, "destroy", destroyed)
 }
 
 func deleteLatest(ctx context.Context, req *engine.Request) (*engine.Response, error) {
@@ -91,6 +103,8 @@ func deleteLatest(ctx context.Context, req *engine.Request) (*engine.Response, e
 	if err != nil {
 		return nil, err
 	}
-	s.edit([]uint64{s.current}, deleted)
+	if s.edit([]uint64{s.current}, deleted) {
+		tell(req, "data-delete", "", &s)
+	}
 	return nil, nil
 }

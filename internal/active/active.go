@@ -12,6 +12,7 @@ import (
 
 	"strongroom/internal/acl"
 	"strongroom/internal/audit"
+	"strongroom/internal/events"
 	"strongroom/internal/gateway"
 	"strongroom/internal/lease"
 	"strongroom/internal/lockout"
@@ -47,7 +48,8 @@ const lockedNames = 20_000
 // Session serves requests until it is closed.
 type Session struct {
 	*gateway.Gateway
-	usage usage // of an active node
+	bus   *events.Bus // nil on a standby
+	usage usage       // of an active node
 	stop  context.CancelFunc
 	done  sync.WaitGroup
 }
@@ -90,6 +92,9 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.usage = usage{store: c.Store, every: c.Metrics.UsagePeriod(), logger: c.Logger, ctx: background}
+	s.bus = events.NewBus(events.DefaultLimits)
+	s.Gateway = s.Telling(s.bus)
+	s.done.Go(func() { s.bus.Run(background) })
 	s.done.Go(func() {
 		lease.Run(background, c.Logger.Named("sweep"), map[string]lease.Job{
 			"end what is due": func(ctx context.Context) (int, error) {

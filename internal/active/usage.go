@@ -32,10 +32,16 @@ type counts struct {
 	leases, tokens int
 }
 
-// Usage emits how many leases and tokens there are, as of at most the
+// Usage emits what the events' bus tells of itself, and how many leases and tokens there are, as of at most the
 // configuration's usage_gauge_period ago. The first time it waits for the count
 // until ctx ends.
 func (s *Session) Usage(ctx context.Context, emit metrics.Emit) {
+	if s.bus != nil {
+		st := s.bus.Stats()
+		emit("events.subscribers", float64(st.Subscribers))
+		emit("events.published", float64(st.Published))
+		emit("events.cut_off", float64(st.Cut))
+	}
 	if c := s.usage.get(ctx); c != nil {
 		emit("expire.num_leases", float64(c.leases))
 		emit("token.count", float64(c.tokens))

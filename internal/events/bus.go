@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Why a subscription ends by itself.
@@ -151,8 +152,9 @@ func (b *Bus) Subscribe() (*Subscription, error) {
 	return &Subscription{bus: b, at: b.next}, nil
 }
 
-// Next returns the next event; after ErrSlow or ErrClosed there is none.
-func (s *Subscription) Next(ctx context.Context) (*Event, error) {
+// Next returns the next event, or nil if tick ticks while there is none; after
+// ErrSlow or ErrClosed nothing follows.
+func (s *Subscription) Next(ctx context.Context, tick <-chan time.Time) (*Event, error) {
 	for {
 		e, more, err := s.take()
 		if e != nil || err != nil {
@@ -160,6 +162,8 @@ func (s *Subscription) Next(ctx context.Context) (*Event, error) {
 		}
 		select {
 		case <-more:
+		case <-tick:
+			return nil, nil
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

@@ -47,7 +47,7 @@ func TestBusOrder(t *testing.T) {
 		all.Go(func() {
 			defer s.Close()
 			for want := range events {
-				e, err := s.Next(t.Context())
+				e, err := s.Next(t.Context(), nil)
 				if err != nil || e.Path != fmt.Sprint(want) {
 					t.Errorf("event %d: %v, %v", want, e, err)
 					return
@@ -80,12 +80,12 @@ func TestBusSlow(t *testing.T) {
 			defer quick.Close()
 			for n := range 11 {
 				b.Publish(numbered(n % 10))
-				if e, err := quick.Next(t.Context()); err != nil || e.Path != fmt.Sprint(n%10) {
+				if e, err := quick.Next(t.Context(), nil); err != nil || e.Path != fmt.Sprint(n%10) {
 					t.Fatalf("%d: %v %v", n, e, err)
 				}
 			}
 			for range 2 {
-				if _, err := slow.Next(t.Context()); !errors.Is(err, ErrSlow) {
+				if _, err := slow.Next(t.Context(), nil); !errors.Is(err, ErrSlow) {
 					t.Fatalf("the slow one: %v", err)
 				}
 			}
@@ -96,7 +96,7 @@ func TestBusSlow(t *testing.T) {
 			late := subscribe(t, b)
 			defer late.Close()
 			b.Publish(numbered(42))
-			if e, err := late.Next(t.Context()); err != nil || e.Path != "42" {
+			if e, err := late.Next(t.Context(), nil); err != nil || e.Path != "42" {
 				t.Errorf("the late one: %v %v", e, err)
 			}
 		})
@@ -112,7 +112,7 @@ func TestBusLarge(t *testing.T) {
 		e := numbered(1)
 		e.DataPath = strings.Repeat("x", 2000)
 		b.Publish(e)
-		if got, err := s.Next(t.Context()); got != e || err != nil {
+		if got, err := s.Next(t.Context(), nil); got != e || err != nil {
 			t.Fatal(got, err)
 		}
 	}
@@ -136,7 +136,7 @@ func TestBusCloses(t *testing.T) {
 		s := subscribe(t, b)
 		ended := make(chan error, 1)
 		go func() {
-			_, err := s.Next(t.Context())
+			_, err := s.Next(t.Context(), nil)
 			ended <- err
 		}()
 		synctest.Wait()
@@ -145,7 +145,7 @@ func TestBusCloses(t *testing.T) {
 			t.Errorf("who waited: %v", err)
 		}
 		b.Publish(numbered(1))
-		if _, err := s.Next(t.Context()); !errors.Is(err, ErrClosed) {
+		if _, err := s.Next(t.Context(), nil); !errors.Is(err, ErrClosed) {
 			t.Errorf("after the end: %v", err)
 		}
 		s.Close()
@@ -155,7 +155,7 @@ func TestBusCloses(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		b2, _ := running(t, DefaultLimits)
-		if _, err := subscribe(t, b2).Next(ctx); !errors.Is(err, context.Canceled) {
+		if _, err := subscribe(t, b2).Next(ctx, nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("who gives up: %v", err)
 		}
 	})
@@ -176,7 +176,7 @@ func BenchmarkPublish(b *testing.B) {
 				all.Go(func() {
 					defer func() { s.Close() }()
 					for ctx.Err() == nil {
-						if _, err := s.Next(ctx); errors.Is(err, ErrSlow) {
+						if _, err := s.Next(ctx, nil); errors.Is(err, ErrSlow) {
 							s.at = bus.Stats().Published // goes on as a new subscriber
 						}
 					}

@@ -48,7 +48,12 @@ func (g *Gateway) Expire(ctx context.Context, tx *storage.Tx, it lease.Item) err
 	if !ok {
 		return nil
 	}
-	return e.Expire(ctx, expiring(tx, parts[0], m), it.At, parts[2])
+	req := expiring(tx, parts[0], m)
+	if err := e.Expire(ctx, req, it.At, parts[2]); err != nil {
+		return err
+	}
+	g.announce(tx, m, req)
+	return nil
 }
 
 func expiring(tx *storage.Tx, ns string, m *mount.Mounted) *engine.Request {

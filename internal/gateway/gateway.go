@@ -18,6 +18,7 @@ import (
 	"strongroom/engine"
 	"strongroom/internal/acl"
 	"strongroom/internal/call"
+	"strongroom/internal/events"
 	"strongroom/internal/lockout"
 	"strongroom/internal/mount"
 	"strongroom/internal/storage"
@@ -36,6 +37,10 @@ type Gateway struct {
 	logger hclog.Logger
 
 	lockouts *lockout.Guard // nil: nobody is locked out
+
+	lessor *Lessor
+
+	bus *events.Bus // nil: nobody is told what handlers emit
 
 	recorder Recorder // nil: nothing is recorded
 	meter    *meter   // nil: nothing is measured
@@ -227,7 +232,8 @@ func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Response{Empty: resp == nil, Auth: v.Auth, MountType: v.Mount.Entry.Type}
+	g.announce(v.Tx, v.Mount, v.engReq)
+	out := &Response{Empty: resp == nil, Auth: v.Auth, MountType: v.Mount.Entry.Type, LeaseID: v.LeaseID}
 	if resp != nil {
 		out.Response = *resp
 	}

@@ -31,6 +31,8 @@ func (h *Handler) stream(x *exchange) func(*exchange) {
 	switch {
 	case x.path == monitorPath && x.r.Method == http.MethodGet && x.r.URL.Query().Get("help") == "" && !x.forwarded:
 		return h.monitor
+	case x.wantsEvents():
+		return h.subscribe
 	case x.path == snapshotPath && x.r.Method == http.MethodGet && x.r.URL.Query().Get("help") == "":
 		return func(x *exchange) { h.streamed(x, h.saveSnapshot) }
 	case (x.path == snapshotPath || x.path == snapshotForcePath) && isWrite(x.r.Method):
@@ -48,6 +50,12 @@ func (h *Handler) streamed(x *exchange, serve func(*exchange, node.Session) erro
 		io.Closer
 	}{patient{x.r.Body, control.SetReadDeadline}, x.r.Body}
 	x.w = &slowWriter{ResponseWriter: x.w, extend: control.SetWriteDeadline}
+	h.atLeader(x, serve, h.pass)
+}
+
+// atLeader serves x with serve if this node leads, and else has pass send it to
+// the leader; pass is false if nothing has happened and another node may be asked.
+func (h *Handler) atLeader(x *exchange, serve func(*exchange, node.Session) error, pass func(*exchange, node.LeaderInfo) bool) {
 	for deadline := h.deadline(); ; {
 		if s := h.node.Session(); s != nil {
 			err := h.node.Leads(x.r.Context())
@@ -65,7 +73,7 @@ func (h *Handler) streamed(x *exchange, serve func(*exchange, node.Session) erro
 		if h.refuse(x) {
 			return
 		}
-		if leader, ok := h.node.Leader(); ok && !leader.Self && h.pass(x, leader) {
+		if leader, ok := h.node.Leader(); ok && !leader.Self && pass(x, leader) {
 			return
 		}
 		if !x.wait(deadline) {

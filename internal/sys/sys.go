@@ -78,6 +78,7 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.hostRoutes()...)
 	all = append(all, d.historyRoutes()...)
 	all = append(all, d.metricsRoutes()...)
+	all = append(all, d.eventRoutes()...)
 	all = append(all, d.inspectRoutes()...)
 	return append(all, d.operateRoutes()...)
 }

@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"strongroom/engine"
+	"strongroom/internal/events"
+	"strongroom/internal/mount"
+	"strongroom/internal/policy"
+	"strongroom/internal/storage"
+)
+
+// Telling is the same gateway, which tells b what handlers emit.
+func (g *Gateway) Telling(b *events.Bus) *Gateway {
+	t := *g
+	t.bus = b
+	return &t
+}
+
+// announce has subscribers told of what the handler of req emitted, in the order
+// of commits, once tx is committed. Whether anybody listens is asked only then:
+// who subscribes before is told.
+func (g *Gateway) announce(tx *storage.Tx, m *mount.Mounted, req *engine.Request) {
+	emitted := req.Events()
+	if g.bus == nil || len(emitted) == 0 {
+		return
+	}
+	tx.OnApplied(func(version uint64) {
+		if !g.bus.Listening() {
+			return
+		}
+		class := "secret"
+		if m.Entry.Auth() {
+			class = "auth"
+		}
+		out := make([]*events.Event, len(emitted))
+		for i, e := range emitted {
+			out[i] = events.New(e, "", m.Mount, class, version)
+			out[i].Local = m.Entry.Local
+		}
+		g.bus.Publish(out...)
+	})
+}
+
+// SubscribePath is where events are subscribed to; the pattern of their types follows.
+const SubscribePath = "sys/events/subscribe/"
+
+// recheck is how soon a subscription ends after its caller may have it no more.
+// What the caller may not see is not told from the moment of the change on.
+const recheck = 10 * time.Second
+
+// Subscription is a stream of the events that one caller asked for and may be
+// told. It belongs to one goroutine.
+type Subscription struct {
+	gateway   *Gateway
+	req       *Request
+	events    *events.Subscription
+	selection *events.Selection
+	ticker    *time.Ticker
+}
+
+// Subscribe authorizes req, a read of a path below SubscribePath, as Authorize
+// does, and tells the caller all that it asked for and is committed from then on.
+func (g *Gateway) Subscribe(ctx context.Context, req *Request) (*Subscription, error) {
+	if g.bus == nil {
+		return nil, storage.ErrNotLeader
+	}
+	if err := g.Authorize(ctx, req); err != nil {
+		return nil, err
+	}
+	filter := ""
+	if given := req.Query["filter"]; len(given) > 0 {
+		filter = given[0]
+	}
+	selection, err := events.Select(strings.TrimPrefix(req.Path, SubscribePath), "", req.Query["namespaces"], filter)
+	if err != nil {
+		return nil, engine.Invalidf("%v", err)
+	}
+	s, err := g.bus.Subscribe()
+	switch {
+	case errors.Is(err, events.ErrFull):
+		return nil, engine.Errorf(engine.Unavailable, "there are too many subscriptions to events: end some, or share one")
+	case err != nil:
+		return nil, storage.ErrNotLeader
+	}
+	return &Subscription{g, req, s, selection, time.NewTicker(recheck)}, nil
+}
+
+// Next waits for the next event. The error that ends the stream is
+// events.ErrSlow, events.ErrClosed, ctx's, or why the caller may have it no more.
+func (s *Subscription) Next(ctx context.Context) (*events.Event, error) {
+	for {
+		e, err := s.events.Next(ctx, s.ticker.C)
+		if err != nil {
+			return nil, err
+		}
+		if e != nil && !s.selection.Wants(e) {
+			select {
+			case <-s.ticker.C:
+				e = nil
+			default:
+				continue
+			}
+		}
+		rules, err := s.rules(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if e != nil && rules.Subscribes(e.APIPath(), e.Type) {
+			return e, nil
+		}
+	}
+}
+
+// rules are the caller's as of now, if it may still subscribe.
+func (s *Subscription) rules(ctx context.Context) (rules *policy.ACL, err error) {
+	err = again(ctx, func() error {
+		v, err := s.gateway.admit(ctx, s.req)
+		if err == nil {
+			rules = v.ACL
+		}
+		return err
+	})
+	return rules, err
+}
+
+// Slow counts the caller as one that took its events too slowly.
+func (s *Subscription) Slow() { s.events.Slow() }
+
+// Close ends the subscription.
+func (s *Subscription) Close() {
+	s.ticker.Stop()
+	s.events.Close()
+}
