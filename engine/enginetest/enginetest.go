@@ -26,6 +26,8 @@ type Mounted struct {
 	router *engine.Router
 	// Before edits each request before its handler runs; nil leaves it alone.
 	Before func(*engine.Request)
+	// Emitted are the events of the requests that were committed.
+	Emitted []engine.Event
 }
 
 // New mounts what factory makes at path with options, in store.
@@ -91,6 +93,7 @@ func (m *Mounted) once(op engine.Operation, path string, raw []byte, query map[s
 	if err != nil {
 		return nil, err
 	}
+	tx.OnApplied(func(uint64) { m.Emitted = append(m.Emitted, req.Events()...) })
 	return resp, tx.Commit(ctx)
 }
 
