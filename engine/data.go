@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Type is how a Field's value is understood. Clients send numbers, booleans and
@@ -55,26 +54,9 @@ type Data struct {
 // error that names the first parameter it cannot take.
 func Decode(fields []Field, body []byte, query map[string][]string, path map[string]string) (Data, []string, error) {
 	d := Data{values: map[string]any{}, fields: fields}
-	var unknown []string
-	if len(bytes.TrimSpace(body)) > 0 {
-		var raw map[string]json.RawMessage
-		if err := json.Unmarshal(body, &raw); err != nil {
-			return d, nil, Invalidf("failed to parse JSON input: %v", jsonError(err))
-		}
-		for _, f := range fields {
-			v, ok := raw[f.Name]
-			if !ok || string(v) == "null" {
-				continue
-			}
-			if err := d.set(f, v); err != nil {
-				return d, nil, err
-			}
-		}
-		for name := range raw {
-			if _, ok := field(fields, name); !ok {
-				unknown = append(unknown, name)
-			}
-		}
+	unknown, err := d.decodeBody(body)
+	if err != nil {
+		return d, nil, err
 	}
 	for _, f := range fields {
 		if vs := query[f.Name]; len(vs) > 0 {
@@ -100,8 +82,43 @@ func Decode(fields []Field, body []byte, query map[string][]string, path map[str
 			return d, nil, Invalidf("missing required field: %s", f.Name)
 		}
 	}
-	slices.Sort(unknown)
 	return d, unknown, nil
+}
+
+// decodeBody reads body, a JSON object or nothing, and returns the names that no
+// field has, sorted. Of two members of one name the last counts.
+func (d Data) decodeBody(body []byte) (unknown []string, err error) {
+	body = bytes.Trim(body, " \t\r\n")
+	if len(body) == 0 {
+		return nil, nil
+	}
+	if body[0] != '{' || !json.Valid(body) {
+		var none map[string]struct{} // and a body of null is none
+		if err := json.Unmarshal(body, &none); err != nil {
+			return nil, Invalidf("failed to parse JSON input: %v", jsonError(err))
+		}
+		return nil, nil
+	}
+	given := make([]json.RawMessage, len(d.fields))
+	members(body, func(name string, value json.RawMessage) {
+		for i := range d.fields {
+			if d.fields[i].Name == name {
+				given[i] = value
+				return
+			}
+		}
+		unknown = append(unknown, name)
+	})
+	for i, v := range given {
+		if v == nil || string(v) == "null" {
+			continue
+		}
+		if err := d.set(d.fields[i], v); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(unknown)
+	return slices.Compact(unknown), nil
 }
 
 // set converts raw to the field's type.
@@ -224,12 +241,7 @@ func convert(t Type, raw json.RawMessage) (any, error) {
 func scalar(raw json.RawMessage) (string, error) {
 	switch raw[0] {
 	case '"':
-		if bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) { // as nearly all are
-			return string(raw[1 : len(raw)-1]), nil
-		}
-		var s string
-		err := json.Unmarshal(raw, &s)
-		return s, err
+		return unquote(raw), nil
 	case '{', '[':
 		return "", fmt.Errorf("a single value is needed")
 	}

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"testing"
@@ -53,6 +55,25 @@ func FuzzDecode(f *testing.F) {
 			if !ok {
 				t.Errorf("%s: %s is %#v", body, name, v)
 			}
+		}
+	})
+}
+
+// FuzzMembers: the members of an object are those that the JSON package finds.
+func FuzzMembers(f *testing.F) {
+	for _, seed := range []string{`{}`, `{"a":1}`, ` { "a" : [ {"b":"]}"} , "\\"] , "a" : null,"\u0061":-1.5e3 } `, `{"":{"":{}},"é\"":true}`, "{\"\xff\":\"\xfe\"}", `{"a":"\\\""}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		body = bytes.TrimSpace(body)
+		var want map[string]json.RawMessage
+		if json.Unmarshal(body, &want) != nil || body[0] != '{' {
+			return
+		}
+		got := map[string]json.RawMessage{}
+		members(body, func(name string, value json.RawMessage) { got[name] = value })
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %q, not %q", body, got, want)
 		}
 	})
 }

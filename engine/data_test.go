@@ -152,6 +152,7 @@ func TestDecodeErrors(t *testing.T) {
 		`{}`:                            "missing required field: b",
 		`{"b":null}`:                    "missing required field: b",
 		`{"b":`:                         "failed to parse JSON input: not valid JSON at byte 5",
+		"\u00a0{}":                      "failed to parse JSON input: not valid JSON at byte 1", // no space of JSON's
 		`["hunter2"]`:                   "failed to parse JSON input: the body must be a JSON object",
 		`{"a":hunter2}`:                 "failed to parse JSON input: not valid JSON at byte 6",
 		`{"b":1} {}`:                    "failed to parse JSON input: not valid JSON at byte 9",
