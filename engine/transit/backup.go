@@ -251,7 +251,7 @@ func (b *backend) restore(ctx context.Context, req *engine.Request) (*engine.Res
 	if s := d.String("name"); s != "" {
 		k.name = s
 	}
-	if !nameForm.MatchString(k.name) {
+	if !validName(k.name) {
 		return nil, errName
 	}
 	had, err := open(ctx, req.Storage, k.name)

@@ -138,7 +138,7 @@ func (b *backend) importKey(ctx context.Context, req *engine.Request) (*engine.R
 		return nil, err
 	case had:
 		return nil, engine.Invalidf("the import path cannot be used with an existing key; use import-version to rotate an existing imported key")
-	case !nameForm.MatchString(k.name):
+	case !validName(k.name):
 		return nil, errName
 	case d.Bool("convergent_encryption"):
 		return nil, engine.Invalidf("import cannot be used on keys with convergent encryption enabled")

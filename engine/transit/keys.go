@@ -3,7 +3,6 @@ package transit
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"time"
 
 	"strongroom/engine"
@@ -62,8 +61,19 @@ func (b *backend) keyRoutes() []engine.Route {
 	}
 }
 
-// nameForm is what a key may be called, as in Vault.
-var nameForm = regexp.MustCompile(`^\w(([\w.-]+)?\w)?$`)
+// validName says whether a key may be called name: letters, digits and
+// underscores, with dashes and dots inside, as in Vault.
+func validName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		word := c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		inside := i > 0 && i < len(name)-1 && (c == '-' || c == '.')
+		if !word && !inside {
+			return false
+		}
+	}
+	return name != ""
+}
 
 var errName = engine.Invalidf("the name of a key is letters, digits and underscores, with dashes and dots inside")
 
@@ -71,7 +81,7 @@ var errName = engine.Invalidf("the name of a key is letters, digits and undersco
 func (k *key) create(req *engine.Request, now time.Time) error {
 	t := k.Kind.is()
 	switch {
-	case !nameForm.MatchString(k.name):
+	case !validName(k.name):
 		return errName
 	case k.Derived && !t.derives:
 		return engine.Invalidf("key derivation not supported for key type %v", k.Kind)
@@ -262,8 +272,6 @@ func (b *backend) trim(ctx context.Context, req *engine.Request) (*engine.Respon
 			return engine.Invalidf("minimum available version cannot be decremented")
 		case k.MinEncryption == 0:
 			return engine.Invalidf("minimum available version cannot be set when minimum encryption version is not set")
-		case k.MinDecryption == 0:
-			return engine.Invalidf("minimum available version cannot be set when minimum decryption version is not set")
 		case least > int64(k.MinDecryption), least > int64(k.MinEncryption):
 			return engine.Invalidf("minimum available version cannot be greater than the minimum decryption or encryption version")
 		}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,7 +118,41 @@ func TestKeyErrors(t *testing.T) {
 	}
 }
 
-// stored are the keys in the engine's slice of storage.
+func TestNames(t *testing.T) {
+	for name, want := range map[string]bool{"a": true, "_": true, "A-1.b": true, "": false, "-a": false, "a.": false, "ä": false, "a b": false, "a--b": true, "..": false} {
+		if got := validName(name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}
+
+// Requests at the same time as rotations lose nothing: whatever is encrypted is
+// decrypted.
+func TestConcurrent(t *testing.T) {
+	store := storage.NewMem()
+	must(t, mountOn(t, store), "PUT keys/k", "")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			m := mountOn(t, store)
+			for i := range 50 {
+				if i%10 == 0 {
+					must(t, m, "PUT keys/k/rotate", "")
+				}
+				c := must(t, m, "PUT encrypt/k", with("plaintext", fox))["ciphertext"]
+				if got := must(t, m, "PUT decrypt/k", with("ciphertext", c)); got["plaintext"] != fox {
+					t.Errorf("decrypted %v", got)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if got := must(t, mountOn(t, store), "GET keys/k", ""); field(got, "latest_version") != "21" {
+		t.Errorf("%v", got)
+	}
+}
+
+// storedKeys are the keys in the engine's slice of storage.
 func storedKeys(t *testing.T, m *enginetest.Mounted) (keys []string) {
 	for k, err := range m.Store.Keys(t.Context(), "mount/test/", "") {
 		if err != nil {
