@@ -87,17 +87,23 @@ type rsaPrivate struct {
 // hkdfNumber is the number of HKDF-SHA256 among Vault's ways to derive keys.
 const hkdfNumber = 1
 
+// refusal is what clients know these refusals by: 500, as Vault has it, though the
+// request is at fault.
+func refusal(format string, args ...any) error {
+	return engine.Errorf(engine.Internal, format, args...)
+}
+
 func (b *backend) backup(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	k, err := b.load(ctx, req.Storage, req.Data.String("name"))
 	switch {
 	case err != nil:
 		return nil, err
 	case k == nil:
-		return nil, engine.Invalidf("invalid key %q", req.Data.String("name"))
+		return nil, refusal("invalid key %q", req.Data.String("name"))
 	case !k.Exportable:
-		return nil, engine.Invalidf("exporting is disallowed on the policy")
+		return nil, refusal("exporting is disallowed on the policy")
 	case !k.PlaintextBackup:
-		return nil, engine.Invalidf("plaintext backup is disallowed on the policy")
+		return nil, refusal("plaintext backup is disallowed on the policy")
 	}
 	out := &backup{Policy: policy{
 		Name: k.name, Size: k.Size, Keys: map[string]entry{}, Derived: k.Derived, Convergent: k.Convergent, Exportable: k.Exportable, PlaintextBackup: k.PlaintextBackup,
@@ -260,7 +266,7 @@ func (b *backend) restore(ctx context.Context, req *engine.Request) (*engine.Res
 	}
 	if had != nil {
 		if !d.Bool("force") {
-			return nil, engine.Invalidf("key %q already exists", k.name)
+			return nil, refusal("key %q already exists", k.name)
 		}
 		had.erase(req)
 	}

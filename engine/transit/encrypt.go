@@ -46,6 +46,13 @@ func (b *backend) cipherRoutes() []engine.Route {
 				{Name: "bits", Type: engine.Int, Default: int64(256), Help: "Size of the new key in bits: 128, 256 or 512."}},
 			Write: b.datakey,
 		},
+		{
+			Path: "datakeys/{plaintext}/{name}", Help: "Make several random keys and encrypt them; wrapped does not show them, plaintext does.",
+			Fields: []engine.Field{{Name: "plaintext", Required: true, Help: "plaintext or wrapped."}, name("Name of the key that encrypts."), context, nonce, data, keyVersion, padding("padding_scheme"),
+				{Name: "count", Type: engine.Int, Required: true, Help: "How many keys to make."},
+				{Name: "bits", Type: engine.Int, Default: int64(256), Help: "Size of the new keys in bits: 128, 256 or 512."}},
+			Write: b.datakeys,
+		},
 	}
 }
 
@@ -186,6 +193,34 @@ func (b *backend) rewrap(ctx context.Context, req *engine.Request) (*engine.Resp
 }
 
 func (b *backend) datakey(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	made, err := b.makeDatakeys(ctx, req, 1)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Response{Data: &made[0]}, nil
+}
+
+func (b *backend) datakeys(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	count := req.Data.Int("count")
+	if count < 1 || count > maxItems {
+		return nil, engine.Invalidf("count must be between 1 and %d", maxItems)
+	}
+	made, err := b.makeDatakeys(ctx, req, int(count))
+	if err != nil {
+		return nil, err
+	}
+	n := made[0].KeyVersion
+	for i := range made {
+		made[i].KeyVersion = 0 // said once
+	}
+	return &engine.Response{Data: struct {
+		Pairs      []result `json:"key_pairs"`
+		KeyVersion int      `json:"key_version"`
+	}{made, n}}, nil
+}
+
+// makeDatakeys makes count random keys and encrypts them as req says.
+func (b *backend) makeDatakeys(ctx context.Context, req *engine.Request, count int) ([]result, error) {
 	form := req.Data.String("plaintext")
 	if form != "plaintext" && form != "wrapped" {
 		return nil, engine.Invalidf("Invalid path, must be 'plaintext' or 'wrapped'")
@@ -202,14 +237,19 @@ func (b *backend) datakey(ctx context.Context, req *engine.Request) (*engine.Res
 	if err != nil {
 		return nil, err
 	}
-	made := random(int(bits / 8))
-	shown := base64.StdEncoding.EncodeToString(made)
-	r, err := b.seal(ctx, req.Storage, k, &t.items[0], made, req.Data.String("padding_scheme"))
-	if err != nil {
-		return nil, err
+	made := make([]result, count)
+	for i := range made {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		fresh := random(int(bits / 8))
+		shown := base64.StdEncoding.EncodeToString(fresh)
+		if made[i], err = b.seal(ctx, req.Storage, k, &t.items[0], fresh, req.Data.String("padding_scheme")); err != nil {
+			return nil, err
+		}
+		if form == "plaintext" {
+			made[i].Plaintext = &shown
+		}
 	}
-	if form == "plaintext" {
-		r.Plaintext = &shown
-	}
-	return &engine.Response{Data: &r}, nil
+	return made, nil
 }

@@ -255,6 +255,20 @@ func TestDatakey(t *testing.T) {
 			t.Errorf("wrapped: %v", made)
 		}
 	}
+	many := must(t, m, "PUT datakeys/plaintext/k", with("count", "3", "bits", 128))
+	seen := map[string]bool{}
+	for _, p := range many["key_pairs"].([]any) {
+		p := p.(map[string]any)
+		if got := must(t, m, "PUT decrypt/k", with("ciphertext", p["ciphertext"])); got["plaintext"] != p["plaintext"] || len(p) != 2 {
+			t.Errorf("%v decrypts to %v", p, got)
+		}
+		seen[field(p, "plaintext")] = true
+	}
+	if len(seen) != 3 || field(many, "key_version") != "1" {
+		t.Errorf("made %v", many)
+	}
+	refused(t, m, "PUT datakeys/wrapped/k", "", "missing required field: count")
+	refused(t, m, "PUT datakeys/wrapped/k", with("count", 0), "count must be between")
 	refused(t, m, "PUT datakey/wrapped/k", with("bits", 1024), "invalid bit length")
 	refused(t, m, "PUT datakey/bare/k", "", "Invalid path, must be 'plaintext' or 'wrapped'")
 	refused(t, m, "PUT datakey/wrapped/none", "", "encryption key not found")

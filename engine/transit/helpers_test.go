@@ -58,14 +58,20 @@ func data(tb testing.TB, resp *engine.Response) map[string]any {
 	return out
 }
 
-// refused is call that fails with a text that holds want.
+// refused is call that fails, by the caller's fault, with a text that holds want.
 func refused(tb testing.TB, m *enginetest.Mounted, request, body, want string) {
+	tb.Helper()
+	fails(tb, m, engine.Invalid, request, body, want)
+}
+
+// fails is call that fails with a kind of error and a text that holds want.
+func fails(tb testing.TB, m *enginetest.Mounted, kind engine.Kind, request, body, want string) {
 	tb.Helper()
 	resp, err := call(m, request, body)
 	if err == nil || !strings.Contains(err.Error(), want) {
 		tb.Errorf("%s %s: %v, %v; want an error that says %q", request, body, resp, err, want)
-	} else if kind := engine.KindOf(err); kind != engine.Invalid {
-		tb.Errorf("%s %s: an error of kind %d", request, body, kind)
+	} else if got := engine.KindOf(err); got != kind {
+		tb.Errorf("%s %s: an error of kind %d, not %d", request, body, got, kind)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"strongroom/engine"
 	"strongroom/engine/enginetest"
 	"strongroom/engine/transit/keywrap"
 	"strongroom/internal/storage"
@@ -205,7 +206,7 @@ func TestRestoreFromVault(t *testing.T) {
 	if keys := must(t, m, "GET export/hmac-key/aes", "")["keys"].(map[string]any); keys["1"] != "P0Sr8ua2ZdDMQ7OwhxDjugE9wBRGt6Ayz+KxO3ygc9I=" {
 		t.Errorf("exported %v", keys)
 	}
-	refused(t, m, "PUT restore", with("backup", vaultBackup), `key "aes" already exists`)
+	fails(t, m, engine.Internal, "PUT restore", with("backup", vaultBackup), `key "aes" already exists`)
 	must(t, m, "PUT restore/other", with("backup", vaultBackup))
 	must(t, m, "PUT restore", with("backup", vaultBackup, "force", true))
 }
@@ -217,7 +218,7 @@ func TestBackupEveryType(t *testing.T) {
 	for _, k := range []kind{aes128, aes256, chacha20, ed25519k, ecdsa256, ecdsa384, ecdsa521, rsa2048, hmacOnly} {
 		name := string(k)
 		must(t, m, "PUT keys/"+name, with("type", k, "exportable", true, "derived", k == chacha20, "convergent_encryption", k == chacha20))
-		refused(t, m, "GET backup/"+name, "", "plaintext backup is disallowed on the policy")
+		fails(t, m, engine.Internal, "GET backup/"+name, "", "plaintext backup is disallowed on the policy")
 		must(t, m, "PUT keys/"+name+"/config", with("allow_plaintext_backup", true, "auto_rotate_period", "24h"))
 		mac := must(t, m, "PUT hmac/"+name, with("input", fox))["hmac"]
 		made := map[string]any{}

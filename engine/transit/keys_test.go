@@ -102,12 +102,12 @@ func TestKeyErrors(t *testing.T) {
 		{"GET export/encryption-key/k", "", "private key material is not exportable"},
 		{"GET export/public-key/k", "", "has no public key"},
 		{"GET export/opinion/k", "", "invalid export type"},
-		{"GET backup/k", "", "exporting is disallowed on the policy"},
-		{"GET backup/none", "", "invalid key"},
 		{"PUT cache-config", with("size", 5), "size must be 0 or a value greater or equal to 10"},
 	} {
 		refused(t, m, c.request, c.body, c.want)
 	}
+	fails(t, m, engine.Internal, "GET backup/k", "", "exporting is disallowed on the policy")
+	fails(t, m, engine.Internal, "GET backup/none", "", "invalid key")
 	resp, err := call(m, "PUT keys/k/config", with("min_decryption_version", 0))
 	if err != nil || len(resp.Warnings) != 1 || field(data(t, resp), "min_decryption_version") != "1" {
 		t.Errorf("a minimum of 0: %v, %v", resp, err)

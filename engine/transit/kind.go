@@ -1,6 +1,7 @@
 package transit
 
 import (
+	"cmp"
 	"crypto/elliptic"
 
 	"strongroom/engine"
@@ -83,9 +84,9 @@ func numbered(number int) (kind, bool) {
 	return "", false
 }
 
-// parseKind reads the name of a type that a key may be made with.
+// parseKind reads the name of a type that a key may be made with; "" is aes256-gcm96.
 func parseKind(name string) (kind, error) {
-	k := kind(name)
+	k := cmp.Or(kind(name), aes256)
 	if _, ok := k.traits(); ok {
 		return k, nil
 	}

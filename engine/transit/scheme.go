@@ -1,6 +1,7 @@
 package transit
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -39,7 +40,7 @@ type scheme struct {
 
 // parseScheme reads how a key of kind k is to sign.
 func parseScheme(d engine.Data, k kind) (scheme, error) {
-	s := scheme{prehashed: d.Bool("prehashed"), padding: d.String("signature_algorithm"), form: d.String("marshaling_algorithm")}
+	s := scheme{prehashed: d.Bool("prehashed"), padding: cmp.Or(d.String("signature_algorithm"), pss), form: cmp.Or(d.String("marshaling_algorithm"), asn1Form)}
 	name := algorithm(d, "hash_algorithm", "algorithm")
 	var err error
 	if s.hash, err = parseHash(name, true); err != nil {
@@ -47,9 +48,6 @@ func parseScheme(d engine.Data, k kind) (scheme, error) {
 	}
 	if s.salt, err = parseSalt(d.String("salt_length")); err != nil {
 		return s, err
-	}
-	if s.padding == "" {
-		s.padding = pss
 	}
 	switch {
 	case s.form != asn1Form && s.form != jwsForm:

@@ -25,11 +25,17 @@ func (b *backend) signRoutes() []engine.Route {
 	sign := append([]engine.Field{{Name: "key_version", Type: engine.Int, Help: "Version of the key to use; the latest if 0."}}, common...)
 	verify := append([]engine.Field{{Name: "signature", Help: "Text that sign answered."}, {Name: "hmac", Help: "Text that hmac answered."}, {Name: "cmac", Help: "Not supported."}}, common...)
 	return []engine.Route{
+		{Path: "cmac/{name}", Help: "CMAC is not supported.", FreeForm: true, Write: noCMAC},
+		{Path: "cmac/{name}/{url_mac_length}", Help: "CMAC is not supported.", FreeForm: true, Write: noCMAC},
 		{Path: "sign/{name}", Help: "Sign an input.", Fields: sign, Write: b.sign},
 		{Path: "sign/{name}/{urlalgorithm}", Help: "Sign an input.", Fields: sign, Write: b.sign},
 		{Path: "verify/{name}", Help: "Say whether a signature or an HMAC belongs to an input.", Fields: verify, Write: b.verify},
 		{Path: "verify/{name}/{urlalgorithm}", Help: "Say whether a signature or an HMAC belongs to an input.", Fields: verify, Write: b.verify},
 	}
+}
+
+func noCMAC(context.Context, *engine.Request) (*engine.Response, error) {
+	return nil, engine.Invalidf("CMAC is an Enterprise feature of Vault that this server does not have: use an HMAC")
 }
 
 func (b *backend) sign(ctx context.Context, req *engine.Request) (*engine.Response, error) {
@@ -81,7 +87,7 @@ func (b *backend) sign(ctx context.Context, req *engine.Request) (*engine.Respon
 
 func (b *backend) verify(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	if req.Data.Has("cmac") {
-		return nil, engine.Invalidf("CMAC is an Enterprise feature of Vault that this server does not have")
+		return noCMAC(ctx, req)
 	}
 	t, err := parseTask(req)
 	if err != nil {

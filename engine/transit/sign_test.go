@@ -143,6 +143,7 @@ func TestSignErrors(t *testing.T) {
 		{"PUT verify/e", with("input", fox), "neither a 'signature' nor an 'hmac' was given"},
 		{"PUT verify/e", with("input", fox, "signature", sig, "hmac", sig), "provide one of"},
 		{"PUT verify/e", with("input", fox, "cmac", sig), "CMAC is an Enterprise feature"},
+		{"PUT cmac/e/8", with("input", fox), "CMAC is an Enterprise feature"},
 		{"PUT verify/e", with("batch_input", []any{map[string]any{"input": fox, "hmac": sig}, map[string]any{"input": fox, "signature": sig}}), "elements of batch_input must all"},
 		{"PUT sign/r", with("input", fox, "signature_algorithm", "rot13"), "unsupported rsa signature algorithm"},
 		{"PUT sign/r", with("input", fox, "salt_length", "long"), "salt length"},
