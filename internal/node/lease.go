@@ -64,10 +64,25 @@ func (m *member) transfer(ctx context.Context, id string) error {
 // Leads returns nil if this node leads, as of the call: what it answers from its state is what was last acknowledged anywhere. That costs
 // nothing while the lease holds, and an entry in the log when it does not. Otherwise the error is storage.ErrNotLeader or storage.ErrClosed.
 func (n *Node) Leads(ctx context.Context) error {
+	_, err := n.current(ctx)
+	return err
+}
+
+// current is Leads, and the index up to which this node's state holds everything.
+func (n *Node) current(ctx context.Context) (uint64, error) {
 	m := n.member.Load()
 	if m == nil {
-		return storage.ErrNotLeader
+		return 0, storage.ErrNotLeader
 	}
+	if err := n.confirm(ctx, m); err != nil {
+		return 0, err
+	}
+	// What a standby has answered already may be on its way into this state only.
+	return m.store.Settled(ctx)
+}
+
+// confirm renews the lease if it does not hold.
+func (n *Node) confirm(ctx context.Context, m *member) error {
 	heartbeat := n.config.Raft.Heartbeat
 	if heartbeat == 0 {
 		heartbeat = raftstore.DefaultHeartbeat

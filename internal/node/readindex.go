@@ -11,7 +11,9 @@ import (
 // waits until its own state holds that much, and answers from it (Ongaro,
 // "Consensus: Bridging Theory and Practice", 2014, §6.4). Whatever was
 // acknowledged anywhere before the question is in the leader's state when it
-// answers, because the leader first makes sure that it still leads (lease).
+// answers, because the leader first makes sure that it still leads (lease) and
+// then waits for what it has committed: a standby can have that in its state
+// first, and nobody may read less after who has read it there.
 
 // lagLimit is how long a read waits for this node to catch up before it is
 // forwarded instead. Under load the next entry brings the news; at rest Raft
@@ -112,11 +114,5 @@ func (n *Node) askReadIndex(m *member) (uint64, error) {
 }
 
 // answerReadIndex says up to where a reader's state must go to hold everything
-// acknowledged until now; only the leader can.
-func (n *Node) answerReadIndex(ctx context.Context) (uint64, error) {
-	m := n.member.Load()
-	if err := n.Leads(ctx); err != nil {
-		return 0, err
-	}
-	return m.store.Applied(), nil
-}
+// acknowledged until now, or read anywhere; only the leader can.
+func (n *Node) answerReadIndex(ctx context.Context) (uint64, error) { return n.current(ctx) }

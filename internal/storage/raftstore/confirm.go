@@ -30,6 +30,42 @@ func (s *Store) Confirm(ctx context.Context) error {
 	return fmt.Errorf("raftstore: confirm leadership: %w: %w", storage.ErrNotLeader, err)
 }
 
+// Settled waits until this node's state holds everything that any node's state
+// can hold by its word, and returns the index up to which: that of the last
+// batch committed when it was called, or a later one. A leader commits an entry,
+// tells its followers and applies it, and a follower can be the first to have it
+// in its state; who has read there must not read less here. Call it on a node
+// that leads (Confirm).
+func (s *Store) Settled(ctx context.Context) (uint64, error) {
+	commit := s.raft.CommitIndex()
+	applied := s.fsm.applied.Load()
+	if applied >= commit || s.settled.Load() >= commit {
+		return applied, nil
+	}
+	// The last of the entries that changes the state is what to wait for.
+	last := commit
+	for ; last > applied; last-- {
+		var l raft.Log
+		err := s.log.GetLog(last, &l)
+		if errors.Is(err, raft.ErrLogNotFound) { // cut off, so it is long since in the state
+			last = applied
+			break
+		}
+		if err != nil {
+			return 0, fmt.Errorf("raftstore: read what was committed: %w", err)
+		}
+		if l.Type == raft.LogCommand {
+			break
+		}
+	}
+	if err := s.WaitApplied(ctx, last); err != nil {
+		return 0, err
+	}
+	for was := s.settled.Load(); was < commit && !s.settled.CompareAndSwap(was, commit); was = s.settled.Load() {
+	}
+	return s.fsm.applied.Load(), nil
+}
+
 // alone is whether no other node has a vote, so that none can be elected.
 func (s *Store) alone() bool {
 	for _, m := range s.configuration().Servers {

@@ -101,8 +101,9 @@ type Store struct {
 	// shutdown stops Raft once; Raft lets only the first caller wait for the end.
 	shutdown func() raft.Future
 
-	trailing uint64 // TrailingLogs, as configured
-	bounded  uint64 // the applied index when the log was last cut for its size
+	settled  atomic.Uint64 // all batches up to this index are in the state
+	trailing uint64        // TrailingLogs, as configured
+	bounded  uint64        // the applied index when the log was last cut for its size
 
 	terms   chan uint64
 	running sync.WaitGroup // watch and flushes
