@@ -198,7 +198,7 @@ func (f *file) write(records []byte, _ []int, _ time.Time) error {
 		return nil
 	}
 	if f.torn = n > 0 && records[n-1] != '\n'; !f.plain {
-		f.reopen() // a pipe whose reader has gone, for example
+		f.drop() // a pipe whose reader has gone, for example
 	}
 	return cause(err)
 }
@@ -212,11 +212,18 @@ func (f *file) look() {
 	there, err := os.Stat(f.path)
 	mine, merr := f.f.Stat()
 	if err != nil || merr != nil || !os.SameFile(there, mine) {
-		f.reopen()
+		f.drop()
 	}
 }
 
+// reopen makes the new file at once, as what rotates files expects. If that
+// fails, so does the next write.
 func (f *file) reopen() {
+	f.drop()
+	_ = f.open()
+}
+
+func (f *file) drop() {
 	if f.f != nil {
 		f.f.Close() // what was written was checked
 	}
@@ -224,7 +231,7 @@ func (f *file) reopen() {
 }
 
 func (f *file) close() error {
-	f.reopen()
+	f.drop()
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ exec "$@"
 // operations is the run of docs/operations.md.
 type operations struct {
 	servers  *cluster.Cluster
+	logs     string // folder of the machines' audit logs
 	terminal *terminal
 	pairs    []string // what the document says, and what it is here; the first that fits counts
 }
@@ -84,7 +86,10 @@ func (o *operations) alone(t *testing.T, n *cluster.Node) {
 
 func newOperations(t *testing.T) *operations {
 	t.Helper()
-	o := &operations{servers: cluster.NewWith(t, cluster.Options{Nodes: 5})}
+	logs := t.TempDir()
+	o := &operations{logs: logs, servers: cluster.NewWith(t, cluster.Options{Nodes: 5, Node: func(i int) string {
+		return fmt.Sprintf("audit \"file\" \"main\" {\n  file_path = %q\n}\n", filepath.Join(auditFolder(logs, i), "audit.log"))
+	}})}
 	ctx := t.Context()
 	for _, n := range o.servers.Nodes[3:] {
 		o.alone(t, n)
@@ -133,6 +138,13 @@ func newOperations(t *testing.T) *operations {
 	return o
 }
 
+// auditFolder is a machine's /var/log/strongroom. cluster.Options.Node, which is asked first, makes it.
+func auditFolder(logs string, i int) string {
+	dir := filepath.Join(logs, machineName(i))
+	_ = os.MkdirAll(dir, 0o700) // without it the server does not start, and says why
+	return dir
+}
+
 func machineName(i int) string {
 	if i == 4 {
 		return "new-0"
@@ -160,6 +172,8 @@ func (o *operations) systemctl(w http.ResponseWriter, r *http.Request) {
 			err = n.Terminate()
 		case "start", "restart":
 			err = n.Restart(r.Context())
+		case "reload":
+			err = syscall.Kill(n.PID(), syscall.SIGHUP)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -170,14 +184,15 @@ func (o *operations) systemctl(w http.ResponseWriter, r *http.Request) {
 }
 
 // looks are the commands that may be typed again until they show what they should.
-var looks = regexp.MustCompile(`^(vault operator (members|raft (list-peers|autopilot (state|get-config)|rotate-ca -status))|vault (read|kv get) |curl )`)
+var looks = regexp.MustCompile(`^(vault operator (members|raft (list-peers|autopilot (state|get-config)|rotate-ca -status))|vault (read|kv get) |ssh vault-\d sudo ls |curl )`)
 
 func (o *operations) run(t *testing.T, b *block, e seen) {
 	t.Helper()
 	text := b.text
-	text = regexp.MustCompile(`ssh (vault-\d) (.*)/var/lib/strongroom`).ReplaceAllStringFunc(text, func(s string) string {
+	text = regexp.MustCompile(`ssh (vault-\d) (.*)/var/(lib|log)/strongroom`).ReplaceAllStringFunc(text, func(s string) string {
 		m := regexp.MustCompile(`ssh vault-(\d)`).FindStringSubmatch(s)
-		return strings.ReplaceAll(s, "/var/lib/strongroom", o.servers.Nodes[m[1][0]-'0'].Data)
+		i := int(m[1][0] - '0')
+		return strings.NewReplacer("/var/lib/strongroom", o.servers.Nodes[i].Data, "/var/log/strongroom", auditFolder(o.logs, i)).Replace(s)
 	})
 	text = strings.NewReplacer(o.pairs...).Replace(text)
 	if left := regexp.MustCompile(`<[A-Z][A-Z0-9_]*>`).FindString(text); left != "" {
@@ -293,6 +308,9 @@ func operationsExpected() []seen {
 		{root, "vault operator generate-root -decode=<ENCODED_TOKEN> -otp=<OTP>", []string{`\Ahvs\.\w+\n\z`}, nil},
 		{"Replace the CA between the nodes", "vault operator raft rotate-ca", []string{`^phase +\w+$`}, nil},
 		{"Replace the CA between the nodes", "vault operator raft rotate-ca -status", []string{`^phase +idle$`, `^waiting_for +\[\]$`}, nil},
+		{"Audit", "vault audit list", []string{`^main/ +file +n/a$`}, nil},
+		{"Audit", "ssh vault-0 sudo mv /var/log/strongroom/audit.log /var/log/strongroom/audit.log.1", []string{nothing}, nil},
+		{"Audit", "ssh vault-0 sudo ls /var/log/strongroom", []string{`\Aaudit\.log\s+audit\.log\.1\n\z`}, nil},
 		{"Snapshots", "vault operator raft snapshot save backup.snap", []string{`^Cluster ID +\S+$`}, types("vault kv put secret/canary sings=no", `^Success!`)},
 		{"Snapshots", "vault write sys/storage/raft/snapshot-auto/config/daily storage_type=local path_prefix=/var/backups/strongroom interval=24h retain=7", []string{`^Success! `}, nil},
 		{"Snapshots", "vault read sys/storage/raft/snapshot-auto/status/daily", []string{`^consecutive_errors +0$`, `^last_snapshot_url +\S*/vault-snapshot\S+$`}, nil},
