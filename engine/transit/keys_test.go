@@ -118,6 +118,25 @@ func TestKeyErrors(t *testing.T) {
 	}
 }
 
+// Every route and parameter explains itself, and every parameter of a path has a field.
+func TestRoutesExplainThemselves(t *testing.T) {
+	for _, route := range mount(t).Engine.Routes() {
+		if route.Help == "" {
+			t.Errorf("%s has no help", route.Path)
+		}
+		for _, f := range route.Fields {
+			if f.Help == "" {
+				t.Errorf("%s: %s has no help", route.Path, f.Name)
+			}
+		}
+		for part := range strings.SplitSeq(route.Path, "/") {
+			if p, ok := strings.CutPrefix(part, "{"); ok && !slices.ContainsFunc(route.Fields, func(f engine.Field) bool { return f.Name == strings.TrimSuffix(p, "}") }) {
+				t.Errorf("%s: no field for %s", route.Path, part)
+			}
+		}
+	}
+}
+
 func TestNames(t *testing.T) {
 	for name, want := range map[string]bool{"a": true, "_": true, "A-1.b": true, "": false, "-a": false, "a.": false, "ä": false, "a b": false, "a--b": true, "..": false} {
 		if got := validName(name); got != want {

@@ -24,9 +24,10 @@ func (b *backend) signRoutes() []engine.Route {
 		{Name: "batch_input", Type: engine.Any, Help: "List of objects to work on in one request, each with the parameters of one."}}
 	sign := append([]engine.Field{{Name: "key_version", Type: engine.Int, Help: "Version of the key to use; the latest if 0."}}, common...)
 	verify := append([]engine.Field{{Name: "signature", Help: "Text that sign answered."}, {Name: "hmac", Help: "Text that hmac answered."}, {Name: "cmac", Help: "Not supported."}}, common...)
+	cmac := []engine.Field{name("Name of the key."), {Name: "url_mac_length", Help: "Size of the CMAC."}}
 	return []engine.Route{
-		{Path: "cmac/{name}", Help: "CMAC is not supported.", FreeForm: true, Write: noCMAC},
-		{Path: "cmac/{name}/{url_mac_length}", Help: "CMAC is not supported.", FreeForm: true, Write: noCMAC},
+		{Path: "cmac/{name}", Help: "CMAC is not supported.", Fields: cmac, FreeForm: true, Write: noCMAC},
+		{Path: "cmac/{name}/{url_mac_length}", Help: "CMAC is not supported.", Fields: cmac, FreeForm: true, Write: noCMAC},
 		{Path: "sign/{name}", Help: "Sign an input.", Fields: sign, Write: b.sign},
 		{Path: "sign/{name}/{urlalgorithm}", Help: "Sign an input.", Fields: sign, Write: b.sign},
 		{Path: "verify/{name}", Help: "Say whether a signature or an HMAC belongs to an input.", Fields: verify, Write: b.verify},

@@ -185,3 +185,34 @@ func TestTransitOnStandby(t *testing.T) {
 		t.Errorf("%d wrapping keys", len(seen))
 	}
 }
+
+// One server is the seal of another: it wraps the other's root key by transit, also
+// after its own key was rotated.
+func TestTransitSealsAnother(t *testing.T) {
+	s := startDev(t)
+	root := s.client(t, "root")
+	if err := root.Sys().Mount("transit", &api.MountInput{Type: "transit"}); err != nil {
+		t.Fatal(err)
+	}
+	must[*api.Secret](t)(root.Logical().Write("transit/keys/autounseal", nil))
+	sealer := withPolicy(t, s, `path "transit/encrypt/autounseal" { capabilities = ["update"] }
+		path "transit/decrypt/autounseal" { capabilities = ["update"] }`)
+	c := cluster.NewWith(t, cluster.Options{Nodes: 1, Config: fmt.Sprintf("seal \"transit\" {\n  address = %q\n  token = %q\n  key_name = \"autounseal\"\n  mount_path = \"transit/\"\n  disable_renewal = \"true\"\n}\n", s.addr, sealer.Token())})
+	node := c.Nodes[0]
+	client := must[*api.Client](t)(node.Client(""))
+	made := must[*api.InitResponse](t)(client.Sys().InitWithContext(t.Context(), &api.InitRequest{RecoveryShares: 1, RecoveryThreshold: 1}))
+	c.Keys = &cluster.Keys{Root: made.RootToken}
+	for range 2 {
+		if err := c.AwaitVoters(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		must[*api.Secret](t)(root.Logical().Write("transit/keys/autounseal/rotate", nil))
+		node.Kill()
+		if err := node.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.AwaitVoters(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+}
