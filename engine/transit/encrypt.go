@@ -188,6 +188,9 @@ func (b *backend) rewrap(ctx context.Context, req *engine.Request) (*engine.Resp
 		if err != nil {
 			return result{}, err
 		}
+		if v, _, err := b.pick(ctx, req.Storage, k, int64(it.KeyVersion), "encryption"); err == nil && v.convergent != 1 {
+			it.Nonce = "" // it was for the decryption
+		}
 		return b.seal(ctx, req.Storage, k, it, plaintext, req.Data.String("encrypt_padding_scheme"))
 	})
 }

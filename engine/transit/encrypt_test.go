@@ -139,6 +139,9 @@ func TestCiphertextErrors(t *testing.T) {
 	m := mount(t)
 	must(t, m, "PUT keys/k", "")
 	c := field(must(t, m, "PUT encrypt/k", with("plaintext", fox)), "ciphertext")
+	if got := must(t, m, "PUT decrypt/k", with("ciphertext", "vault:v0:"+strings.TrimPrefix(c, "vault:v1:"))); got["plaintext"] != fox { // of the first Vaults
+		t.Errorf("version 0: %v", got)
+	}
 	must(t, m, "PUT keys/k/rotate", "")
 	must(t, m, "PUT keys/k/config", with("min_decryption_version", 2))
 	for text, want := range map[string]string{

@@ -222,11 +222,6 @@ func (b *backend) unwrap(ctx context.Context, req *engine.Request, k kind, wrapp
 	if v.private, err = parsePrivate(material); err != nil {
 		return engine.Invalidf("the key material must be a private key in PKCS #8, DER")
 	}
-	if p, ok := v.private.(*rsa.PrivateKey); ok {
-		if err := p.Validate(); err != nil {
-			return engine.Invalidf("the RSA key is not valid")
-		}
-	}
 	return nil
 }
 

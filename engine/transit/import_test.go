@@ -211,6 +211,50 @@ func TestRestoreFromVault(t *testing.T) {
 	must(t, m, "PUT restore", with("backup", vaultBackup, "force", true))
 }
 
+// Keys of older Vaults: nonces of convergent encryption were the caller's, and then
+// made of the context; before, keys were derived in a way that is refused.
+func TestRestoreOlderKeys(t *testing.T) {
+	for _, c := range []struct {
+		convergent, kdf int
+		want            string
+	}{{0, 1, ""}, {1, 1, ""}, {2, 1, ""}, {-1, 1, "the backup is malformed"}, {4, 1, "the backup is malformed"}, {2, 0, "a method of Vault before 0.6"}} {
+		m := mount(t)
+		old := backup{Policy: policy{Name: "k", Keys: map[string]entry{"1": {Key: make([]byte, 32), Created: t0}}, Derived: true, KDF: c.kdf, Convergent: true, ConvergentVersion: c.convergent, Latest: 1}}
+		if c.convergent == -1 {
+			old.Policy.Keys["1"] = entry{Key: make([]byte, 32), ConvergentVersion: 9}
+		}
+		body := with("backup", b64(string(must1(json.Marshal(old)))))
+		if c.want != "" {
+			refused(t, m, "PUT restore", body, c.want)
+			continue
+		}
+		must(t, m, "PUT restore", body)
+		ask := []any{"plaintext", fox, "context", here}
+		if c.convergent < 2 {
+			refused(t, m, "PUT encrypt/k", with(ask...), "base64-decoded nonce must be 12 bytes long when using convergent encryption with this key")
+			ask = append(ask, "nonce", b64("twelve bytes"))
+		} else {
+			refused(t, m, "PUT encrypt/k", with(append(ask, "nonce", b64("twelve bytes"))...), "nonce provided when not allowed")
+		}
+		one, two := must(t, m, "PUT encrypt/k", with(ask...)), must(t, m, "PUT encrypt/k", with(ask...))
+		if field(one, "ciphertext") != field(two, "ciphertext") {
+			t.Errorf("%d: %v and %v", c.convergent, one, two)
+		}
+		ask = append(ask, "ciphertext", one["ciphertext"])
+		if got := must(t, m, "PUT decrypt/k", with(ask...)); got["plaintext"] != fox {
+			t.Errorf("%d: decrypted %v", c.convergent, got)
+		}
+		if c.convergent < 2 {
+			refused(t, m, "PUT decrypt/k", with("ciphertext", one["ciphertext"], "context", here), "invalid convergent nonce supplied")
+		}
+		must(t, m, "PUT keys/k/rotate", "") // the new version makes its nonces by itself
+		again := must(t, m, "PUT rewrap/k", with(ask...))
+		if got := must(t, m, "PUT decrypt/k", with("ciphertext", again["ciphertext"], "context", here)); field(again, "key_version") != "2" || got["plaintext"] != fox {
+			t.Errorf("%d: rewrapped %v, decrypted %v", c.convergent, again, got)
+		}
+	}
+}
+
 // A key is after backup and restore what it was: all that it made before is
 // understood, and a backup of it is the same.
 func TestBackupEveryType(t *testing.T) {
