@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"strongroom/engine"
@@ -63,7 +64,7 @@ func (r *recording) request(ctx context.Context, v *visit, refusal error) error 
 	if refusal != nil || v.harmless() {
 		x.Defer(fault(refusal)) // one write for both records: half the cost of a read
 	} else {
-		err = devices.Request(ctx, x, "")
+		err = r.g.meter.logs(false, func() error { return devices.Request(ctx, x, "") })
 	}
 	r.x, r.devices = x, devices
 	return r.before(err)
@@ -139,7 +140,7 @@ func (r *recording) response(ctx context.Context, resp *Response, failure error)
 				return nil, err
 			}
 		}
-		switch err := devices.Response(ctx, r.x, answer, fault(failure)); {
+		switch err := r.g.meter.logs(true, func() error { return devices.Response(ctx, r.x, answer, fault(failure)) }); {
 		case err == nil || r.g.notAnswered(failure):
 			return resp, failure
 		case audit.Closed(err) && !fresh:
@@ -221,9 +222,14 @@ func class(m *mount.Mounted) string {
 
 // authOf describes the token that raw is.
 func authOf(t *token.Token, raw string) *audit.Auth {
+	kind := t.Type
+	if kind == "" {
+		kind = token.Service
+	}
 	return &audit.Auth{
 		ClientToken: raw, Accessor: t.Accessor, DisplayName: t.DisplayName, Policies: t.Policies, TokenPolicies: t.Policies, Metadata: t.Meta,
-		TokenType: "service", TokenTTL: time.Duration(t.TTL) * time.Second, TokenIssueTime: time.Unix(t.Created, 0), RemainingUses: t.Uses,
+		NoDefaultPolicy: !t.Root() && !slices.Contains(t.Policies, "default"),
+		TokenType:       kind, TokenTTL: time.Duration(t.TTL) * time.Second, TokenIssueTime: time.Unix(t.Created, 0), RemainingUses: t.Uses,
 	}
 }
 
