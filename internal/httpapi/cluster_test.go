@@ -89,7 +89,7 @@ func freePort(t *testing.T) string {
 func (p *peer) start() {
 	p.t.Helper()
 	p.node = node.New(p.config)
-	h := httpapi.New(p.node, httpapi.Config{MaxBody: 1 << 20, MaxDuration: 30 * time.Second}, p.config.Logger)
+	h := httpapi.New(p.node, httpapi.Config{MaxBody: 1 << 20, MaxDuration: 30 * time.Second, EventWait: 2 * time.Second}, p.config.Logger)
 	forwarded := h.Forwarded()
 	if err := p.node.Start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.forwarded.Add(1)
@@ -202,7 +202,7 @@ func active(peers []*peer) *peer {
 }
 
 // three is an unsealed cluster of three voters, with KV at secret/.
-func three(t *testing.T) (peers []*peer, shares []string, root string) {
+func three(t *testing.T, options ...func(*node.Config)) (peers []*peer, shares []string, root string) {
 	t.Helper()
 	peers = cluster(t, 3)
 	shares, root = peers[0].initialize()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ import (
 // stream of the cluster port (events_relay.go, ADR 17).
 
 const (
-	// eventWait is how long a subscriber may take over one message.
+	// eventWait is how long a subscriber may take over one message, by default.
 	eventWait = 10 * time.Second
 	// pingEvery keeps a quiet connection open through proxies, and finds the
 	// subscribers that are gone; pingWait is longer than eventWait, for a ping
@@ -44,7 +45,7 @@ func (x *exchange) wantsEvents() bool {
 
 // audience is whom events are sent to.
 type audience interface {
-	// send sends one message within eventWait.
+	// send sends one message, or fails if that takes longer than EventWait.
 	send(ctx context.Context, m message) error
 	// end says why nothing follows.
 	end(code websocket.StatusCode, reason string)
@@ -75,9 +76,9 @@ func (h *Handler) tell(x *exchange, s node.Session) error {
 	ctx, stop := context.WithCancel(x.r.Context())
 	defer stop()
 	if x.forwarded {
-		to, err = beginRelay(x.w)
+		to, err = h.beginRelay(x.w)
 	} else {
-		to, ctx, err = accept(ctx, x)
+		to, ctx, err = h.accept(ctx, x)
 	}
 	if err != nil {
 		return nil // it has been answered
@@ -114,7 +115,7 @@ func (h *Handler) tellAll(ctx context.Context, x *exchange, sub *gateway.Subscri
 			m.data = e.Protobuf(index)
 		}
 		if err := to.send(ctx, m); err != nil {
-			if ctx.Err() == nil {
+			if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 				sub.Slow()
 			}
 			return
@@ -124,10 +125,9 @@ func (h *Handler) tellAll(ctx context.Context, x *exchange, sub *gateway.Subscri
 
 // Reasons are at most 123 bytes: a close frame holds no more.
 const (
-	slowReason     = "events were missed: they were not taken as fast as they came; read what they are about, and subscribe again"
-	movedReason    = "another node is or becomes active: read what the events are about, and subscribe again"
-	deniedReason   = "the token has ended, or its policies no longer allow the subscription"
-	internalReason = "internal error: the server's log says more"
+	slowReason   = "events were missed: they were not taken as fast as they came; read what they are about, and subscribe again"
+	movedReason  = "another node is or becomes active: read what the events are about, and subscribe again"
+	deniedReason = "the token has ended, or its policies no longer allow the subscription"
 )
 
 // why is how a subscription that ended by err is closed.
@@ -145,17 +145,20 @@ func why(err error) (websocket.StatusCode, string) {
 }
 
 // socket is a client's WebSocket.
-type socket struct{ conn *websocket.Conn }
+type socket struct {
+	conn *websocket.Conn
+	wait time.Duration
+}
 
 // accept makes x a WebSocket. The context ends with its client.
-func accept(ctx context.Context, x *exchange) (audience, context.Context, error) {
+func (h *Handler) accept(ctx context.Context, x *exchange) (audience, context.Context, error) {
 	conn, err := websocket.Accept(x.w, x.r, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	ctx = conn.CloseRead(ctx)
 	go ping(ctx, conn) // ends with the client, or with whoever serves it
-	return socket{conn}, ctx, nil
+	return socket{conn, h.config.EventWait}, ctx, nil
 }
 
 func ping(ctx context.Context, conn *websocket.Conn) {
@@ -178,7 +181,7 @@ func ping(ctx context.Context, conn *websocket.Conn) {
 }
 
 func (s socket) send(ctx context.Context, m message) error {
-	ctx, cancel := context.WithTimeout(ctx, eventWait)
+	ctx, cancel := context.WithTimeout(ctx, s.wait)
 	defer cancel()
 	return s.conn.Write(ctx, m.kind, m.data)
 }

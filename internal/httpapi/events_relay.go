@@ -33,13 +33,14 @@ const (
 type relayed struct {
 	w       io.Writer
 	control *http.ResponseController
+	wait    time.Duration
 }
 
 // beginRelay tells the standby that its client may subscribe.
-func beginRelay(w http.ResponseWriter) (audience, error) {
+func (h *Handler) beginRelay(w http.ResponseWriter) (audience, error) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.WriteHeader(http.StatusOK)
-	r := relayed{w, http.NewResponseController(w)}
+	r := relayed{w, http.NewResponseController(w), h.config.EventWait}
 	return r, r.control.Flush()
 }
 
@@ -50,7 +51,7 @@ func (r relayed) end(code websocket.StatusCode, reason string) {
 }
 
 func (r relayed) frame(kind byte, data []byte) error {
-	_ = r.control.SetWriteDeadline(time.Now().Add(eventWait)) // a recorder has no deadlines
+	_ = r.control.SetWriteDeadline(time.Now().Add(r.wait)) // a recorder has no deadlines
 	if _, err := r.w.Write(append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(data))), data...)); err != nil {
 		return err
 	}
@@ -78,9 +79,9 @@ func (h *Handler) relay(x *exchange, leader node.LeaderInfo) bool {
 	if x.redirect(leader) {
 		return true
 	}
-	ctx, stop := context.WithCancel(x.r.Context())
+	asking, stop := context.WithCancel(x.r.Context())
 	defer stop()
-	out, err := x.outgoing(ctx, leader, nil)
+	out, err := x.outgoing(asking, leader, nil)
 	if err != nil {
 		h.respondError(x.w, x.id, err)
 		return true
@@ -98,12 +99,12 @@ func (h *Handler) relay(x *exchange, leader node.LeaderInfo) bool {
 		copyResponse(x.w, resp)
 		return true
 	}
-	to, ctx, err := accept(ctx, x)
+	to, ctx, err := h.accept(x.r.Context(), x)
 	if err != nil {
 		return true // it has been answered
 	}
 	defer context.AfterFunc(ctx, stop)() // the client is gone: so is the request to the leader
-	go h.untilSealed(ctx, stop) // ends with the client or the stream, and ends both
+	go h.untilSealed(ctx, stop)          // ends with the client, whom to.end lets go
 	to.end(passOn(ctx, bufio.NewReader(resp.Body), to))
 	return true
 }

@@ -4,6 +4,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -37,6 +38,7 @@ const (
 type Config struct {
 	MaxBody     int64         // bytes
 	MaxDuration time.Duration // of serving one request
+	EventWait   time.Duration // a subscriber may take over one event; 0: 10 seconds
 	UI          bool          // answer / and /ui/ by saying that there is no UI yet
 
 	// What may be looked at; nil: nothing.
@@ -64,6 +66,7 @@ type openPath struct {
 
 // New makes the handler of n.
 func New(n *node.Node, config Config, logger hclog.Logger) *Handler {
+	config.EventWait = cmp.Or(config.EventWait, eventWait)
 	h := &Handler{node: n, config: config, logger: logger}
 	h.local = map[string]http.HandlerFunc{
 		"sys/seal-status": h.sealStatus, "sys/health": h.health, "sys/leader": h.leader,
