@@ -81,6 +81,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger).Audited(journal).Measured(c.Metrics)}
+	deps.Leases = s.Lessor()
 	s.LockOut(lockouts)
 	if c.Standby {
 		s.Gateway, s.stop = s.Gateway.Standby(), func() {}
@@ -91,10 +92,10 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	s.usage = usage{store: c.Store, every: c.Metrics.UsagePeriod(), logger: c.Logger, ctx: background}
 	s.bus = events.NewBus(events.DefaultLimits)
 	s.Gateway = s.Telling(s.bus)
 	s.done.Go(func() { s.bus.Run(background) })
+	s.usage = usage{store: c.Store, every: c.Metrics.UsagePeriod(), logger: c.Logger, ctx: background}
 	s.done.Go(func() {
 		lease.Run(background, c.Logger.Named("sweep"), map[string]lease.Job{
 			"end what is due": func(ctx context.Context) (int, error) {
@@ -103,8 +104,17 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 			"end what ended tokens made":           func(ctx context.Context) (int, error) { return tokens.SweepBroken(ctx, c.Store) },
 			"empty the cubbyholes of ended tokens": s.SweepPersonal,
 			"count encryptions and rotate the key": c.Node.TendKey,
-			"delete disabled mounts' data":         func(ctx context.Context) (int, error) { return mount.Sweep(ctx, c.Store) },
+			"tidy the tokens":                      func(ctx context.Context) (int, error) { return tokens.Tidy(ctx, c.Store) },
 		})
+	})
+	s.done.Go(func() {
+		lessor := s.Lessor()
+		lease.Run(background, c.Logger.Named("lease"), map[string]lease.Job{
+			"take back what was lent":      lessor.Sweep,
+			"end leases by their prefix":   lessor.SweepLater,
+			"delete disabled mounts' data": func(ctx context.Context) (int, error) { return mount.Sweep(ctx, c.Store, lessor.Settle) },
+		})
+		lessor.Wait()
 	})
 	s.done.Go(func() {
 		(&snapshot.Scheduler{Store: c.Store, Source: c.Node, Logger: c.Logger.Named("snapshot")}).Run(background)

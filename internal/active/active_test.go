@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ type server struct {
 	store storage.Store
 	s     *active.Session
 	root  string
+	more  map[string]mount.Type // further engines
 }
 
 type fakeNode struct {
@@ -66,7 +68,12 @@ func (login) Routes() []engine.Route {
 
 func start(t testing.TB) *server {
 	t.Helper()
-	b := barrier.New(storage.NewMem())
+	return startOn(t, storage.NewMem())
+}
+
+func startOn(t testing.TB, store storage.Store) *server {
+	t.Helper()
+	b := barrier.New(store)
 	if _, err := b.Initialize(secret.NewKey()); err != nil {
 		t.Fatal(err)
 	}
@@ -81,9 +88,11 @@ func start(t testing.TB) *server {
 
 func (s *server) reopen() {
 	s.t.Helper()
+	types := map[string]mount.Type{"kv": {Factory: kv.Factory}, "login": {Auth: true, Factory: func(engine.Env) (engine.Engine, error) { return login{}, nil }}}
+	maps.Copy(types, s.more)
 	sess, err := active.Open(s.t.Context(), active.Config{Store: s.store, Node: &fakeNode{}, Logger: hclog.NewNullLogger(),
 		Limits: mount.Limits{Default: 768 * time.Hour, Max: 768 * time.Hour},
-		Types:  map[string]mount.Type{"kv": {Factory: kv.Factory}, "login": {Auth: true, Factory: func(engine.Env) (engine.Engine, error) { return login{}, nil }}}})
+		Types:  types})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -225,7 +234,7 @@ func TestMounts(t *testing.T) {
 	s.must(s.root, engine.Delete, "sys/auth/login", "")
 	s.fails(engine.Denied, "invalid token", reader, engine.Read, "auth/token/lookup-self", "")
 	s.fails(engine.Denied, "bad token", s.root, engine.Update, "auth/token/lookup", `{"token":"`+reader+`"}`) // nor does anybody see it alive
-	if n, err := mount.Sweep(t.Context(), s.store); err != nil || n == 0 {
+	if n, err := mount.Sweep(t.Context(), s.store, nil); err != nil || n == 0 {
 		t.Errorf("sweeping the disabled mount's data: %d keys, %v", n, err)
 	}
 	for k := range s.store.Keys(t.Context(), "core/doomed/", "") {

@@ -28,6 +28,8 @@ type Call struct {
 	Remote    netip.AddrPort
 	// Auth is set by a handler that made or renewed a token.
 	Auth *Auth
+	// LeaseID is set by a handler that renewed a lease.
+	LeaseID string
 }
 
 // Auth is the "auth" object of a response. LeaseDuration 0 is a token that

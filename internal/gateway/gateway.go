@@ -50,8 +50,11 @@ type Gateway struct {
 
 // New makes a gateway over an open barrier.
 func New(store storage.Store, mounts *mount.Manager, tokens *token.Store, acls *acl.Store, logger hclog.Logger) *Gateway {
-	return &Gateway{store: store, mounts: mounts, tokens: tokens, acls: acls, logger: logger}
+	return &Gateway{store: store, mounts: mounts, tokens: tokens, acls: acls, logger: logger, lessor: newLessor(store, mounts, tokens, logger)}
 }
+
+// Lessor is who takes back what engines lend.
+func (g *Gateway) Lessor() *Lessor { return g.lessor }
 
 // Standby is the same gateway for a node that does not lead: it answers reads
 // from this node's state and everything else with storage.ErrNotLeader, before
@@ -83,6 +86,9 @@ type Response struct {
 	Empty     bool
 	Auth      *call.Auth
 	MountType string
+	LeaseID   string
+
+	act func(ctx context.Context) error // the effect of a lease, once it is durable
 }
 
 // attempts bounds how often a request runs again because others wrote first.
@@ -101,11 +107,18 @@ func (g *Gateway) Serve(ctx context.Context, req *Request) (*Response, error) {
 		resp, err = do(ctx, req, rec)
 		return err
 	})
+	if err == nil {
+		err = g.act(ctx, Namespace, resp)
+	}
 	if err != nil {
 		resp = nil
 	}
 	defer func() { g.meter.served(start, rec.last, resp) }()
-	return rec.response(ctx, resp, err)
+	out, err := rec.response(ctx, resp, err)
+	if err != nil {
+		g.withdraw(ctx, Namespace, resp)
+	}
+	return out, err
 }
 
 // again runs do until nobody has written first.
@@ -237,8 +250,8 @@ func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
 	if resp != nil {
 		out.Response = *resp
 	}
-	if out.Lease != nil && len(out.Lease.Revoke) > 0 {
-		return nil, engine.Errorf(engine.Internal, "this release cannot keep leases of secrets")
+	if err := g.lend(ctx, v, out); err != nil {
+		return nil, err
 	}
 	if err := g.keep(ctx, v); err != nil {
 		return nil, err

@@ -126,6 +126,10 @@ func envelope(id string, resp *gateway.Response) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	leaseID, err := raw(resp.LeaseID)
+	if err != nil {
+		return nil, err
+	}
 	var lease engine.Lease
 	if resp.Lease != nil {
 		lease = *resp.Lease
@@ -133,7 +137,9 @@ func envelope(id string, resp *gateway.Response) ([]byte, error) {
 	b := make([]byte, 0, len(data)+len(warnings)+len(auth)+256)
 	b = append(b, `{"request_id":"`...)
 	b = append(b, id...)
-	b = append(b, `","lease_id":"","renewable":`...)
+	b = append(b, `","lease_id":`...)
+	b = append(b, leaseID...)
+	b = append(b, `,"renewable":`...)
 	b = strconv.AppendBool(b, lease.Renewable)
 	b = append(b, `,"lease_duration":`...)
 	b = strconv.AppendInt(b, int64(lease.TTL/time.Second), 10)

@@ -1,13 +1,14 @@
-// Package lease owns the due index: everything that expires stands in storage
-// as a key in the order of its time, so that nothing is loaded at unseal and no
-// timer exists a lease. What is due it hands to the owner of its kind. It never
-// knows what a lease is for.
+// Package lease owns the due index and the records of leases: everything that
+// expires stands in storage as a key in the order of its time, so that nothing is
+// loaded at unseal and no timer exists a lease. What is due it hands to the owner
+// of its kind. It never knows what a lease is for, and calls no engine.
 package lease
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -19,10 +20,11 @@ import (
 
 const duePrefix = "lease/due/"
 
-// DueKey is the index key of id of kind, due at the given time (seconds). Its
-// value is empty.
+// DueKey is the index key of id of kind, due at the given time (Unix, in
+// seconds). Its value is empty. Each kind, which has no '/', is a queue of its
+// own: one that cannot be worked off holds no other up.
 func DueKey(at int64, kind, id string) string {
-	return fmt.Sprintf("%s%020d/%s/%s", duePrefix, at, kind, id)
+	return fmt.Sprintf("%s%s/%020d/%s", duePrefix, kind, at, id)
 }
 
 // Item is something that is due.
@@ -31,26 +33,40 @@ type Item struct {
 	Kind, ID string
 }
 
+// Key is the item's key in the index.
+func (it Item) Key() string { return DueKey(it.At, it.Kind, it.ID) }
+
 func parseDue(key string) (Item, error) {
 	parts := strings.SplitN(strings.TrimPrefix(key, duePrefix), "/", 3)
 	if len(parts) != 3 {
 		return Item{}, fmt.Errorf("lease: malformed key %q in the due index", key)
 	}
-	at, err := strconv.ParseInt(parts[0], 10, 64)
+	at, err := strconv.ParseInt(parts[1], 10, 64)
 	if err != nil {
 		return Item{}, fmt.Errorf("lease: malformed key %q in the due index", key)
 	}
-	return Item{at, parts[1], parts[2]}, nil
+	return Item{at, parts[0], parts[2]}, nil
 }
 
-// Due returns up to limit items that are due at now, the oldest first.
-func Due(ctx context.Context, store storage.Store, now time.Time, limit int) ([]Item, error) {
-	var items []Item
-	for k, err := range store.Keys(ctx, duePrefix, "") {
-		if err != nil {
-			return nil, err
+// Queue yields the items of kind in the order of their time, due or not.
+func Queue(ctx context.Context, store storage.Store, kind string) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for k, err := range store.Keys(ctx, duePrefix+kind+"/", "") {
+			var it Item
+			if err == nil {
+				it, err = parseDue(k)
+			}
+			if !yield(it, err) || err != nil {
+				return
+			}
 		}
-		it, err := parseDue(k)
+	}
+}
+
+// Due returns up to limit items of kind that are due at now, the oldest first.
+func Due(ctx context.Context, store storage.Store, kind string, now time.Time, limit int) ([]Item, error) {
+	var items []Item
+	for it, err := range Queue(ctx, store, kind) {
 		if err != nil {
 			return nil, err
 		}
@@ -66,28 +82,29 @@ func Due(ctx context.Context, store storage.Store, now time.Time, limit int) ([]
 // called again after a conflict, and must delete the key even if the item is gone.
 type Expirer func(ctx context.Context, tx *storage.Tx, it Item) error
 
-// Sweep ends what is due now, one transaction an item, and says how many it ended.
+// Sweep ends what is due now of the kinds named, one transaction an item, and
+// says how many it ended.
 func Sweep(ctx context.Context, store storage.Store, expirers map[string]Expirer) (int, error) {
 	const batch = 256
-	for done := 0; ; {
-		items, err := Due(ctx, store, time.Now(), batch)
-		if err != nil {
-			return done, err
-		}
-		for _, it := range items {
-			expire := expirers[it.Kind]
-			if expire == nil {
-				return done, fmt.Errorf("lease: nothing can end a %q", it.Kind)
+	done := 0
+	for kind, expire := range expirers {
+		for {
+			items, err := Due(ctx, store, kind, time.Now(), batch)
+			if err != nil {
+				return done, err
 			}
-			if err := attempt(ctx, store, it, expire); err != nil {
-				return done, fmt.Errorf("lease: end a %s: %w", it.Kind, err)
+			for _, it := range items {
+				if err := attempt(ctx, store, it, expire); err != nil {
+					return done, fmt.Errorf("lease: end a %s: %w", it.Kind, err)
+				}
+				done++
 			}
-			done++
-		}
-		if len(items) < batch {
-			return done, nil
+			if len(items) < batch {
+				break
+			}
 		}
 	}
+	return done, nil
 }
 
 func attempt(ctx context.Context, store storage.Store, it Item, expire Expirer) error {

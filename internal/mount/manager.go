@@ -2,6 +2,7 @@ package mount
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
@@ -30,6 +31,7 @@ type Manager struct {
 	ttl    Limits
 	logger hclog.Logger
 	cache  *storage.Cache[*Routing]
+	gone   *storage.Cache[*Mounted]
 
 	mu   sync.Mutex
 	live map[string]*Mounted // by UUID: engines outlive changes of other mounts
@@ -40,7 +42,7 @@ type Limits struct{ Default, Max time.Duration }
 
 // NewManager makes a manager of the engine types given by name.
 func NewManager(types map[string]Type, ttl Limits, logger hclog.Logger) *Manager {
-	return &Manager{types: types, ttl: ttl, logger: logger, cache: storage.NewCache[*Routing](64), live: map[string]*Mounted{}}
+	return &Manager{types: types, ttl: ttl, logger: logger, cache: storage.NewCache[*Routing](64), gone: storage.NewCache[*Mounted](16), live: map[string]*Mounted{}}
 }
 
 // Limits are the server's lease times.
@@ -101,6 +103,20 @@ func (m *Manager) build(ns string, b []byte) (*Routing, error) {
 	return r, nil
 }
 
+// Retired returns the disabled mount with this UUID, whose engine is to end what
+// it has lent; nil once its data is being deleted.
+func (m *Manager) Retired(ctx context.Context, tx *storage.Tx, uuid string) (*Mounted, error) {
+	key := doomedPrefix + uuid
+	mounted, _, err := m.gone.Get(ctx, tx, key, key, func(b []byte) (*Mounted, error) {
+		var d doomed
+		if err := json.Unmarshal(b, &d); err != nil {
+			return nil, fmt.Errorf("mount: decode a disabled mount: %w", err)
+		}
+		return m.make(d.Namespace, d.Entry)
+	})
+	return mounted, err
+}
+
 // engine returns the live engine of e if nothing about the mount has changed.
 func (m *Manager) engine(ns string, e Entry) (*Mounted, error) {
 	want := m.describe(e)
@@ -110,6 +126,16 @@ func (m *Manager) engine(ns string, e Entry) (*Mounted, error) {
 		m.live[e.UUID] = &kept
 		return &kept, nil
 	}
+	mounted, err := m.make(ns, e)
+	if err == nil {
+		m.live[e.UUID] = mounted
+	}
+	return mounted, err
+}
+
+// make makes the engine of e.
+func (m *Manager) make(ns string, e Entry) (*Mounted, error) {
+	want := m.describe(e)
 	t, ok := m.types[e.Type]
 	if !ok {
 		return nil, fmt.Errorf("this server has no engine of type %q", e.Type)
@@ -126,9 +152,7 @@ func (m *Manager) engine(ns string, e Entry) (*Mounted, error) {
 	if t.System {
 		prefix = "ns/" + ns + "/"
 	}
-	mounted := &Mounted{Entry: e, Mount: want, Engine: eng, Router: router, Prefix: prefix, Personal: t.Personal}
-	m.live[e.UUID] = mounted
-	return mounted, nil
+	return &Mounted{Entry: e, Mount: want, Engine: eng, Router: router, Prefix: prefix, Personal: t.Personal}, nil
 }
 
 func same(a, b engine.Mount) bool {

@@ -194,7 +194,9 @@ func (t *Table) Remove(tx *storage.Tx, ns, path string) error {
 	if e.Fixed() {
 		return engine.Invalidf("cannot disable %s: it is part of the server", strings.TrimPrefix(path, "auth/"))
 	}
-	tx.Put(doomedPrefix+e.UUID, []byte(ns))
+	if err := storage.PutJSON(tx, doomedPrefix+e.UUID, doomed{ns, *e}); err != nil {
+		return err
+	}
 	t.Entries = slices.DeleteFunc(t.Entries, func(x Entry) bool { return x.Path == path })
 	return nil
 }
@@ -204,43 +206,71 @@ const (
 	sweepBatch   = 500
 )
 
+// doomed is a disabled mount whose data is still to be deleted.
+type doomed struct {
+	Namespace string `json:"namespace"`
+	Entry     Entry  `json:"entry"`
+}
+
+// Settle ends what a disabled mount has lent, as far as it can, and says whether
+// nothing is left: until then its data is kept, which ending may need.
+type Settle func(ctx context.Context, ns string, e Entry) (bool, error)
+
 // DataPrefix is where the mount with this UUID keeps its data.
 func DataPrefix(uuid string) string { return "mount/" + uuid + "/" }
 
-// Sweep deletes the data of disabled mounts in bounded batches and says how
-// many keys it deleted. The mounts themselves are gone since their disabling.
-func Sweep(ctx context.Context, store storage.Store) (int, error) {
+// Sweep deletes the data of disabled mounts that are settled (nil: all are), in
+// bounded batches, and says how many keys it deleted. The mounts themselves are
+// gone since their disabling.
+func Sweep(ctx context.Context, store storage.Store, settle Settle) (int, error) {
 	deleted := 0
-	for doomed, err := range store.Keys(ctx, doomedPrefix, "") {
+	for key, err := range store.Keys(ctx, doomedPrefix, "") {
 		if err != nil {
 			return deleted, err
 		}
-		prefix := DataPrefix(strings.TrimPrefix(doomed, doomedPrefix))
-		for {
-			tx := storage.Begin(store)
-			n := 0
-			for k, err := range store.Keys(ctx, prefix, "") {
-				if err != nil {
-					return deleted, err
-				}
-				tx.Delete(k)
-				if n++; n == sweepBatch {
-					break
-				}
+		if settle != nil {
+			var d doomed
+			if found, err := storage.GetJSON(ctx, store, key, &d); err != nil || !found {
+				return deleted, err
 			}
-			if n < sweepBatch {
-				tx.Delete(doomed)
+			if done, err := settle(ctx, d.Namespace, d.Entry); err != nil {
+				return deleted, fmt.Errorf("mount: end what a disabled mount has lent: %w", err)
+			} else if !done {
+				continue
 			}
-			if err := tx.Commit(ctx); err != nil {
-				return deleted, fmt.Errorf("mount: delete a disabled mount's data: %w", err)
-			}
-			deleted += n
-			if n < sweepBatch {
-				break
-			}
+		}
+		n, err := deleteAll(ctx, store, key)
+		if deleted += n; err != nil {
+			return deleted, fmt.Errorf("mount: delete a disabled mount's data: %w", err)
 		}
 	}
 	return deleted, nil
+}
+
+func deleteAll(ctx context.Context, store storage.Store, doomed string) (deleted int, err error) {
+	prefix := DataPrefix(strings.TrimPrefix(doomed, doomedPrefix))
+	for {
+		tx := storage.Begin(store)
+		n := 0
+		for k, err := range store.Keys(ctx, prefix, "") {
+			if err != nil {
+				return deleted, err
+			}
+			tx.Delete(k)
+			if n++; n == sweepBatch {
+				break
+			}
+		}
+		if n < sweepBatch {
+			tx.Delete(doomed)
+		}
+		if err := tx.Commit(ctx); err != nil {
+			return deleted, err
+		}
+		if deleted += n; n < sweepBatch {
+			return deleted, nil
+		}
+	}
 }
 
 func decodeTable(b []byte) (Table, error) {

@@ -30,6 +30,7 @@ type Deps struct {
 	Inspect Inspect
 
 	Lockouts *lockout.Guard
+	Leases   Leases
 }
 
 // Node is what sys asks of the node it runs on.
@@ -70,15 +71,16 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.snapshotRoutes()...)
 	all = append(all, d.rotateRoutes()...)
 	all = append(all, d.lockedRoutes()...)
+	all = append(all, d.leaseRoutes()...)
 	all = append(all, d.auditRoutes()...)
 	all = append(all, d.specRoutes()...)
 	all = append(all, d.remountRoutes()...)
 	all = append(all, d.pluginRoutes()...)
 	all = append(all, d.passwordRoutes()...)
 	all = append(all, d.hostRoutes()...)
+	all = append(all, d.eventRoutes()...)
 	all = append(all, d.historyRoutes()...)
 	all = append(all, d.metricsRoutes()...)
-	all = append(all, d.eventRoutes()...)
 	all = append(all, d.inspectRoutes()...)
 	return append(all, d.operateRoutes()...)
 }

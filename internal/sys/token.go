@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"strongroom/auth"
 	"strongroom/engine"
 	"strongroom/internal/call"
 	"strongroom/internal/token"
@@ -12,8 +13,9 @@ import (
 
 // token is auth/token/ (https://developer.hashicorp.com/vault/api-docs/auth/token).
 func (d *Deps) token() []engine.Route {
-	tok := []engine.Field{{Name: "token", Help: "The token."}, {Name: "accessor", Help: "Its accessor."}}
-	renew := append([]engine.Field{{Name: "increment", Type: engine.Duration, Help: "Life asked for, from now."}}, tok...)
+	tok := []engine.Field{{Name: "token", Help: "The token."}}
+	acc := []engine.Field{{Name: "accessor", Help: "Accessor of the token."}}
+	increment := engine.Field{Name: "increment", Type: engine.Duration, Help: "Life asked for, from now."}
 	self := func(ctx context.Context, _ *engine.Request) (*token.Token, error) { return call.From(ctx).Token, nil }
 	create := createFields()
 	routes := []engine.Route{
@@ -22,18 +24,21 @@ func (d *Deps) token() []engine.Route {
 		{Path: "create-orphan", Help: "Make a token without a parent.", Fields: create, Sudo: true, Write: d.createOrphan},
 		{Path: "lookup-self", Help: "The calling token.", AnyNode: true, Read: d.lookup(self), Write: d.lookup(self)},
 		{Path: "lookup", Help: "What a token is.", Fields: tok, Write: d.lookup(d.tokenInBody)},
-		{Path: "lookup-accessor", Help: "What the token with an accessor is.", Fields: tok, Write: d.lookup(d.tokenByAccessor)},
-		{Path: "renew-self", Help: "Renew the calling token.", Fields: renew, Write: d.renew(self)},
-		{Path: "renew", Help: "Renew a token.", Fields: renew, Write: d.renew(d.tokenInBody)},
-		{Path: "renew-accessor", Help: "Renew the token with an accessor.", Fields: renew, Write: d.renew(d.tokenByAccessor)},
+		{Path: "lookup-accessor", Help: "What the token with an accessor is.", Fields: acc, Write: d.lookup(d.tokenByAccessor)},
+		{Path: "renew-self", Help: "Renew the calling token.", Fields: []engine.Field{increment}, Write: d.renew(self)},
+		{Path: "renew", Help: "Renew a token.", Fields: append(tok, increment), Write: d.renew(d.tokenInBody)},
+		{Path: "renew-accessor", Help: "Renew the token with an accessor.", Fields: append(acc, increment), Write: d.renew(d.tokenByAccessor)},
 		{Path: "revoke-self", Help: "End the calling token and all made with it.", Write: d.revoke(self)},
 		{Path: "revoke", Help: "End a token and all made with it.", Fields: tok, Write: d.revoke(d.tokenInBody)},
-		{Path: "revoke-accessor", Help: "End the token with an accessor and all made with it.", Fields: tok, Write: d.revoke(d.tokenByAccessor)},
+		{Path: "revoke-accessor", Help: "End the token with an accessor and all made with it.", Fields: acc, Write: d.revoke(d.tokenByAccessor)},
 		{Path: "revoke-orphan", Help: "End a token but not what was made with it.", Fields: tok, Sudo: true, Write: d.revokeOrphan},
-		{Path: "accessors", Help: "List the accessors of all tokens.", Sudo: true, List: d.accessors},
+		{Path: "accessors", Help: "List the accessors of all tokens.", Sudo: true, Fields: auth.ListFields(), List: d.accessors},
+		{Path: "tidy", Help: "Look for what stands for no token any more.", Sudo: true, Write: d.tidyTokens},
 	}
 	return append(routes, d.tokenRoleRoutes()...)
 }
+
+var errBadToken error = &engine.Error{Kind: engine.Denied, Text: "bad token"}
 
 func (d *Deps) tokenInBody(ctx context.Context, req *engine.Request) (*token.Token, error) {
 	raw := req.Data.String("token")
@@ -43,7 +48,7 @@ func (d *Deps) tokenInBody(ctx context.Context, req *engine.Request) (*token.Tok
 	c := call.From(ctx)
 	t, err := d.Tokens.Lookup(ctx, c.Tx, raw, c.Routing)
 	if err == token.ErrInvalid {
-		return nil, engine.Errorf(engine.Denied, "bad token")
+		return nil, errBadToken
 	}
 	return t, err
 }
@@ -145,6 +150,9 @@ func (d *Deps) renew(find finder) engine.Handler {
 func (d *Deps) revoke(find finder) engine.Handler {
 	return func(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 		t, err := find(ctx, req)
+		if err == errBadToken {
+			return nil, nil // there is nothing to revoke
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -167,8 +175,8 @@ func (d *Deps) revokeOrphan(ctx context.Context, req *engine.Request) (*engine.R
 	return nil, d.Tokens.RevokeOrphan(ctx, call.From(ctx).Tx, t)
 }
 
-func (d *Deps) accessors(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
-	names, err := d.Tokens.Accessors(ctx, call.From(ctx).Tx)
+func (d *Deps) accessors(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+	names, err := d.Tokens.Accessors(ctx, call.From(ctx).Tx, req.Data.String("after"), int(req.Data.Int("limit")))
 	if err != nil {
 		return nil, err
 	}
@@ -176,4 +184,10 @@ func (d *Deps) accessors(ctx context.Context, _ *engine.Request) (*engine.Respon
 		return nil, engine.ErrNotFound
 	}
 	return &engine.Response{Data: map[string]any{"keys": names}}, nil
+}
+
+// tidyTokens serves sys/leases/tidy too: tokens and their lease ids are tidied together.
+func (d *Deps) tidyTokens(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
+	d.Tokens.AskTidy(call.From(ctx).Tx)
+	return &engine.Response{Accepted: true, Warnings: []string{"Tidy operation successfully started. Any information from the operation will be printed to the server's logs."}}, nil
 }

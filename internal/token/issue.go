@@ -150,6 +150,7 @@ func (s *Store) put(tx *storage.Tx, t *Token) error {
 	tx.Put(s.accessorKey(t.Accessor), []byte(t.ID))
 	if t.Expires != 0 {
 		tx.Put(lease.DueKey(t.Expires, LeaseKind, t.ID), nil)
+		tx.Put(s.leases.TokenKey(t.Path, t.ID), nil)
 	}
 	if t.Parent != "" {
 		tx.Put(s.childKey(t.Parent, t.ID), nil)
@@ -181,7 +182,8 @@ func (s *Store) Renew(tx *storage.Tx, t *Token, increment time.Duration) (*Token
 	}
 	next.Expires, next.Renewed = now+ttl, now
 	tx.Delete(lease.DueKey(t.Expires, LeaseKind, t.ID))
-	return &next, warnings, s.put(tx, &next)
+	tx.Put(lease.DueKey(next.Expires, LeaseKind, t.ID), nil)
+	return &next, warnings, storage.PutJSON(tx, s.recordKey(t.ID), next)
 }
 
 func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }

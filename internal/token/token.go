@@ -58,7 +58,8 @@ type Token struct {
 	// HasChildren is set with the first child, in the same commit, so that
 	// ending a token without any costs nothing more.
 	HasChildren bool   `json:"has_children,omitempty"`
-	Type        string `json:"type,omitempty"` // Batch; nothing: a service token
+	HasLeases   bool   `json:"has_leases,omitempty"` // the same, of secrets lent to it
+	Type        string `json:"type,omitempty"`       // Batch; nothing: a service token
 }
 
 // Kind is the token's type.
@@ -113,6 +114,7 @@ type Store struct {
 	box    cipher.AEAD
 	cache  *storage.Cache[*Token]
 	roles  *storage.Cache[*Role]
+	leases *lease.Book
 }
 
 // How many records are kept decoded: up to twice as many, of about 800 bytes each.
@@ -143,7 +145,7 @@ func Open(ctx context.Context, store storage.Store, ns string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{prefix: prefixOf(ns), key: e.Value, box: box, cache: storage.NewCache[*Token](cachedTokens), roles: storage.NewCache[*Role](cachedRoles)}, nil
+	return &Store{prefix: prefixOf(ns), key: e.Value, box: box, cache: storage.NewCache[*Token](cachedTokens), roles: storage.NewCache[*Role](cachedRoles), leases: lease.Open(ns)}, nil
 }
 
 // canonical is raw with the prefix that tokens have since Vault 1.10; older
@@ -279,9 +281,9 @@ func (s *Store) ByAccessor(ctx context.Context, tx *storage.Tx, accessor string,
 	return s.ByID(ctx, tx, string(e.Value), mounts)
 }
 
-// Accessors lists the accessors of all tokens.
-func (s *Store) Accessors(ctx context.Context, tx *storage.Tx) ([]string, error) {
-	return tx.View(s.prefix+"accessor/").List(ctx, "", "", 0)
+// Accessors lists the accessors of all tokens, greater than after, at most limit (0: all).
+func (s *Store) Accessors(ctx context.Context, tx *storage.Tx, after string, limit int) ([]string, error) {
+	return tx.View(s.prefix+"accessor/").List(ctx, "", after, limit)
 }
 
 // ErrInvalid: there is no such token, or it has ended. The text is what clients match.
@@ -304,17 +306,37 @@ func (s *Store) Use(tx *storage.Tx, t *Token) error {
 	return storage.PutJSON(tx, s.recordKey(t.ID), next)
 }
 
+// Lend notes that something is lent to who shows t, and returns the token with
+// which it is to end: t, a batch token's parent, or "" for none. ErrInvalid says
+// that it has just ended.
+func (s *Store) Lend(ctx context.Context, tx *storage.Tx, t *Token) (owner string, err error) {
+	if owner = t.ID; t.Type == Batch {
+		owner = t.Parent
+	}
+	if owner == "" {
+		return "", nil
+	}
+	have, err := s.alone(ctx, tx, owner)
+	if err != nil || have.HasLeases {
+		return owner, err
+	}
+	next := *have
+	next.HasLeases = true
+	return owner, storage.PutJSON(tx, s.recordKey(owner), next)
+}
+
 // Revoke ends t, and with it everything made with it; see ByID and SweepBroken.
 func (s *Store) Revoke(tx *storage.Tx, t *Token) {
 	tx.Delete(s.recordKey(t.ID))
 	tx.Delete(s.accessorKey(t.Accessor))
 	if t.Expires != 0 {
 		tx.Delete(lease.DueKey(t.Expires, LeaseKind, t.ID))
+		tx.Delete(s.leases.TokenKey(t.Path, t.ID))
 	}
 	if t.Parent != "" {
 		tx.Delete(s.childKey(t.Parent, t.ID))
 	}
-	if t.HasChildren {
+	if t.HasChildren || t.HasLeases {
 		tx.Put(s.brokenKey(t.ID), nil)
 	}
 	if t.Wraps {
@@ -345,64 +367,8 @@ func (s *Store) RevokeOrphan(ctx context.Context, tx *storage.Tx, t *Token) erro
 		}
 		tx.Delete(child)
 	}
-	s.Revoke(tx, t)
-	tx.Delete(s.brokenKey(t.ID))
+	alone := *t
+	alone.HasChildren = false
+	s.Revoke(tx, &alone)
 	return nil
-}
-
-// Expire is the lease.Expirer of tokens.
-func (s *Store) Expire(ctx context.Context, tx *storage.Tx, it lease.Item) error {
-	tx.Delete(lease.DueKey(it.At, it.Kind, it.ID))
-	key := s.recordKey(it.ID)
-	t, version, err := s.cache.Get(ctx, tx, key, key, decode)
-	if err != nil || version == 0 || t.Expires != it.At {
-		return err
-	}
-	s.Revoke(tx, t)
-	return nil
-}
-
-// SweepBroken deletes the children of ended tokens, a bounded batch a
-// transaction, generation by generation, and says how many it deleted.
-func (s *Store) SweepBroken(ctx context.Context, store storage.Store) (int, error) {
-	const batch = 200
-	deleted := 0
-	for broken, err := range store.Keys(ctx, s.brokenKey(""), "") {
-		if err != nil {
-			return deleted, err
-		}
-		prefix := s.childKey(strings.TrimPrefix(broken, s.brokenKey("")), "")
-		for {
-			tx := storage.Begin(store)
-			n := 0
-			for child, err := range store.Keys(ctx, prefix, "") {
-				if err != nil {
-					return deleted, err
-				}
-				key := s.recordKey(strings.TrimPrefix(child, prefix))
-				t, version, err := s.cache.Get(ctx, tx, key, key, decode)
-				if err != nil {
-					return deleted, err
-				}
-				if version != 0 {
-					s.Revoke(tx, t)
-				}
-				tx.Delete(child)
-				if n++; n == batch {
-					break
-				}
-			}
-			if n < batch {
-				tx.Delete(broken)
-			}
-			if err := tx.Commit(ctx); err != nil {
-				return deleted, fmt.Errorf("token: delete children: %w", err)
-			}
-			deleted += n
-			if n < batch {
-				break
-			}
-		}
-	}
-	return deleted, nil
 }
