@@ -3,6 +3,7 @@ package server
 import (
 	"strongroom/auth/approle"
 	"strongroom/auth/cert"
+	"strongroom/auth/jwt"
 	"strongroom/auth/kubernetes"
 	"strongroom/auth/userpass"
 	"strongroom/engine/kv"
@@ -17,7 +18,9 @@ func builtin() map[string]mount.Type {
 		"transit":    {Factory: transit.Factory},
 		"approle":    {Factory: approle.Factory, Auth: true},
 		"cert":       {Factory: cert.Factory, Auth: true},
+		"jwt":        {Factory: jwt.Factory, Auth: true},
 		"kubernetes": {Factory: kubernetes.Factory, Auth: true},
+		"oidc":       {Factory: jwt.Factory, Auth: true},
 		"userpass":   {Factory: userpass.Factory, Auth: true},
 	}
 }
