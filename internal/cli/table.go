@@ -8,7 +8,7 @@ func commands(program string, build Build) *command {
 		"Keep, hand out and revoke secrets with a %s server. \"%s <command> -h\" explains a command.", "Strongroom", program)}
 	root.sub = []*command{
 		readCommand(), writeCommand(), deleteCommand(), listCommand(), loginCommand(), serverCommand(), statusCommand(),
-		auditGroup(), authGroup(), kvGroup(), leaseGroup(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
+		auditGroup(), authGroup(), eventsGroup(), kvGroup(), leaseGroup(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
 		printGroup(), secretsGroup(), tlsCommand(), tokenGroup(), transitGroup(), unwrapCommand(), versionCommand(build),
 		absent("namespace"),
 	}
