@@ -20,9 +20,12 @@ token: as the argument, from stdin ("-"), or typed.
     $ {cmd}
     Token (will be hidden):
 
-Other methods are named by -method and take key=value. userpass and ldap ask for a missing password.
+Other methods are named by -method and take key=value. userpass and ldap ask for a missing password; oidc opens
+a browser, and awaits its answer at localhost:8250 (or port=NUMBER; skip_browser=true only shows the link).
 
     $ {cmd} -method=userpass username=ada
+    $ {cmd} -method=cert -client-cert=cert.pem -client-key=key.pem name=web
+    $ {cmd} -method=oidc role=dev
     $ {cmd} -method=kubernetes role=app jwt=@/var/run/secrets/kubernetes.io/serviceaccount/token`,
 		setup: func(f *flag.FlagSet) action {
 			var l login
@@ -70,9 +73,12 @@ func (l *login) run(ctx context.Context, c *call) error {
 func (l *login) authenticate(ctx context.Context, c *call, client *api.Client) (*api.Secret, error) {
 	var secret *api.Secret
 	var err error
-	if l.method == "token" {
+	switch l.method {
+	case "token":
 		secret, err = l.withToken(ctx, c, client)
-	} else {
+	case "oidc":
+		secret, err = l.withOIDC(ctx, c, client)
+	default:
 		secret, err = l.withMethod(ctx, c, client)
 	}
 	if err != nil {
