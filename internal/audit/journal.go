@@ -211,9 +211,9 @@ func (d *Devices) record(ctx context.Context, x *Exchange, resp *Response, fault
 		}
 		batches = append(batches, b)
 	}
-	if cap(*buf) <= 1<<20 {
-		clear(*buf) // of what log_raw may have shown
-		lines.Put(buf)
+	putLine(buf)
+	if resp != nil {
+		x.release()
 	}
 	kept := false
 	for i, b := range batches {
@@ -231,6 +231,13 @@ func (d *Devices) record(ctx context.Context, x *Exchange, resp *Response, fault
 
 // lines are buffers of records.
 var lines = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+func putLine(buf *[]byte) {
+	if cap(*buf) <= 1<<20 {
+		clear(*buf) // of what log_raw may have shown
+		lines.Put(buf)
+	}
+}
 
 // Closed says whether err is that devices were disabled while they were to
 // record: the Devices of now may be able to.

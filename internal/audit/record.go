@@ -14,8 +14,8 @@ type Exchange struct {
 	Auth    *Auth // of the caller; nil without a token
 	Request Request
 
-	shared   []rendering
-	deferred bool // the request's record is written with the answer's
+	shared   []rendering // until release
+	deferred bool        // the request's record is written with the answer's
 	asked    time.Time
 	fault    string // of the request
 }
@@ -23,7 +23,7 @@ type Exchange struct {
 // rendering is what both records of an exchange have in one device's form.
 type rendering struct {
 	by   *recorder
-	text []byte
+	text *[]byte // of lines
 }
 
 // Auth is a token and what it stands for. The device hashes ClientToken, and
@@ -125,17 +125,26 @@ func (r *recorder) record(dst []byte, x *Exchange, resp *Response, fault string,
 func (x *Exchange) render(by *recorder) []byte {
 	for _, s := range x.shared {
 		if s.by == by {
-			return s.text
+			return *s.text
 		}
 	}
-	o := object{b: make([]byte, 0, 1280+2*len(x.Request.Body)), r: by}
-	o.b = append(o.b, ',')
+	buf := lines.Get().(*[]byte)
+	o := object{b: append((*buf)[:0], ','), r: by}
 	if x.Auth != nil {
 		o.auth("auth", x.Auth)
 	}
 	o.request(&x.Request)
-	x.shared = append(x.shared, rendering{by, o.b})
+	*buf = o.b
+	x.shared = append(x.shared, rendering{by, buf})
 	return o.b
+}
+
+// release gives the buffers of x back: its records are made.
+func (x *Exchange) release() {
+	for _, s := range x.shared {
+		putLine(s.text)
+	}
+	x.shared = nil
 }
 
 // object appends the members of JSON objects to b.

@@ -342,7 +342,9 @@ func TestSyslog(t *testing.T) {
 	conn, err := net.ListenPacket("unixgram", address)
 	must(t, err)
 	defer conn.Close()
-	s := newSystem(func() (*syslog.Writer, error) { return syslog.Dial("unixgram", address, syslog.LOG_AUTH|syslog.LOG_INFO, "vault") })
+	s := newSystem(func() (*syslog.Writer, error) {
+		return syslog.Dial("unixgram", address, syslog.LOG_AUTH|syslog.LOG_INFO, "vault")
+	})
 	must(t, put(s, `{"a":1}`, `{"b":2}`))
 	buf := make([]byte, 1000)
 	for _, want := range []string{`{"a":1}`, `{"b":2}`} {
