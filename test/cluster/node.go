@@ -9,13 +9,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/hashicorp/vault/api"
 )
 
 // Node is one server of a cluster: a process now and then, and what stays of
-// it. Its methods are not for concurrent use.
+// it. Its methods are not for concurrent use, but for Running.
 type Node struct {
 	Name        string // its node_id: vault-0, vault-1, …
 	Addr        string // of its API: http://HOST:PORT
@@ -28,7 +29,7 @@ type Node struct {
 	log  string
 	env  []string
 	wrap func(command []string) []string // what Options.Wrap says; may be nil
-	proc *Process                        // nil when it does not run
+	proc atomic.Pointer[Process]         // nil when it does not run
 }
 
 func newNode(c *Cluster, i int, p ports, env []string) *Node {
@@ -78,17 +79,18 @@ disable_mlock = true
 }
 
 // launch starts the process.
-func (n *Node) launch() (err error) {
+func (n *Node) launch() error {
 	command := []string{filepath.Join(n.c.BinDir, "strongroom"), "server", "-config=" + n.Config}
 	if n.wrap != nil {
 		command = n.wrap(command)
 	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(cleanEnv(), n.env...)
-	n.proc, err = n.c.processes.Start(cmd, n.log)
+	p, err := n.c.processes.Start(cmd, n.log)
 	if err != nil {
 		return fmt.Errorf("%s: %w", n.Name, err)
 	}
+	n.proc.Store(p)
 	return nil
 }
 
@@ -96,7 +98,7 @@ func (n *Node) launch() (err error) {
 func (n *Node) await(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := n.proc
+	p := n.proc.Load()
 	go func() { // ends with this call
 		select {
 		case <-p.Exited():
@@ -129,11 +131,12 @@ func (n *Node) get(ctx context.Context, path string) (status int, err error) {
 
 // Running tells whether the process is there; a paused one is.
 func (n *Node) Running() bool {
-	if n.proc == nil {
+	p := n.proc.Load()
+	if p == nil {
 		return false
 	}
 	select {
-	case <-n.proc.Exited():
+	case <-p.Exited():
 		return false
 	default:
 		return true
@@ -141,24 +144,22 @@ func (n *Node) Running() bool {
 }
 
 // PID is the process's number. The node must run.
-func (n *Node) PID() int { return n.proc.PID() }
+func (n *Node) PID() int { return n.proc.Load().PID() }
 
 // Kill ends the process as a crash would (SIGKILL) and waits until it is gone.
 func (n *Node) Kill() {
-	if n.proc != nil {
-		n.proc.Kill()
-		n.proc = nil
+	if p := n.proc.Swap(nil); p != nil {
+		p.Kill()
 	}
 }
 
 // Terminate asks the process to end (SIGTERM) and waits until it is gone. It is
 // an error when it does not exit with 0 within 15 s, or had ended before.
 func (n *Node) Terminate() error {
-	if n.proc == nil {
+	p := n.proc.Swap(nil)
+	if p == nil {
 		return nil
 	}
-	p := n.proc
-	n.proc = nil
 	if err := p.Stop(); err != nil {
 		return fmt.Errorf("%s: %w", n.Name, err)
 	}
@@ -183,18 +184,18 @@ func (n *Node) Restart(ctx context.Context) error {
 // nothing answers, as when a machine hangs. Resume lets it go on. On return all
 // of its threads have stopped.
 func (n *Node) Pause() error {
-	if n.proc == nil {
+	if n.proc.Load() == nil {
 		return errors.New(n.Name + " does not run")
 	}
-	return n.proc.pause()
+	return n.proc.Load().pause()
 }
 
 // Resume lets a paused process go on.
 func (n *Node) Resume() error {
-	if n.proc == nil {
+	if n.proc.Load() == nil {
 		return errors.New(n.Name + " does not run")
 	}
-	return n.proc.Signal(syscall.SIGCONT)
+	return n.proc.Load().Signal(syscall.SIGCONT)
 }
 
 // Log is the path of the node's log, which goes on over restarts.
