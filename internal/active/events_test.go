@@ -2,8 +2,11 @@ package active_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,4 +91,55 @@ func TestSubscriptionsEndWithTheSession(t *testing.T) {
 			t.Errorf("a quiet hour ends by %v", err)
 		}
 	})
+}
+
+// TestDocumentedPolicy: the policy of docs/events.md lets an operator follow what it copies, and nothing else.
+func TestDocumentedPolicy(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/events.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(guide), "```hcl\n")
+	rules, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("the guide has no policy")
+	}
+	s := start(t)
+	s.prepare()
+	body, err := json.Marshal(map[string]string{"policy": rules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.must(s.root, engine.Update, "sys/policies/acl/operator", string(body))
+	token, _ := s.login(`{"policies":"operator","ttl":"60s"}`)
+	sub, err := s.s.Subscribe(t.Context(), &gateway.Request{ID: "id", Operation: engine.Read, Path: "sys/events/subscribe/kv-v2/*", Token: token,
+		Remote: netip.MustParseAddrPort("10.0.0.1:1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	for _, c := range []struct {
+		op         engine.Operation
+		path, body string
+		told       bool
+	}{
+		{engine.Update, "secret/data/other", `{"data":{}}`, false},
+		{engine.Update, "secret/config", `{"max_versions":9}`, false},
+		{engine.Update, "secret/metadata/app/db", `{"max_versions":9}`, false},
+		{engine.Update, "secret/data/app/db", `{"data":{}}`, true},
+		{engine.Delete, "secret/data/app/db", "", true},
+		{engine.Update, "secret/undelete/app/db", `{"versions":[2]}`, true},
+		{engine.Update, "secret/delete/app/db", `{"versions":[2]}`, true},
+		{engine.Update, "secret/destroy/app/db", `{"versions":[2]}`, true},
+		{engine.Delete, "secret/metadata/app/db", "", true},
+	} {
+		s.must(s.root, c.op, c.path, c.body)
+		if !c.told {
+			continue // the next event that is told is not this one
+		}
+		if e, err := sub.Next(t.Context()); err != nil || e.APIPath() != c.path {
+			t.Fatalf("after %s %s: %v, %v", c.op, c.path, e, err)
+		}
+	}
+	s.fails(engine.Denied, "permission denied", token, engine.List, "secret/metadata/app", "")
 }
