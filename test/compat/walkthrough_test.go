@@ -22,10 +22,11 @@ Code: 400. Errors:
 * {any}nothing-such{any}
 `},
 		{run: "vault auth enable kubernetes", stdout: "Success! Enabled kubernetes auth method at: kubernetes/\n"},
-		{run: "vault secrets list", stdout: `Path       Type      Accessor           Description
-----       ----      --------           -----------
-secret/    kv        kv_{id}        n/a
-sys/       system    system_{id}    system endpoints used for control, policy and debugging
+		{run: "vault secrets list", stdout: `Path          Type         Accessor              Description
+----          ----         --------              -----------
+cubbyhole/    cubbyhole    cubbyhole_{id}    per-token private secret storage
+secret/       kv           kv_{id}           n/a
+sys/          system       system_{id}       system endpoints used for control, policy and debugging
 `},
 		{run: "vault auth list", stdout: `Path           Type          Accessor                    Description                Version
 ----           ----          --------                    -----------                -------
