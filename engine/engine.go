@@ -85,6 +85,9 @@ type Route struct {
 	// by, so that failures (BadLogin) count against them; "" counts for nobody.
 	// Only Public routes have it.
 	Login func(req *Request) string
+	// Role names the role of a login where that is not its parameter "role", for
+	// quotas; "" if there is none.
+	Role func(ctx context.Context, req *Request) string
 	// External: the handler acts outside storage and is never run twice.
 	External bool
 	// AnyNode: on the server's own mounts, a read that looks at storage alone, so

@@ -20,6 +20,7 @@ const (
 	Upstream                 // 502: a system behind the engine failed
 	TooLarge                 // 413
 	Precondition             // 412
+	TooMany                  // 429: a quota is used up
 )
 
 // Error is an error with a text for the caller. Its text never holds a secret.

@@ -18,6 +18,7 @@ import (
 	"strongroom/internal/lockout"
 	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
+	"strongroom/internal/quota"
 	"strongroom/internal/secret"
 	"strongroom/internal/snapshot"
 	"strongroom/internal/storage"
@@ -66,7 +67,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	deps := &sys.Deps{Audit: journal, Tokens: tokens, ACLs: acls, Node: c.Node, Version: c.Version, Metrics: c.Metrics, Inspect: c.Inspect, Lockouts: lockouts}
+	deps := &sys.Deps{Audit: journal, Tokens: tokens, ACLs: acls, Node: c.Node, Version: c.Version, Metrics: c.Metrics, Inspect: c.Inspect, Quotas: quota.Open(gateway.Namespace), Lockouts: lockouts}
 	types := deps.Types()
 	for name, t := range c.Types {
 		types[name] = t
@@ -80,7 +81,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	if _, err := deps.Mounts.Routing(ctx, storage.Begin(c.Store), gateway.Namespace); err != nil {
 		return nil, err
 	}
-	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger).Audited(journal).Measured(c.Metrics)}
+	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger).Audited(journal).Measured(c.Metrics).Limited(deps.Quotas)}
 	deps.Leases = s.Lessor()
 	s.LockOut(lockouts)
 	if c.Standby {
@@ -103,6 +104,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 			},
 			"end what ended tokens made":           func(ctx context.Context) (int, error) { return tokens.SweepBroken(ctx, c.Store) },
 			"empty the cubbyholes of ended tokens": s.SweepPersonal,
+			"count leases for quotas":              s.Recount,
 			"count encryptions and rotate the key": c.Node.TendKey,
 			"tidy the tokens":                      func(ctx context.Context) (int, error) { return tokens.Tidy(ctx, c.Store) },
 		})

@@ -32,6 +32,9 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	}
 	v := &visit{Call: call.Call{Tx: tx, Namespace: Namespace, Mount: m, Routing: routing, RawToken: req.Token, Remote: req.Remote,
 		Wrap: call.Wrap{TTL: req.WrapTTL, Path: req.Path}}, req: req, route: route}
+	if err := g.limit(ctx, v, params); err != nil {
+		return v, err
+	}
 	if route == nil || !route.Public {
 		if v.Token, err = g.authenticate(ctx, tx, routing, req); err != nil {
 			return v, unusable(req, err)

@@ -21,6 +21,7 @@ import (
 	"strongroom/internal/events"
 	"strongroom/internal/lockout"
 	"strongroom/internal/mount"
+	"strongroom/internal/quota"
 	"strongroom/internal/storage"
 	"strongroom/internal/token"
 )
@@ -42,8 +43,9 @@ type Gateway struct {
 
 	bus *events.Bus // nil: nobody is told what handlers emit
 
-	recorder Recorder // nil: nothing is recorded
-	meter    *meter   // nil: nothing is measured
+	recorder Recorder     // nil: nothing is recorded
+	meter    *meter       // nil: nothing is measured
+	quotas   *quota.Store // nil: none
 
 	standby bool // answers only what this node's state holds
 }
@@ -75,8 +77,12 @@ type Request struct {
 	Query     map[string][]string
 	Header    http.Header
 	Remote    netip.AddrPort
-	Peer      []*x509.Certificate // see engine.Request
-	WrapTTL   time.Duration       // has the answer wrapped for as long; 0: not at all
+	// Rate is set by Serve: what a rate limit says of the request; nil: nothing. A
+	// client is to be shown it if ShowRate, or if it was refused.
+	Rate     *quota.Verdict
+	ShowRate bool
+	Peer     []*x509.Certificate // see engine.Request
+	WrapTTL  time.Duration       // has the answer wrapped for as long; 0: not at all
 }
 
 // Response is the whole answer. Without Data, Auth or warnings it is empty.
@@ -142,6 +148,8 @@ type visit struct {
 	handler engine.Handler
 	engReq  *engine.Request
 	ignored []string // parameters that no field names
+
+	unrecorded bool // refused so early that it is not to be recorded
 
 	decided, allowed bool // what the caller's rules said, once they were asked
 }

@@ -51,7 +51,7 @@ type recording struct {
 // already. After an error of it the request must not act. The attempt depends
 // on the devices from here on: it conflicts if one is enabled meanwhile.
 func (r *recording) request(ctx context.Context, v *visit, refusal error) error {
-	if r.g.recorder == nil || v == nil || r.g.notAnswered(refusal) {
+	if r.g.recorder == nil || v == nil || v.unrecorded || r.g.notAnswered(refusal) {
 		return nil
 	}
 	r.v = v

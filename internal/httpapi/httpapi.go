@@ -277,6 +277,7 @@ func (h *Handler) perform(x *exchange, s node.Session) error {
 		return err
 	}
 	resp, err := s.Serve(x.r.Context(), req)
+	setRate(x.w, req)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, storage.ErrUnknownOutcome) {
 			return engine.Errorf(engine.Unavailable, "the request took longer than max_request_duration; nothing was written")

@@ -2,12 +2,14 @@ package httpapi
 
 import (
 	"cmp"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"strongroom/engine"
+	"strongroom/internal/gateway"
 	"strongroom/internal/inspect"
 	"strongroom/internal/metrics"
 	"strongroom/internal/node"
@@ -134,4 +136,22 @@ func (f flushed) Write(b []byte) (int, error) {
 		err = f.control.Flush()
 	}
 	return n, err
+}
+
+// setRate shows what a rate limit said of req
+// (https://developer.hashicorp.com/vault/api-docs/system/quotas-config).
+func setRate(w http.ResponseWriter, req *gateway.Request) {
+	v := req.Rate
+	if v == nil {
+		return
+	}
+	hd := w.Header()
+	if !v.Allowed {
+		hd.Set("Retry-After", strconv.Itoa(int(math.Ceil(v.After(time.Now()).Seconds()))))
+	}
+	if req.ShowRate {
+		hd.Set("X-Ratelimit-Limit", strconv.FormatInt(v.Limit, 10))
+		hd.Set("X-Ratelimit-Remaining", strconv.FormatInt(v.Remaining, 10))
+		hd.Set("X-Ratelimit-Reset", strconv.FormatInt(v.Reset.Unix(), 10))
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/lockout"
 	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
+	"strongroom/internal/quota"
 	"strongroom/internal/snapshot"
 	"strongroom/internal/token"
 )
@@ -28,6 +29,7 @@ type Deps struct {
 	Version string // of this server
 	Metrics *metrics.Registry
 	Inspect Inspect
+	Quotas  *quota.Store
 
 	Lockouts *lockout.Guard
 	Leases   Leases
@@ -82,5 +84,6 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.historyRoutes()...)
 	all = append(all, d.metricsRoutes()...)
 	all = append(all, d.inspectRoutes()...)
+	all = append(all, d.quotaRoutes()...)
 	return append(all, d.operateRoutes()...)
 }

@@ -68,6 +68,9 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 	} else if e.Exists() {
 		return nil, "", nil, engine.Invalidf("cannot create a token with a duplicate ID")
 	}
+	if err := s.hold(ctx, tx, t, &spec); err != nil {
+		return nil, "", nil, err
+	}
 	return t, raw, warnings, s.put(tx, t)
 }
 

@@ -58,6 +58,7 @@ type Token struct {
 	// HasChildren is set with the first child, in the same commit, so that
 	// ending a token without any costs nothing more.
 	HasChildren bool   `json:"has_children,omitempty"`
+	Quota       string `json:"quota,omitempty"`      // the mark of what counts it; see Counter
 	HasLeases   bool   `json:"has_leases,omitempty"` // the same, of secrets lent to it
 	Type        string `json:"type,omitempty"`       // Batch; nothing: a service token
 }
@@ -109,12 +110,13 @@ func parseCIDR(text string) (netip.Prefix, error) {
 
 // Store keeps the tokens of one namespace. Safe for concurrent use.
 type Store struct {
-	prefix string // "ns/root/token/"
-	key    []byte // of the hash
-	box    cipher.AEAD
-	cache  *storage.Cache[*Token]
-	roles  *storage.Cache[*Role]
-	leases *lease.Book
+	prefix  string // "ns/root/token/"
+	key     []byte // of the hash
+	box     cipher.AEAD
+	cache   *storage.Cache[*Token]
+	roles   *storage.Cache[*Role]
+	leases  *lease.Book
+	counter Counter // nil: none
 }
 
 // How many records are kept decoded: up to twice as many, of about 800 bytes each.
@@ -327,6 +329,7 @@ func (s *Store) Lend(ctx context.Context, tx *storage.Tx, t *Token) (owner strin
 
 // Revoke ends t, and with it everything made with it; see ByID and SweepBroken.
 func (s *Store) Revoke(tx *storage.Tx, t *Token) {
+	s.free(tx, t)
 	tx.Delete(s.recordKey(t.ID))
 	tx.Delete(s.accessorKey(t.Accessor))
 	if t.Expires != 0 {

@@ -1,0 +1,210 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"strongroom/engine"
+	"strongroom/internal/metrics"
+	"strongroom/internal/quota"
+	"strongroom/internal/storage"
+	"strongroom/internal/token"
+)
+
+// Limited has g keep to the quotas in s, of requests and of the tokens it issues.
+func (g *Gateway) Limited(s *quota.Store) *Gateway {
+	l := *g
+	l.quotas = s
+	g.tokens.CountBy(counter{s})
+	return &l
+}
+
+// limit counts the request by the rate limit that holds for it, and refuses what
+// is over it, before anything is done for the caller. Without a rule it is one
+// look at a version.
+func (g *Gateway) limit(ctx context.Context, v *visit, params map[string]string) error {
+	if g.quotas == nil {
+		return nil
+	}
+	rules, err := g.quotas.Rules(ctx, g.store)
+	if err != nil || !rules.Has(quota.RateLimit) || rules.Config.Exempt(v.req.Path) {
+		return err
+	}
+	mount, role := "", func() string { return v.role(ctx, params) }
+	if v.Mount != nil {
+		mount = v.Mount.Entry.Path
+	}
+	if v.route == nil || v.route.Login == nil && !v.route.Public {
+		role = nil
+	}
+	rule := rules.Match(quota.RateLimit, mount, v.req.Path, role)
+	if rule == nil {
+		return nil
+	}
+	client, rate := v.client(ctx, g, rule)
+	verdict := g.quotas.Take(rule, client, rate, time.Now())
+	if rules.Config.ResponseHeaders || !verdict.Allowed {
+		v.req.Rate, v.req.ShowRate = &verdict, rules.Config.ResponseHeaders
+	}
+	if verdict.Allowed {
+		return nil
+	}
+	v.unrecorded = !rules.Config.AuditLogging
+	g.meter.count("quota.rate_limit.violation", metrics.Label{Name: "name", Value: rule.Name})
+	return engine.Errorf(engine.TooMany, "request path %q: rate limit quota exceeded", v.req.Path)
+}
+
+// client is whom a request counts for, and how many they may make.
+func (v *visit) client(ctx context.Context, g *Gateway, rule *quota.Rule) (string, float64) {
+	ip := v.req.Remote.Addr().Unmap().String()
+	if rule.GroupBy == quota.ByEntityThenIP || rule.GroupBy == quota.ByEntityThenNone {
+		if id := g.entity(ctx, v); id != "" {
+			return "entity " + id, rule.Rate
+		}
+	}
+	rate := rule.Rate
+	switch rule.GroupBy {
+	case quota.ByNone:
+		return "", rate
+	case quota.ByEntityThenNone:
+		ip = ""
+		fallthrough
+	case quota.ByEntityThenIP:
+		if rule.SecondaryRate > 0 {
+			rate = rule.SecondaryRate
+		}
+	}
+	return ip, rate
+}
+
+// entity is the caller's, of tokens that have one; the token is judged later.
+func (g *Gateway) entity(context.Context, *visit) string {
+	return "" // no token has an entity yet
+}
+
+// role is the role that a login names; "" if it names none, or badly.
+func (v *visit) role(ctx context.Context, params map[string]string) string {
+	d, _, err := engine.Decode(v.route.Fields, v.req.Body, nil, params)
+	if err != nil {
+		return ""
+	}
+	if v.route.Role == nil {
+		return d.String("role")
+	}
+	return v.route.Role(ctx, &engine.Request{Operation: v.req.Operation, Mount: v.Mount.Mount, Storage: v.slice(), Data: d, Body: v.req.Body})
+}
+
+// counter is the quotas as the tokens know them.
+type counter struct{ quotas *quota.Store }
+
+// Hold implements token.Counter.
+func (c counter) Hold(ctx context.Context, tx *storage.Tx, mount, path, role string) (string, error) {
+	rules, err := c.quotas.Rules(ctx, tx)
+	if err != nil || !rules.Has(quota.LeaseCount) {
+		return "", err
+	}
+	rule := rules.Match(quota.LeaseCount, mount, path, func() string { return role })
+	if rule == nil {
+		return "", nil
+	}
+	mark, err := c.quotas.Hold(ctx, tx, rule)
+	if errors.Is(err, quota.ErrLeases) {
+		return "", engine.Errorf(engine.TooMany, "request path %q: lease count quota exceeded", path)
+	}
+	return mark, err
+}
+
+// Free implements token.Counter.
+func (c counter) Free(tx *storage.Tx, mark, id string) { c.quotas.Free(tx, mark, id) }
+
+// count adds one to a counter.
+func (m *meter) count(name string, labels ...metrics.Label) {
+	if m != nil {
+		m.registry.Counter(name, labels...).Add(1)
+	}
+}
+
+
+// Recount has the rules of leases count those that were there before them, or
+// that another rule counted; a job of the active node. It says how many it moved.
+func (g *Gateway) Recount(ctx context.Context) (int, error) {
+	rules, err := g.quotas.Rules(ctx, storage.Begin(g.store))
+	if err != nil {
+		return 0, err
+	}
+	due, any := false, rules.Has(quota.LeaseCount)
+	for _, r := range rules.All {
+		due = due || r.Type == quota.LeaseCount && !r.Counted
+	}
+	if !any || !due {
+		return g.quotas.Sweep(ctx, g.store)
+	}
+	moved := 0
+	for id, err := range g.tokens.IDs(ctx, g.store) {
+		if err != nil {
+			return moved, err
+		}
+		err := again(ctx, func() error {
+			tx := storage.Begin(g.store)
+			did, err := g.recount(ctx, tx, id)
+			if err == nil && did {
+				err = tx.Commit(ctx)
+			}
+			if err == nil && did {
+				moved++
+			}
+			return err
+		})
+		if err != nil {
+			return moved, err
+		}
+	}
+	err = again(ctx, func() error {
+		tx := storage.Begin(g.store)
+		err := g.quotas.Change(ctx, tx, func(now *quota.Rules) error {
+			for i := range now.All {
+				if old, ok := rules.Find(now.All[i].Type, now.All[i].Name); ok && now.All[i].Type == quota.LeaseCount {
+					now.All[i].Counted = old.ID == now.All[i].ID && len(now.All) == len(rules.All)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Commit(ctx)
+	})
+	return moved, err
+}
+
+// recount has the token of id counted by the rule that holds for it now, and says whether that is another.
+func (g *Gateway) recount(ctx context.Context, tx *storage.Tx, id string) (bool, error) {
+	rules, err := g.quotas.Rules(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	routing, err := g.mounts.Routing(ctx, tx, Namespace)
+	if err != nil {
+		return false, err
+	}
+	t, err := g.tokens.ByID(ctx, tx, id, routing)
+	if errors.Is(err, token.ErrInvalid) {
+		return false, nil
+	}
+	if err != nil || t.Expires == 0 || t.Wraps {
+		return false, err
+	}
+	rule := rules.Match(quota.LeaseCount, routing.ByUUID(t.Mount).Entry.Path, t.Path, func() string { return t.Role })
+	if quota.Holds(t.Quota, rule) {
+		return false, nil
+	}
+	mark := ""
+	if rule != nil {
+		if mark, err = g.quotas.Adopt(ctx, tx, rule); err != nil {
+			return false, err
+		}
+	}
+	return true, g.tokens.Mark(tx, t, mark)
+}
+
