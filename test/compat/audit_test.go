@@ -141,6 +141,19 @@ func TestDeclaredAuditDevices(t *testing.T) {
 		if n != leader {
 			continue
 		}
+		// What needs no token is recorded too.
+		must[*api.RekeyStatusResponse](t)(root.Sys().RekeyStatus())
+		must[*api.SealStatusResponse](t)(root.Sys().Unseal(c.Keys.Shares[0]))
+		log := filepath.Join(folder(i), "audit.log")
+		seen := fmt.Sprint(auditLines(t, log))
+		for _, want := range []string{"{request  {sys/rekey/init read}}", "{response  {sys/rekey/init read}}", "{request  {sys/unseal update}}", "{response  {sys/unseal update}}"} {
+			if !strings.Contains(seen, want) {
+				t.Errorf("the leader's log lacks %s", want)
+			}
+		}
+		if text := string(must[[]byte](t)(os.ReadFile(log))); strings.Contains(text, c.Keys.Shares[0]) || strings.Contains(text, c.Keys.Root) {
+			t.Error("the leader's log holds a key share, or the root token")
+		}
 		// Its folder goes away: the leader serves nothing more, until it is back.
 		if err := os.Rename(folder(i), folder(i)+"-away"); err != nil {
 			t.Fatal(err)
