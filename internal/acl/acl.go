@@ -9,20 +9,22 @@ import (
 	"strings"
 
 	"strongroom/engine"
+	"strongroom/internal/identity"
 	"strongroom/internal/policy"
 	"strongroom/internal/storage"
 )
 
 // Store keeps the policies of one namespace. Safe for concurrent use.
 type Store struct {
-	prefix   string
-	policies *storage.Cache[*policy.Policy]
-	compiled *storage.Memo[*policy.ACL]
+	prefix     string
+	identities *identity.Store
+	policies   *storage.Cache[*policy.Policy]
+	compiled   *storage.Memo[*policy.ACL]
 }
 
-// Open returns the policies of namespace ns.
-func Open(ns string) *Store {
-	return &Store{prefix: prefixOf(ns), policies: storage.NewCache[*policy.Policy](1024), compiled: storage.NewMemo[*policy.ACL](1024)}
+// Open returns the policies of namespace ns, whose entities are in identities.
+func Open(ns string, identities *identity.Store) *Store {
+	return &Store{prefix: prefixOf(ns), identities: identities, policies: storage.NewCache[*policy.Policy](1024), compiled: storage.NewMemo[*policy.ACL](1024)}
 }
 
 func prefixOf(ns string) string { return "ns/" + ns + "/policy/" }
@@ -30,22 +32,57 @@ func prefixOf(ns string) string { return "ns/" + ns + "/policy/" }
 // Initialize gives namespace ns its default policy.
 func Initialize(tx *storage.Tx, ns string) { tx.Put(prefixOf(ns)+"default", []byte(policy.Default)) }
 
-// For returns the ACL of a caller with the named policies; unknown names grant
-// nothing.
+// For returns the ACL of a caller with the named policies and no entity; unknown
+// names grant nothing.
 func (s *Store) For(ctx context.Context, tx *storage.Tx, names []string) (*policy.ACL, error) {
+	return s.compile(ctx, tx, names, nil)
+}
+
+// Effective returns the ACL of a token with the named policies and that entity
+// ("" for none), and the entity as it is now: to the token's policies come those
+// of the entity and of its groups. identity.ErrGone and identity.ErrDisabled
+// refuse the token.
+func (s *Store) Effective(ctx context.Context, tx *storage.Tx, names []string, entity string) (*policy.ACL, *identity.Caller, error) {
+	caller, err := s.identities.Caller(ctx, tx, entity)
+	if err != nil {
+		return nil, nil, err
+	}
+	if caller != nil && len(caller.Policies) > 0 && !slices.Contains(names, "root") {
+		names = slices.Concat(names, caller.Policies)
+		slices.Sort(names)
+		names = slices.Compact(names)
+	}
+	a, err := s.compile(ctx, tx, names, caller)
+	return a, caller, err
+}
+
+func (s *Store) compile(ctx context.Context, tx *storage.Tx, names []string, caller *identity.Caller) (*policy.ACL, error) {
 	if slices.Contains(names, "root") {
 		return policy.RootACL(), nil
 	}
 	ps := make([]*policy.Policy, 0, len(names))
 	versions := make([]uint64, 0, len(names))
+	templated := false
 	for _, n := range names {
 		p, version, err := s.get(ctx, tx, n)
 		if err != nil {
 			return nil, err
 		}
-		ps, versions = append(ps, p), append(versions, version)
+		ps, versions, templated = append(ps, p), append(versions, version), templated || p.Templated()
 	}
-	return s.compiled.Get(strings.Join(names, "\x00"), versions, func() *policy.ACL { return policy.Compile(ps...) }), nil
+	key := strings.Join(names, "\x00")
+	var values policy.Values
+	if templated && caller != nil { // else all callers with these policies share one
+		key += "\x00\x00" + caller.Entity.ID
+		versions = append(versions, caller.Versions...)
+		values = caller.Value
+	}
+	return s.compiled.Get(key, versions, func() *policy.ACL {
+		for i, p := range ps {
+			ps[i] = p.Fill(values)
+		}
+		return policy.Compile(ps...)
+	}), nil
 }
 
 func (s *Store) get(ctx context.Context, tx *storage.Tx, name string) (*policy.Policy, uint64, error) {

@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/audit"
 	"strongroom/internal/events"
 	"strongroom/internal/gateway"
+	"strongroom/internal/identity"
 	"strongroom/internal/lease"
 	"strongroom/internal/lockout"
 	"strongroom/internal/metrics"
@@ -61,13 +62,15 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	acls := acl.Open(gateway.Namespace)
+	identities := identity.Open(gateway.Namespace)
+	acls := acl.Open(gateway.Namespace, identities)
 	lockouts := lockout.New(lockedNames)
 	journal, err := openJournal(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	deps := &sys.Deps{Audit: journal, Tokens: tokens, ACLs: acls, Node: c.Node, Version: c.Version, Metrics: c.Metrics, Inspect: c.Inspect, Quotas: quota.Open(gateway.Namespace), Lockouts: lockouts}
+	deps.Identities = identities
 	types := deps.Types()
 	for name, t := range c.Types {
 		types[name] = t
@@ -84,6 +87,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger).Audited(journal).Measured(c.Metrics).Limited(deps.Quotas)}
 	deps.Leases = s.Lessor()
 	s.LockOut(lockouts)
+	s.Identify(identities)
 	if c.Standby {
 		s.Gateway, s.stop = s.Gateway.Standby(), func() {}
 		return s, nil
@@ -103,6 +107,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 				return lease.Sweep(ctx, c.Store, map[string]lease.Expirer{token.LeaseKind: tokens.Expire, gateway.DueKind: s.Gateway.Expire})
 			},
 			"end what ended tokens made":           func(ctx context.Context) (int, error) { return tokens.SweepBroken(ctx, c.Store) },
+			"tidy what deleted groups left":        func(ctx context.Context) (int, error) { return identities.Sweep(ctx, c.Store) },
 			"empty the cubbyholes of ended tokens": s.SweepPersonal,
 			"count leases for quotas":              s.Recount,
 			"count encryptions and rotate the key": c.Node.TendKey,

@@ -16,7 +16,9 @@ func TestLockoutIsTuned(t *testing.T) {
 			_, err := s.do("", engine.Update, "auth/userpass/login/ada", `{"password":"wrong"}`)
 			return err
 		}
-		tune := func(body string) { s.must(s.root, engine.Update, "sys/auth/userpass/tune", `{"user_lockout_config":`+body+`}`) }
+		tune := func(body string) {
+			s.must(s.root, engine.Update, "sys/auth/userpass/tune", `{"user_lockout_config":`+body+`}`)
+		}
 		tune(`{"lockout_threshold":"2","lockout_duration":"1m"}`)
 		tune(`{"lockout_counter_reset_duration":"2m"}`)
 		shown := data(t, s.must(s.root, engine.Read, "sys/auth/userpass/tune", ""))

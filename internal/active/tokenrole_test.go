@@ -112,7 +112,7 @@ func TestTokenRoleShapes(t *testing.T) {
 	}
 	s.fails(engine.Invalid, "to create periodic token", maker, engine.Update, "auth/token/create/r", `{"period":"1h"}`)
 	s.fails(engine.Invalid, "to create orphan token", maker, engine.Update, "auth/token/create/r", `{"no_parent":true}`)
-	s.fails(engine.Invalid, "entity_alias is not in this release", maker, engine.Update, "auth/token/create/r", `{"entity_alias":"web"}`)
+	s.fails(engine.Invalid, "invalid 'entity_alias' value", maker, engine.Update, "auth/token/create/r", `{"entity_alias":"web"}`)
 	s.fails(engine.Invalid, "only allowed in combination with token role", s.root, engine.Update, "auth/token/create", `{"entity_alias":"web"}`)
 
 	for _, c := range []struct{ role, asked, want string }{

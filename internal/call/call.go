@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"strongroom/internal/identity"
 	"strongroom/internal/mount"
 	"strongroom/internal/policy"
 	"strongroom/internal/storage"
@@ -22,9 +23,10 @@ type Call struct {
 	Wrap      Wrap           // of the answer
 	Mount     *mount.Mounted // that serves the request
 	Routing   *mount.Routing
-	Token     *token.Token // nil on a public route
-	RawToken  string       // as the client sent it; never to be logged
-	ACL       *policy.ACL  // nil on a public route
+	Token     *token.Token     // nil on a public route
+	RawToken  string           // as the client sent it; never to be logged
+	ACL       *policy.ACL      // nil on a public route
+	Identity  *identity.Caller // of the token; nil for none
 	Remote    netip.AddrPort
 	// Auth is set by a handler that made or renewed a token.
 	Auth *Auth
@@ -38,6 +40,9 @@ type Auth struct {
 	ClientToken   string
 	Token         *token.Token
 	LeaseDuration time.Duration
+
+	EntityID         string   // of the token's entity, as it is now; set by the gateway
+	IdentityPolicies []string // that the entity and its groups add; set by the gateway
 }
 
 type key struct{}

@@ -39,7 +39,7 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 		if v.Token, err = g.authenticate(ctx, tx, routing, req); err != nil {
 			return v, unusable(req, err)
 		}
-		if v.ACL, err = g.acls.For(ctx, tx, v.Token.Policies); err != nil {
+		if v.ACL, v.Identity, err = g.acls.Effective(ctx, tx, v.Token.Policies, v.Token.EntityID); err != nil {
 			return v, err
 		}
 	}
@@ -52,7 +52,7 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 		v.engReq.Due = (*due)(v)
 	}
 	if v.Token != nil {
-		v.engReq.Caller = engine.Caller{DisplayName: v.Token.DisplayName, Metadata: v.Token.Meta}
+		v.engReq.Caller = v.caller()
 	}
 	if err := v.decode(params); err != nil {
 		// The parameters decide no more than Exists: an outsider learns nothing.
@@ -72,6 +72,9 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	}
 	if route == nil {
 		return v, engine.Errorf(engine.NotFound, "unsupported path: %s has no %q", m.Entry.Path, rest)
+	}
+	if err := v.ownsNothing(); err != nil {
+		return v, err
 	}
 	if v.handler = route.Handler(v.engReq.Operation); v.handler == nil {
 		return v, engine.ErrUnsupported

@@ -19,6 +19,7 @@ import (
 	"strongroom/internal/acl"
 	"strongroom/internal/call"
 	"strongroom/internal/events"
+	"strongroom/internal/identity"
 	"strongroom/internal/lockout"
 	"strongroom/internal/mount"
 	"strongroom/internal/quota"
@@ -36,6 +37,8 @@ type Gateway struct {
 	tokens *token.Store
 	acls   *acl.Store
 	logger hclog.Logger
+
+	identities *identity.Store // nil: logins are of nobody
 
 	lockouts *lockout.Guard // nil: nobody is locked out
 
@@ -269,6 +272,9 @@ func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
 			return nil, err
 		}
 	}
+	if err := g.introduce(ctx, v, out); err != nil {
+		return nil, err
+	}
 	if len(v.ignored) > 0 && !v.route.FreeForm {
 		out.Warnings = append(out.Warnings, "Endpoint ignored these unrecognized parameters: ["+strings.Join(v.ignored, " ")+"]")
 		out.Empty = false
@@ -288,6 +294,9 @@ func (g *Gateway) grant(ctx context.Context, v *visit, out *Response) error {
 	}
 	var err error
 	if spec.Type, err = token.KindFor(v.Mount.Entry.Config.TokenType, out.Grant.Type); err != nil {
+		return err
+	}
+	if spec.EntityID, err = g.bind(ctx, v, out.Grant); err != nil {
 		return err
 	}
 	t, raw, warnings, err := g.tokens.Issue(ctx, v.Tx, spec)

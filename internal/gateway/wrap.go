@@ -24,14 +24,18 @@ type kept struct {
 }
 
 type keptLease struct {
-	TTL       int64 `json:"ttl"` // seconds
-	Renewable bool  `json:"renewable,omitempty"`
+	ID        string `json:"id,omitempty"`
+	TTL       int64  `json:"ttl"` // seconds
+	Renewable bool   `json:"renewable,omitempty"`
 }
 
 type keptAuth struct {
 	ClientToken   string       `json:"client_token"`
 	Token         *token.Token `json:"token"`
 	LeaseDuration int64        `json:"lease_duration"` // seconds
+
+	EntityID         string   `json:"entity_id,omitempty"`
+	IdentityPolicies []string `json:"identity_policies,omitempty"`
 }
 
 func pack(out *Response) ([]byte, error) {
@@ -43,10 +47,10 @@ func pack(out *Response) ([]byte, error) {
 		}
 	}
 	if l := out.Lease; l != nil {
-		k.Lease = &keptLease{int64(l.TTL / time.Second), l.Renewable}
+		k.Lease = &keptLease{out.LeaseID, int64(l.TTL / time.Second), l.Renewable}
 	}
 	if a := out.Auth; a != nil {
-		k.Auth = &keptAuth{a.ClientToken, a.Token, int64(a.LeaseDuration / time.Second)}
+		k.Auth = &keptAuth{a.ClientToken, a.Token, int64(a.LeaseDuration / time.Second), a.EntityID, a.IdentityPolicies}
 	}
 	return json.Marshal(k)
 }
@@ -73,10 +77,11 @@ func unpack(payload []byte) (*Response, error) {
 		out.Data = data
 	}
 	if l := k.Lease; l != nil {
-		out.Lease = &engine.Lease{TTL: time.Duration(l.TTL) * time.Second, Renewable: l.Renewable}
+		out.LeaseID, out.Lease = l.ID, &engine.Lease{TTL: time.Duration(l.TTL) * time.Second, Renewable: l.Renewable}
 	}
 	if a := k.Auth; a != nil {
-		out.Auth = &call.Auth{ClientToken: a.ClientToken, Token: a.Token, LeaseDuration: time.Duration(a.LeaseDuration) * time.Second}
+		out.Auth = &call.Auth{ClientToken: a.ClientToken, Token: a.Token, LeaseDuration: time.Duration(a.LeaseDuration) * time.Second,
+			EntityID: a.EntityID, IdentityPolicies: a.IdentityPolicies}
 	}
 	return out, nil
 }

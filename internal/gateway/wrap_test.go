@@ -17,11 +17,12 @@ func TestKeptAnswers(t *testing.T) {
 	simple.Data = json.RawMessage(`{"data":{"k":"v"},"metadata":{"version":1}}`)
 	whole := &Response{MountType: "system", Auth: &call.Auth{ClientToken: "hvs.x", Token: &token.Token{ID: "i", Accessor: "a", Policies: []string{"p"}}, LeaseDuration: time.Hour}}
 	whole.Data, whole.TopLevel = map[string]any{"a": json.RawMessage("1.50")}, true
+	whole.LeaseID, whole.Auth.EntityID, whole.Auth.IdentityPolicies = "l", "e", []string{"q"}
 	whole.Warnings, whole.Lease = []string{"w"}, &engine.Lease{TTL: time.Minute, Renewable: true}
 	for want, r := range map[string]*Response{
 		`{"data":{"data":{"k":"v"},"metadata":{"version":1}},"mount_type":"kv"}`: simple,
-		`{"data":{"a":1.50},"top_level":true,"warnings":["w"],"mount_type":"system","lease":{"ttl":60,"renewable":true},"auth":{"client_token":"hvs.x",` +
-			`"token":{"id":"i","accessor":"a","policies":["p"],"path":"","mount":"","display_name":"","created":0},"lease_duration":3600}}`: whole,
+		`{"data":{"a":1.50},"top_level":true,"warnings":["w"],"mount_type":"system","lease":{"id":"l","ttl":60,"renewable":true},"auth":{"client_token":"hvs.x",` +
+			`"token":{"id":"i","accessor":"a","policies":["p"],"path":"","mount":"","display_name":"","created":0},"lease_duration":3600,"entity_id":"e","identity_policies":["q"]}}`: whole,
 	} {
 		b, err := pack(r)
 		if err != nil || string(b) != want {

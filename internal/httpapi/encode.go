@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -127,7 +128,11 @@ func envelope(id string, resp *gateway.Response) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	leaseID, err := raw(resp.LeaseID)
+	lent := resp.LeaseID
+	if resp.WrapInfo != nil {
+		lent = "" // it is for who unwraps
+	}
+	leaseID, err := raw(lent)
 	if err != nil {
 		return nil, err
 	}
@@ -205,11 +210,17 @@ func authObject(a *call.Auth) any {
 		return nil
 	}
 	t := a.Token
-	return map[string]any{
+	out := map[string]any{
 		"client_token": a.ClientToken, "accessor": t.Accessor, "policies": t.Policies, "token_policies": t.Policies,
 		"metadata": metadata(t.Meta), "lease_duration": int64(a.LeaseDuration / time.Second), "renewable": t.Renewable && t.Expires != 0,
-		"entity_id": "", "token_type": t.Kind(), "orphan": t.Parent == "", "mfa_requirement": nil, "num_uses": t.Uses,
+		"entity_id": a.EntityID, "token_type": t.Kind(), "orphan": t.Parent == "", "mfa_requirement": nil, "num_uses": t.Uses,
 	}
+	if len(a.IdentityPolicies) > 0 {
+		all := slices.Concat(t.Policies, a.IdentityPolicies)
+		slices.Sort(all)
+		out["policies"], out["identity_policies"] = slices.Compact(all), a.IdentityPolicies
+	}
+	return out
 }
 
 func metadata(m map[string]string) any {

@@ -211,5 +211,15 @@ func (r *Routing) Has(uuid string) bool { return r.byUUID[uuid] != nil }
 // ByUUID returns the mount with this UUID, or nil.
 func (r *Routing) ByUUID(uuid string) *Mounted { return r.byUUID[uuid] }
 
+// ByAccessor returns the mount with this accessor, or nil.
+func (r *Routing) ByAccessor(accessor string) *Mounted {
+	for _, m := range r.byUUID {
+		if m.Entry.Accessor == accessor {
+			return m
+		}
+	}
+	return nil
+}
+
 // All returns the mounts by path.
 func (r *Routing) All() map[string]*Mounted { return r.byPath }

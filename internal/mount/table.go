@@ -59,7 +59,7 @@ func (e Entry) Auth() bool { return strings.HasPrefix(e.Path, "auth/") }
 
 // Fixed says whether the entry belongs to the server itself and stays.
 func (e Entry) Fixed() bool {
-	return slices.Contains([]string{"auth/token/", "cubbyhole/", "sys/"}, e.Path)
+	return slices.Contains([]string{"auth/token/", "cubbyhole/", "identity/", "sys/"}, e.Path)
 }
 
 // NewEntry makes an entry with an accessor and UUID of its own.
@@ -78,6 +78,7 @@ func System() Table {
 	return Table{Entries: []Entry{
 		NewEntry("auth/token/", "token", "token based credentials", nil),
 		NewEntry("cubbyhole/", "cubbyhole", "per-token private secret storage", nil),
+		NewEntry("identity/", "identity", "identity store", nil),
 		NewEntry("sys/", "system", "system endpoints used for control, policy and debugging", nil),
 	}}
 }

@@ -68,6 +68,9 @@ func Compile(policies ...*Policy) *ACL {
 			return RootACL()
 		}
 		for _, r := range p.Rules {
+			if r.template != nil {
+				continue // of no caller: see Fill
+			}
 			if c, ok := byPath[r.Path]; ok {
 				c.merge(r)
 				continue

@@ -84,16 +84,29 @@ func objectsOf(n node) ([]node, bool) {
 	return nil, false
 }
 
-// checkPath returns the path without its leading slash. It is the seam for
-// templates: when identities exist, a path with "{{" is kept and filled in for
-// each caller before Compile.
+// checkTemplate is checkPath of a path that may have templates; it returns the
+// pieces of one that has.
+func checkTemplate(path string) (string, []piece, error) {
+	pieces, err := parseTemplate(path)
+	if err != nil || pieces == nil {
+		if err == nil {
+			path, err = checkPath(path)
+		}
+		return path, nil, err
+	}
+	if _, err := checkPath(sample(pieces)); err != nil {
+		return "", nil, err
+	}
+	pieces[0].text = strings.TrimPrefix(pieces[0].text, "/")
+	return strings.TrimPrefix(path, "/"), pieces, nil
+}
+
+// checkPath returns the path without its leading slash.
 func checkPath(path string) (string, error) {
 	path = strings.TrimPrefix(path, "/")
 	switch {
 	case path == "":
 		return "", fmt.Errorf("the path is empty; write \"*\" for every path")
-	case strings.Contains(path, "{{") || strings.Contains(path, "}}"):
-		return "", fmt.Errorf("templates ({{…}}) are not supported yet; write the path out, or use + for the segment")
 	case strings.Contains(path, "+*"):
 		return "", fmt.Errorf("\"+*\" is not a pattern; end with \"+\" for one segment or with \"*\" for any rest")
 	case strings.Contains(strings.TrimSuffix(path, "*"), "*"):
@@ -107,11 +120,10 @@ func decodeRule(entry item) (Rule, error) {
 	fail := func(line int, format string, args ...any) (Rule, error) {
 		return Rule{}, errAt(line, "path %q: %s", entry.key, fmt.Sprintf(format, args...))
 	}
-	path, err := checkPath(entry.key)
-	if err != nil {
+	var err error
+	if r.Path, r.template, err = checkTemplate(entry.key); err != nil {
 		return fail(entry.line, "%v", err)
 	}
-	r.Path = path
 	objects, ok := objectsOf(entry.val)
 	if !ok {
 		return fail(entry.line, "a block is needed: { capabilities = [\"read\"] }")

@@ -33,6 +33,8 @@ type Rule struct {
 	// MinWrappingTTL and MaxWrappingTTL bound the TTL of a wrapped response;
 	// 0 is no bound. The ACL hands them on; the gateway enforces them.
 	MinWrappingTTL, MaxWrappingTTL time.Duration
+
+	template []piece // of a Path with templates, which grants nothing before Fill
 	// EventTypes are the types of events, as patterns in which "*" stands for any
 	// text, that Subscribe is for; none: no event.
 	EventTypes []string

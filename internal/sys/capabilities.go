@@ -35,7 +35,7 @@ func (d *Deps) capabilitiesOf(find func(context.Context, *engine.Request) (*toke
 		if err != nil {
 			return nil, err
 		}
-		acl, err := d.ACLs.For(ctx, call.From(ctx).Tx, t.Policies)
+		acl, _, err := d.ACLs.Effective(ctx, call.From(ctx).Tx, t.Policies, t.EntityID)
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"strongroom/engine/cubbyhole"
 	"strongroom/internal/acl"
 	"strongroom/internal/audit"
+	"strongroom/internal/identity"
 	"strongroom/internal/lockout"
 	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
@@ -33,6 +34,8 @@ type Deps struct {
 
 	Lockouts *lockout.Guard
 	Leases   Leases
+
+	Identities *identity.Store
 }
 
 // Node is what sys asks of the node it runs on.
@@ -50,6 +53,7 @@ type Node interface {
 func (d *Deps) Types() map[string]mount.Type {
 	return map[string]mount.Type{
 		"cubbyhole": {Personal: true, Factory: cubbyhole.Factory},
+		"identity":  {System: true, Factory: func(engine.Env) (engine.Engine, error) { return routes(d.identity()), nil }},
 		"system":    {System: true, Factory: func(engine.Env) (engine.Engine, error) { return routes(d.system()), nil }},
 		"token":     {System: true, Auth: true, Factory: func(engine.Env) (engine.Engine, error) { return routes(d.token()), nil }},
 	}

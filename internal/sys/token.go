@@ -78,7 +78,8 @@ func (d *Deps) lookup(find finder) engine.Handler {
 		if c := call.From(ctx); t == c.Token {
 			raw = c.RawToken
 		}
-		return &engine.Response{Data: show(t, raw)}, nil
+		out := show(t, raw)
+		return &engine.Response{Data: out}, d.introduce(ctx, out, t)
 	}
 }
 
@@ -93,7 +94,7 @@ func show(t *token.Token, raw string) map[string]any {
 		meta = t.Meta
 	}
 	out := map[string]any{
-		"accessor": t.Accessor, "creation_time": t.Created, "creation_ttl": t.TTL, "display_name": t.DisplayName, "entity_id": "",
+		"accessor": t.Accessor, "creation_time": t.Created, "creation_ttl": t.TTL, "display_name": t.DisplayName,
 		"expire_time": expire, "explicit_max_ttl": t.ExplicitMaxTTL, "id": raw, "meta": meta, "num_uses": t.Uses,
 		"orphan": t.Parent == "", "path": t.Path, "policies": t.Policies, "renewable": t.Renewable,
 		"ttl": int64(t.Left(time.Now()) / time.Second), "type": t.Kind(), "issue_time": time.Unix(t.Created, 0).UTC().Format(time.RFC3339Nano),

@@ -27,7 +27,7 @@ func createFields() []engine.Field {
 		{Name: "display_name", Help: "Its name in listings."},
 		{Name: "num_uses", Type: engine.Int, Help: "How often it can be used; 0 is no limit."},
 		{Name: "type", Help: "\"service\", or \"batch\" for one that is not stored."},
-		{Name: "entity_alias", Help: "Alias of the entity it stands for; not in this release."},
+		{Name: "entity_alias", Help: "Alias of the entity it stands for; with a role that lists it."},
 	}
 }
 
@@ -108,6 +108,9 @@ func (d *Deps) makeToken(ctx context.Context, req *engine.Request, spec token.Sp
 	if err := mayCreate(c, &spec, role, req); err != nil {
 		return nil, err
 	}
+	if spec.EntityID, err = d.standFor(ctx, req, role); err != nil {
+		return nil, err
+	}
 	t, raw, warnings, err := d.Tokens.Issue(ctx, c.Tx, spec)
 	if err != nil {
 		return nil, err
@@ -148,8 +151,6 @@ func mayCreate(c *call.Call, spec *token.Spec, role *token.Role, req *engine.Req
 		return engine.Invalidf("number of uses cannot be negative")
 	case data.String("entity_alias") != "" && role == nil:
 		return engine.Invalidf("'entity_alias' is only allowed in combination with token role")
-	case data.String("entity_alias") != "": // the Go client always sends it
-		return engine.Invalidf("entity_alias is not in this release")
 	case spec.Type == token.Batch:
 		for _, name := range []string{"explicit_max_ttl", "num_uses", "period", "id"} {
 			if data.Has(name) && data.String(name) != "" || data.Duration(name) > 0 || data.Int(name) > 0 {

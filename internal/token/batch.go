@@ -37,6 +37,7 @@ type batch struct {
 	TTL         int64             `json:"t"`
 	Expires     int64             `json:"e"`
 	BoundCIDRs  []string          `json:"b,omitempty"`
+	Entity      string            `json:"i,omitempty"`
 }
 
 // newBatchBox is XChaCha20-Poly1305 under a key derived from the namespace's:
@@ -61,7 +62,7 @@ func (s *Store) issueBatch(t *Token) (string, error) {
 		return "", engine.Invalidf("batch tokens cannot be periodic: they are not renewed; use token type \"service\"")
 	}
 	t.Accessor, t.Renewable, t.Type, t.ExplicitMaxTTL = "", false, Batch, 0
-	plain, err := json.Marshal(batch{t.Parent, t.Policies, t.Path, t.Mount, t.DisplayName, t.Role, t.Meta, t.Created, t.TTL, t.Expires, t.BoundCIDRs})
+	plain, err := json.Marshal(batch{t.Parent, t.Policies, t.Path, t.Mount, t.DisplayName, t.Role, t.Meta, t.Created, t.TTL, t.Expires, t.BoundCIDRs, t.EntityID})
 	if err != nil {
 		return "", fmt.Errorf("token: encode a batch token: %w", err)
 	}
@@ -90,5 +91,5 @@ func (s *Store) openBatch(raw, body string) (*Token, error) {
 		return nil, fmt.Errorf("token: decode a batch token: %w", err)
 	}
 	return &Token{ID: s.hash(raw), Type: Batch, Parent: b.Parent, Policies: b.Policies, Path: b.Path, Mount: b.Mount, DisplayName: b.DisplayName, Role: b.Role,
-		Meta: b.Meta, Created: b.Created, TTL: b.TTL, Max: b.TTL, Expires: b.Expires, BoundCIDRs: b.BoundCIDRs}, nil
+		Meta: b.Meta, Created: b.Created, TTL: b.TTL, Max: b.TTL, Expires: b.Expires, BoundCIDRs: b.BoundCIDRs, EntityID: b.Entity}, nil
 }

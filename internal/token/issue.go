@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -22,6 +23,7 @@ type Spec struct {
 	NotRenewable bool
 	NeverExpires bool   // for root tokens only
 	Raw          string // a token of the caller's choice; "" makes one
+	EntityID     string // whom it stands for; a child stands for whom its parent does
 	wraps        bool   // see Wrap
 }
 
@@ -40,12 +42,12 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 		Renewable: !spec.NotRenewable, BoundCIDRs: spec.BoundCIDRs,
 		ExplicitMaxTTL: whole(spec.ExplicitMaxTTL), Period: whole(spec.Period),
 	}
-	t.Wraps = spec.wraps
+	t.Wraps, t.EntityID = spec.wraps, spec.EntityID
 	if err := assignable(t.Policies, t.Wraps); err != nil {
 		return nil, "", nil, err
 	}
 	if spec.Parent != nil {
-		t.Parent = spec.Parent.ID
+		t.Parent, t.EntityID = spec.Parent.ID, cmp.Or(spec.EntityID, spec.Parent.EntityID)
 		if err := s.adopt(ctx, tx, spec.Parent, spec.Type); err != nil {
 			return nil, "", nil, err
 		}

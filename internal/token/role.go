@@ -86,6 +86,12 @@ func (r *Role) disallows(policy string) bool {
 	return matches(r.DisallowedPolicies, r.DisallowedPoliciesGlob, policy)
 }
 
+// AllowsAlias says whether a token may be made for the entity with that alias.
+func (r *Role) AllowsAlias(name string) bool {
+	name = strings.ToLower(strings.TrimSpace(name))
+	return matches(r.AllowedEntityAliases, r.AllowedEntityAliases, name)
+}
+
 func matches(names, globs []string, policy string) bool {
 	return slices.Contains(names, policy) || slices.ContainsFunc(globs, func(g string) bool { return glob(g, policy) })
 }

@@ -52,6 +52,7 @@ type Token struct {
 	Renewable      bool              `json:"renewable,omitempty"`
 	Cubbyhole      bool              `json:"cubbyhole,omitempty"` // holds something; see Fill
 	Wraps          bool              `json:"wraps,omitempty"`     // stands for an answer; see Wrap
+	EntityID       string            `json:"entity_id,omitempty"`
 	BoundCIDRs     []string          `json:"bound_cidrs,omitempty"`
 	MaxUses        int               `json:"max_uses,omitempty"` // Uses at creation
 	Proof          string            `json:"proof,omitempty"`    // of the login, for the renewal
