@@ -161,7 +161,7 @@ func (r *recording) answer(resp *Response, failure error) (*audit.Response, erro
 	if resp == nil || failure != nil {
 		return out, nil
 	}
-	out.Warnings = resp.Warnings
+	out.Warnings, out.LeaseID = resp.Warnings, resp.LeaseID
 	if resp.Auth != nil {
 		out.Auth = authOf(resp.Auth.Token, resp.Auth.ClientToken)
 		out.Auth.NumUses, out.Auth.RemainingUses = resp.Auth.Token.Uses, 0
