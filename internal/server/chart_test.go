@@ -95,7 +95,7 @@ plugin_directory = "/usr/local/libexec/vault"
 
 // What the chart renders starts, with what its pods' environment adds; the warnings name all that has no effect, and nothing else.
 func TestChartConfigurations(t *testing.T) {
-	warned := map[string][]string{"raft, all of it": {"unauthenticated_metrics_access", "autopilot", "telemetry", "plugin_directory"}}
+	warned := map[string][]string{"raft, all of it": {"autopilot", "plugin_directory"}}
 	for name, source := range chartConfigs {
 		t.Run(name, func(t *testing.T) {
 			write(t, map[string]string{"conf/extraconfig-from-values.hcl": source})

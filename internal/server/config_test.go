@@ -225,7 +225,6 @@ api_adr = "x"
 		"unknown or unsupported field tls_disabel found in configuration at vault.hcl:3:3",
 		"tls_min_version at vault.hcl:5:3 allows a TLS version that is broken: use tls12 or tls13",
 		"unknown or unsupported field nonsense found in configuration at vault.hcl:6:15",
-		"telemetry at vault.hcl:8:1 has no effect: this release does not do it",
 		"cache_size at vault.hcl:9:1 has no effect: there is nothing of the kind in this server",
 		"unknown or unsupported field api_adr found in configuration at vault.hcl:10:1",
 		"memory is not locked in this release, so keep it off the disk: turn swap off or encrypt it, and say so with disable_mlock = true",

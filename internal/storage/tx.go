@@ -232,7 +232,10 @@ func (v View) Keys(ctx context.Context, prefix, after string) iter.Seq2[string, 
 			after = v.prefix + after
 		}
 		for k, err := range v.tx.Keys(ctx, v.prefix+prefix, after) {
-			if !yield(strings.TrimPrefix(k, v.prefix), err) {
+			if err == nil {
+				k = k[len(v.prefix):]
+			}
+			if !yield(k, err) {
 				return
 			}
 		}

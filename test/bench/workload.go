@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,7 +51,10 @@ func (w workload) on(node, addr string) workload {
 
 func isWrite(w workload) bool { return w.name == kvWrite }
 
-const kvWrite = "KV v2 write"
+const (
+	kvWrite = "KV v2 write"
+	kvList  = "LIST of 10,000 keys"
+)
 
 // auditedSuffix marks servers that record what they do, in their name.
 const auditedSuffix = ", one file audit device"
@@ -81,6 +85,7 @@ func workloads(r *reviewer) []workload {
 	return []workload{
 		{name: "KV v2 read", method: http.MethodGet, prefix: "secret/data/r", path: func(c, i int) string { return fmt.Sprintf("secret/data/r/%d", (c+i)%keysPerConn) }},
 		{name: "token lookup-self", method: http.MethodGet, prefix: "auth/token/lookup-self", path: fixed("auth/token/lookup-self")},
+		{name: kvList, method: "LIST", prefix: "secret/metadata/many", path: fixed("secret/metadata/many")},
 		{name: "transit encrypt 128 B", method: http.MethodPost, prefix: "transit/encrypt/bench", path: fixed("transit/encrypt/bench"), body: func(int) []byte { return plaintext }},
 		{name: kvWrite, method: http.MethodPost, prefix: "secret/data/w", path: func(c, i int) string { return fmt.Sprintf("secret/data/w/%d/%d", c, i) },
 			body: func(int) []byte { return secretBody }},
@@ -155,6 +160,7 @@ func (t *target) prepare(ctx context.Context, r *reviewer) error {
 		return err
 	}
 	if err := client.Sys().PutPolicyWithContext(ctx, "bench", `path "secret/data/*" { capabilities = ["create", "read", "update"] }
+		path "secret/metadata/many/*" { capabilities = ["list"] }
 		path "transit/encrypt/*" { capabilities = ["update"] }`); err != nil {
 		return err
 	}
@@ -177,12 +183,37 @@ func (t *target) prepare(ctx context.Context, r *reviewer) error {
 			return err
 		}
 	}
+	if err := fill(ctx, client, 10_000); err != nil {
+		return err
+	}
 	made, err := client.Auth().Token().CreateWithContext(ctx, &api.TokenCreateRequest{Policies: []string{"bench"}, TTL: "1h"})
 	if err != nil {
 		return err
 	}
 	t.token = made.Auth.ClientToken
 	return nil
+}
+
+// fill writes n secrets into one folder, many at a time.
+func fill(ctx context.Context, client *api.Client, n int) error {
+	const writers = 32
+	failed := make(chan error, writers)
+	for w := range writers {
+		go func() {
+			for i := w; i < n; i += writers {
+				if _, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("secret/data/many/customer-%05d", i), map[string]any{"data": map[string]any{}}); err != nil {
+					failed <- err
+					return
+				}
+			}
+			failed <- nil
+		}()
+	}
+	var err error
+	for range writers {
+		err = errors.Join(err, <-failed)
+	}
+	return err
 }
 
 // writeOne sends one KV write.
