@@ -50,7 +50,7 @@ func (s *Store) Effective(ctx context.Context, tx *storage.Tx, names []string, e
 	if caller != nil && len(caller.Policies) > 0 && !slices.Contains(names, "root") {
 		names = slices.Concat(names, caller.Policies)
 		slices.Sort(names)
-		names = slices.Compact(names)
+		names = slices.Compact(slices.DeleteFunc(names, func(n string) bool { return n == "root" })) // whatever is stored
 	}
 	a, err := s.compile(ctx, tx, names, caller)
 	return a, caller, err
