@@ -12,6 +12,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,8 @@ type Config struct {
 	// TrailingLogs is how many entries stay in the log, behind what is durable
 	// in the state, for followers to catch up from; 0 is 10,000.
 	TrailingLogs uint64
+
+	maxLog int64 // for tests; 0 is maxLog
 }
 
 // DefaultHeartbeat lets a cluster survive short pauses of a small machine and
@@ -103,6 +106,7 @@ type Store struct {
 
 	settled  atomic.Uint64 // all batches up to this index are in the state
 	trailing uint64        // TrailingLogs, as configured
+	maxLog   int64         // bytes
 	bounded  uint64        // the applied index when the log was last cut for its size
 
 	terms   chan uint64
@@ -192,7 +196,7 @@ func open(cfg Config, fs vfs.FS, openLog func(ctx context.Context, logger hclog.
 	}
 	notify := make(chan bool, 8) // a true and a false can wait here while watch waits for a barrier
 	rc := raftConfig(cfg, notify)
-	s.trailing = rc.TrailingLogs
+	s.trailing, s.maxLog = rc.TrailingLogs, cmp.Or(cfg.maxLog, maxLog)
 	if s.raft, err = startRaft(rc, f, log, snapshots{h}, cfg.Transport); err != nil {
 		return nil, err
 	}

@@ -1,8 +1,10 @@
 package raftstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
@@ -102,30 +104,36 @@ func TestLogOnAFullDisk(t *testing.T) {
 
 // A log of few but large entries is cut by its size.
 func TestLogIsBoundBySize(t *testing.T) {
-	s := openOn(t, vfs.NewMem(), 10_000)
+	const most, blob = 4 << 20, 32 << 10
+	fs := vfs.NewMem()
+	s, err := open(Config{Dir: "/node", NodeID: "n1", Heartbeat: testHeartbeat, maxLog: most}, fs,
+		func(ctx context.Context, logger hclog.Logger) (logStore, io.Closer, error) {
+			return logOn(ctx, fs, logger)
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer s.Close()
 	if err := s.Bootstrap(""); err != nil {
 		t.Fatal(err)
 	}
 	awaitTerm(t, s)
-	const blob = 1 << 20
-	for i := range 2 * maxLog / blob {
+	for i := range 4 * most / blob {
 		if err := s.Apply(t.Context(), storage.Batch{Writes: []storage.Write{{Key: fmt.Sprint(i % 3), Value: make([]byte, blob)}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var size int64
-	for limit := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		var err error
+	for limit := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) { // it is looked at every two seconds
 		if size, err = s.log.(*steadyLog).Size(); err != nil {
 			t.Fatal(err)
 		}
-		if size <= maxLog || time.Now().After(limit) {
+		if size <= most || time.Now().After(limit) {
 			break
 		}
 	}
-	if size > maxLog || size < maxLog/4 {
-		t.Errorf("the log is of %d MiB, want about %d", size>>20, maxLog>>20)
+	if size > most || size < most/4 {
+		t.Errorf("the log is of %d KiB, want about %d", size>>10, most>>10)
 	}
 	last, _ := s.log.LastIndex()
 	if first, err := s.log.FirstIndex(); err != nil || last-first < minTrailing {

@@ -139,7 +139,7 @@ func (s *Store) boundLog() error {
 	}
 	now := s.raft.ReloadableConfig()
 	keep := s.trailing
-	if size > maxLog {
+	if size > s.maxLog {
 		first, err := s.log.FirstIndex()
 		if err != nil {
 			return err
@@ -148,8 +148,8 @@ func (s *Store) boundLog() error {
 		if err != nil {
 			return err
 		}
-		keep = min(now.TrailingLogs, max(minTrailing, uint64(float64(last-first+1)*maxLog/float64(size))))
-	} else if size > maxLog/2 {
+		keep = min(now.TrailingLogs, max(minTrailing, uint64(float64(last-first+1)*float64(s.maxLog)/float64(size))))
+	} else if size > s.maxLog/2 {
 		return nil
 	}
 	before := now.TrailingLogs
@@ -158,7 +158,7 @@ func (s *Store) boundLog() error {
 			return err
 		}
 	}
-	if applied := s.fsm.applied.Load(); size <= maxLog || keep == before && applied == s.bounded {
+	if applied := s.fsm.applied.Load(); size <= s.maxLog || keep == before && applied == s.bounded {
 		return nil
 	} else {
 		s.bounded = applied
