@@ -47,6 +47,7 @@ func (m *Method) Routes() []engine.Route {
 			},
 			Write: m.login,
 			Login: func(req *engine.Request) string { return req.Data.String("role_id") },
+			Role:  m.loginRole,
 		},
 		{Path: "tidy/secret-id", Help: "Delete what ended secret ids left behind: nothing, as they end whole.", Write: m.tidy},
 	}

@@ -14,6 +14,19 @@ import (
 // errInvalid is the answer to a wrong role id and to a wrong secret id alike.
 func errInvalid() error { return engine.BadLogin("invalid role or secret ID") }
 
+// loginRole is the name of the role that a login is for; "" if there is none.
+func (m *Method) loginRole(ctx context.Context, req *engine.Request) string {
+	key, err := m.key(ctx, req)
+	if err != nil {
+		return ""
+	}
+	name, _, err := m.roleOf(ctx, req, key, req.Data.String("role_id"))
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
 // login exchanges a role id and a secret id for a token. What it counts of the
 // secret id's uses is written with the token.
 func (m *Method) login(ctx context.Context, req *engine.Request) (*engine.Response, error) {

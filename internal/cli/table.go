@@ -8,8 +8,8 @@ func commands(program string, build Build) *command {
 		"Keep, hand out and revoke secrets with a %s server. \"%s <command> -h\" explains a command.", "Strongroom", program)}
 	root.sub = []*command{
 		readCommand(), writeCommand(), deleteCommand(), listCommand(), loginCommand(), serverCommand(), statusCommand(),
-		auditGroup(), authGroup(), eventsGroup(), kvGroup(), leaseGroup(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
-		printGroup(), secretsGroup(), tlsCommand(), tokenGroup(), transitGroup(), unwrapCommand(), versionCommand(build),
+		auditGroup(), authGroup(), eventsGroup(), kvGroup(), leaseGroup(), monitorCommand(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
+		printGroup(), scanCommand(), secretsGroup(), tlsCommand(), tokenGroup(), transitGroup(), unwrapCommand(), versionCommand(build),
 		absent("namespace"),
 	}
 	return root

@@ -129,3 +129,34 @@ func TestScan(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// TestRoleQuota: a limit of a role holds for its logins alone.
+func TestRoleQuota(t *testing.T) {
+	s := startDev(t)
+	root := s.client(t, "root")
+	if err := root.Sys().EnableAuthWithOptions("approle", &api.EnableAuthOptions{Type: "approle"}); err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]any{}
+	for _, role := range []string{"dev", "prod"} {
+		must[*api.Secret](t)(root.Logical().Write("auth/approle/role/"+role, map[string]any{"bind_secret_id": false, "secret_id_bound_cidrs": "127.0.0.0/8"}))
+		ids[role] = must[*api.Secret](t)(root.Logical().Read("auth/approle/role/" + role + "/role-id")).Data["role_id"]
+	}
+	login := func(role string) error {
+		_, err := s.client(t, "").Logical().Write("auth/approle/login", map[string]any{"role_id": ids[role]})
+		return err
+	}
+	must[*api.Secret](t)(root.Logical().Write("sys/quotas/rate-limit/dev", map[string]any{"path": "auth/approle", "role": "dev", "rate": 2, "interval": "1h"}))
+	must[*api.Secret](t)(root.Logical().Write("sys/quotas/lease-count/prod", map[string]any{"path": "auth/approle/", "role": "prod", "max_leases": 1}))
+	for i, want := range []int{0, 0, http.StatusTooManyRequests} {
+		if err := login("dev"); want == 0 && err != nil {
+			t.Errorf("dev %d: %v", i, err)
+		} else if want != 0 {
+			refused(t, err, want, "rate limit quota exceeded")
+		}
+	}
+	if err := login("prod"); err != nil {
+		t.Error(err)
+	}
+	refused(t, login("prod"), http.StatusTooManyRequests, "lease count quota exceeded")
+}
