@@ -94,7 +94,27 @@ func (m *Mounted) once(op engine.Operation, path string, raw []byte, query map[s
 		return nil, err
 	}
 	tx.OnApplied(func(uint64) { m.Emitted = append(m.Emitted, req.Events()...) })
-	return resp, tx.Commit(ctx)
+	if err := tx.Commit(ctx); err != nil {
+		return nil, err
+	}
+	if resp != nil && resp.Lease != nil && resp.Lease.Act != nil {
+		if len(resp.Lease.Revoke) == 0 {
+			m.tb.Errorf("%s %s lends what it could not take back: Lease.Revoke is empty", op, path)
+		}
+		return resp, resp.Lease.Act(ctx)
+	}
+	return resp, nil
+}
+
+// Revoke has the engine end what a lease with that Lease.Revoke has lent.
+func (m *Mounted) Revoke(revoke []byte) error {
+	m.tb.Helper()
+	tx := storage.Begin(m.Store)
+	req := &engine.Request{Mount: m.Mount, Namespace: "root", Storage: tx.View("mount/test/"), Due: due{tx}}
+	if err := m.Engine.(engine.Revoker).Revoke(m.tb.Context(), req, revoke); err != nil {
+		return err
+	}
+	return tx.Commit(m.tb.Context())
 }
 
 const duePrefix = "due/"
