@@ -25,6 +25,7 @@ Code: 400. Errors:
 		{run: "vault secrets list", stdout: `Path          Type         Accessor              Description
 ----          ----         --------              -----------
 cubbyhole/    cubbyhole    cubbyhole_{id}    per-token private secret storage
+identity/     identity     identity_{id}     identity store
 secret/       kv           kv_{id}           n/a
 sys/          system       system_{id}       system endpoints used for control, policy and debugging
 `},
