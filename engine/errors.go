@@ -21,6 +21,7 @@ const (
 	TooLarge                 // 413
 	Precondition             // 412
 	TooMany                  // 429: a quota is used up
+	MediaType                // 415: the body is of another kind
 )
 
 // Error is an error with a text for the caller. Its text never holds a secret.

@@ -23,7 +23,7 @@ var status = map[engine.Kind]int{
 	engine.Internal: http.StatusInternalServerError, engine.Invalid: http.StatusBadRequest, engine.Denied: http.StatusForbidden,
 	engine.NotFound: http.StatusNotFound, engine.Unsupported: http.StatusMethodNotAllowed, engine.Unavailable: http.StatusServiceUnavailable,
 	engine.Upstream: http.StatusBadGateway, engine.TooLarge: http.StatusRequestEntityTooLarge, engine.Precondition: http.StatusPreconditionFailed,
-	engine.TooMany: http.StatusTooManyRequests,
+	engine.TooMany: http.StatusTooManyRequests, engine.MediaType: http.StatusUnsupportedMediaType,
 }
 
 // respondError answers err as Vault does: {"errors": [text]}. What is not meant

@@ -316,7 +316,7 @@ func (x *exchange) request() (*gateway.Request, error) {
 	}
 	if op == engine.Patch && len(x.body) > 0 {
 		if ct := x.r.Header.Get("Content-Type"); !strings.HasPrefix(ct, "application/merge-patch+json") {
-			return nil, engine.Invalidf("PATCH takes Content-Type application/merge-patch+json")
+			return nil, engine.Errorf(engine.MediaType, "PATCH takes Content-Type application/merge-patch+json")
 		}
 	}
 	wrapTTL, err := x.wrapTTL()
