@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"slices"
 
 	"strongroom/engine"
+	"strongroom/internal/audit"
 	"strongroom/internal/identity"
 	"strongroom/internal/token"
 )
@@ -52,4 +54,15 @@ func (v *visit) ownsNothing() error {
 		return engine.Invalidf("cubbyhole operations are only supported by %q type tokens", token.Service)
 	}
 	return nil
+}
+
+// identified adds to a record's token whom it stands for, and what that adds to
+// its policies.
+func identified(a *audit.Auth, entity string, policies []string) {
+	a.EntityID, a.IdentityPolicies = entity, policies
+	if len(policies) > 0 {
+		a.Policies = slices.Concat(a.TokenPolicies, policies)
+		slices.Sort(a.Policies)
+		a.Policies = slices.Compact(a.Policies)
+	}
 }

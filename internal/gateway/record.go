@@ -164,6 +164,7 @@ func (r *recording) answer(resp *Response, failure error) (*audit.Response, erro
 	out.Warnings, out.LeaseID = resp.Warnings, resp.LeaseID
 	if resp.Auth != nil {
 		out.Auth = authOf(resp.Auth.Token, resp.Auth.ClientToken)
+		identified(out.Auth, resp.Auth.EntityID, resp.Auth.IdentityPolicies)
 		out.Auth.NumUses, out.Auth.RemainingUses = resp.Auth.Token.Uses, 0
 	}
 	if w := resp.WrapInfo; w != nil {
@@ -207,6 +208,11 @@ func (v *visit) exchange() *audit.Exchange {
 	}
 	if v.Token != nil {
 		x.Auth = authOf(v.Token, q.Token)
+		if v.Identity != nil {
+			identified(x.Auth, v.Identity.Entity.ID, v.Identity.Policies)
+		} else {
+			identified(x.Auth, v.Token.EntityID, nil) // refused, perhaps for it
+		}
 		x.Request.Accessor = v.Token.Accessor
 		x.Auth.Decided, x.Auth.Allowed = v.decided, v.allowed
 	}
