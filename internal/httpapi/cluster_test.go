@@ -204,7 +204,7 @@ func active(peers []*peer) *peer {
 // three is an unsealed cluster of three voters, with KV at secret/.
 func three(t *testing.T, options ...func(*node.Config)) (peers []*peer, shares []string, root string) {
 	t.Helper()
-	peers = cluster(t, 3)
+	peers = cluster(t, 3, options...)
 	shares, root = peers[0].initialize()
 	for _, p := range peers {
 		p.unseal(shares)
