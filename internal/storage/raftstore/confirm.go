@@ -75,15 +75,3 @@ func (s *Store) alone() bool {
 	}
 	return true
 }
-
-// leadAlone has this node stand for election at once if no other could: it need
-// not wait for a leader's silence. Where the message does not arrive, it does.
-func (s *Store) leadAlone() {
-	if !s.HasState() || !s.alone() || s.raft.State() == raft.Leader {
-		return
-	}
-	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(s.id), Addr: s.transport.EncodePeer(s.id, s.addr)}
-	if err := s.transport.TimeoutNow(s.id, s.addr, &raft.TimeoutNowRequest{RPCHeader: header}, &raft.TimeoutNowResponse{}); err != nil {
-		s.logger.Debug("this node cannot tell itself to stand for election; it will when it has waited", "error", err)
-	}
-}

@@ -30,7 +30,6 @@ func (s *Store) Bootstrap(addr string) error {
 	if err := s.await(context.Background(), f.Error); err != nil {
 		return fmt.Errorf("raftstore: found a cluster: %w", err)
 	}
-	s.running.Go(s.leadAlone)
 	return nil
 }
 

@@ -184,9 +184,7 @@ func open(cfg Config, fs vfs.FS, openLog func(ctx context.Context, logger hclog.
 		return nil, err
 	}
 	if cfg.Transport == nil {
-		addr, alone := raft.NewInmemTransport(raft.ServerAddress(cfg.NodeID))
-		alone.Connect(addr, alone)
-		cfg.Transport = alone
+		_, cfg.Transport = raft.NewInmemTransport(raft.ServerAddress(cfg.NodeID))
 	}
 	s := &Store{
 		home: h, fsm: f, log: log, logFile: logFile, logger: cfg.Logger,
@@ -203,7 +201,6 @@ func open(cfg Config, fs vfs.FS, openLog func(ctx context.Context, logger hclog.
 	s.shutdown = sync.OnceValue(s.raft.Shutdown)
 	s.running.Go(func() { s.watch(notify) })
 	s.running.Go(s.flushes)
-	s.running.Go(s.leadAlone)
 	return s, nil
 }
 

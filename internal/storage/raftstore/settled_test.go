@@ -37,7 +37,6 @@ func TestFollowerAheadOfTheLeader(t *testing.T) {
 	}
 	links[0].Connect("n1", links[1])
 	links[1].Connect("n0", links[0])
-	links[0].Connect("n0", links[0])
 	leader, follower := stores[0], stores[1]
 	if err := leader.Bootstrap(""); err != nil {
 		t.Fatal(err)
