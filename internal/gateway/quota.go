@@ -125,7 +125,6 @@ func (m *meter) count(name string, labels ...metrics.Label) {
 	}
 }
 
-
 // Recount has the rules of leases count those that were there before them, or
 // that another rule counted; a job of the active node. It says how many it moved.
 func (g *Gateway) Recount(ctx context.Context) (int, error) {
@@ -207,4 +206,3 @@ func (g *Gateway) recount(ctx context.Context, tx *storage.Tx, id string) (bool,
 	}
 	return true, g.tokens.Mark(tx, t, mark)
 }
-
