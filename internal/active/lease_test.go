@@ -436,7 +436,7 @@ func TestTokenLeases(t *testing.T) {
 		s.fails(engine.Invalid, "tokens cannot be renewed through this endpoint", s.root, engine.Update, "sys/leases/renew", `{"lease_id":"`+id+`"}`)
 		s.must(s.root, engine.Update, "sys/leases/revoke-prefix/auth/login", "")
 		s.fails(engine.Denied, "invalid token", tok, engine.Read, "secret/data/app/db", "") // at once
-		tok, _ = s.login(`{"policies":"reader"}`)
+		s.login(`{"policies":"reader"}`)
 		s.must(s.root, engine.Delete, "sys/auth/login", "")
 		settle()
 		for k := range keysOf(t, s.store) {
