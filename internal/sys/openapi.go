@@ -55,7 +55,7 @@ type described struct {
 
 func describeRoute(r engine.Route) described {
 	out := described{path: r.Path, help: r.Help, fields: r.Fields, public: r.Public, sudo: r.Sudo, creates: r.Exists != nil}
-	for _, op := range []engine.Operation{engine.Read, engine.List, engine.Update, engine.Patch, engine.Delete} {
+	for _, op := range []engine.Operation{engine.Read, engine.List, engine.Scan, engine.Update, engine.Patch, engine.Delete} {
 		if r.Handler(op) != nil {
 			out.operations = append(out.operations, op)
 		}
@@ -178,7 +178,8 @@ func (s *spec) mount(m *mount.Mounted, generic bool) {
 func (s *spec) add(at specPath, d described) {
 	inPath := func(f engine.Field) bool { return strings.Contains(at.path, "{"+f.Name+"}") }
 	path := at.path
-	if len(d.operations) == 1 && d.operations[0] == engine.List && !strings.HasSuffix(path, "}") {
+	others := func(op engine.Operation) bool { return !op.Lists() }
+	if !slices.ContainsFunc(d.operations, others) && !strings.HasSuffix(path, "}") {
 		path += "/"
 	}
 	item := object{"description": d.help}
@@ -219,17 +220,17 @@ func (s *spec) add(at specPath, d described) {
 }
 
 func (s *spec) operation(item object, at specPath, path string, d described, op engine.Operation, body []engine.Field) {
-	method := map[engine.Operation]string{engine.Read: "get", engine.List: "get", engine.Update: "post", engine.Patch: "patch", engine.Delete: "delete"}[op]
-	if have, ok := item[method].(object); ok { // reads and lists
+	method := map[engine.Operation]string{engine.Read: "get", engine.List: "get", engine.Scan: "get", engine.Update: "post", engine.Patch: "patch", engine.Delete: "delete"}[op]
+	if have, ok := item[method].(object); ok { // reads, lists and scans
 		params, _ := have["parameters"].([]object)
-		have["parameters"] = append(params, listParameter(false))
+		have["parameters"] = append(params, flag(op, false))
 		return
 	}
 	id := operationID(path, op)
 	o := object{"operationId": id, "summary": d.help, "tags": []string{at.tag}, "responses": object{responseCode(op): object{"description": "OK"}}}
 	switch op {
-	case engine.List:
-		o["parameters"] = []object{listParameter(true)}
+	case engine.List, engine.Scan:
+		o["parameters"] = []object{flag(op, true)}
 	case engine.Read, engine.Delete:
 		var params []object
 		for _, f := range body {
@@ -257,13 +258,14 @@ func responseCode(op engine.Operation) string {
 	return "200"
 }
 
-func listParameter(required bool) object {
-	return object{"name": "list", "in": "query", "required": required, "description": "Must be set to `true`", "schema": object{"type": "string", "enum": []string{"true"}}}
+// flag is the parameter that makes a GET a list or a scan; both may be methods too.
+func flag(op engine.Operation, required bool) object {
+	return object{"name": string(op), "in": "query", "required": required, "description": "Must be set to `true`", "schema": object{"type": "string", "enum": []string{"true"}}}
 }
 
 // operationID is the path's segments and then what is done: "sys-mounts-path-write".
 func operationID(path string, op engine.Operation) string {
-	verb := map[engine.Operation]string{engine.Read: "read", engine.List: "list", engine.Update: "write", engine.Patch: "patch", engine.Delete: "delete"}[op]
+	verb := map[engine.Operation]string{engine.Read: "read", engine.List: "list", engine.Scan: "scan", engine.Update: "write", engine.Patch: "patch", engine.Delete: "delete"}[op]
 	word := func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '/' {
 			return r
