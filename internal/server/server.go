@@ -55,6 +55,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	for _, w := range warnings {
 		logger.Warn(w)
 	}
+	if err := noCore(); err != nil {
+		logger.Warn("a crash may leave keys on the disk", "error", err)
+	}
 	s, err := open(config, opts, logger)
 	if err != nil {
 		return err
