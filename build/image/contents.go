@@ -109,7 +109,7 @@ func (p packages) serverSystem() (tree, error) {
 	t.add("usr/share/common-licenses/GPL-2", 0o644, gpl)
 	t.add("usr/share/doc/busybox-static/SOURCE", 0o644, fmt.Appendf(nil, "/bin/busybox is Debian's package busybox-static %s (%s), unchanged.\n"+
 		"Its source is Debian's source package %s; linked into it: %s.\n"+
-		"Debian keeps every version of them at https://snapshot.debian.org/; apt-get source fetches the current one.\n",
+		"Debian keeps every version of them in its snapshot archive; apt-get source fetches the current one.\n",
 		p.busybox.version, p.busybox.arch, p.busybox.source, p.busybox.builtUsing))
 	t.mkdir("tmp", 0o1777, 0, 0)
 	for _, dir := range []string{"home/vault", "vault", "vault/config", "vault/data", "vault/file", "vault/logs"} {
