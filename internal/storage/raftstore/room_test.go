@@ -140,3 +140,27 @@ func TestLogIsBoundBySize(t *testing.T) {
 		t.Errorf("entries %d to %d are left, %v", first, last, err)
 	}
 }
+
+// A term that cannot be saved while the Store closes ends no process, and nothing
+// is stored on it.
+func TestTermIsNotSavedAtTheEnd(t *testing.T) {
+	d := newFaultyDisk(vfs.NewCrashableMem())
+	ctx, end := context.WithCancel(t.Context())
+	log, files, err := logOn(ctx, d, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.Close()
+	d.fail(1, 1<<30, false)
+	end()
+	if err := log.SetUint64([]byte("CurrentTerm"), 7); err != nil {
+		t.Error(err)
+	}
+	d.fail(0, 0, false)
+	if err := log.SetUint64([]byte("LastVoteTerm"), 7); err == nil {
+		t.Error("a vote was saved")
+	}
+	if err := log.StoreLog(&raft.Log{Index: 1, Term: 7}); err == nil {
+		t.Error("an entry was stored")
+	}
+}

@@ -44,6 +44,7 @@ type steadyLog struct {
 	mu     sync.Mutex // held by the one change
 	broken bool       // now takes nothing more
 	cut    bool       // Raft still counts entries that were cut off
+	ended  error      // a term was not saved, at the end: nothing may be stored on it
 }
 
 // newSteadyLog opens the log; ctx ends the changes that wait.
@@ -62,6 +63,9 @@ func (l *steadyLog) Close() error { return errors.Join(l.now.Load().Close(), l.m
 
 // change makes a change, twice if need be, or until it succeeds if it must.
 func (l *steadyLog) change(must bool, do func(checkedLog) error) error {
+	if l.ended != nil {
+		return l.ended
+	}
 	for try := 0; ; try++ {
 		err := l.attempt(do)
 		switch {
@@ -167,11 +171,19 @@ func (l *steadyLog) Set(key, value []byte) error {
 	return l.change(true, func(w checkedLog) error { return w.Set(key, value) })
 }
 
-// SetUint64 implements raft.StableStore.
+// SetUint64 implements raft.StableStore. Raft panics when it cannot save the
+// term it is in. Where that is because the Store closes it is spared: this node
+// votes for nobody and takes no entry in that term, so nothing depends on its
+// having known it.
 func (l *steadyLog) SetUint64(key []byte, value uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.change(true, func(w checkedLog) error { return w.SetUint64(key, value) })
+	err := l.change(true, func(w checkedLog) error { return w.SetUint64(key, value) })
+	if err != nil && string(key) == "CurrentTerm" {
+		l.ended = err
+		return nil
+	}
+	return err
 }
 
 // Get implements raft.StableStore.
