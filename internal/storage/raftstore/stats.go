@@ -158,16 +158,18 @@ func (s *Store) boundLog() error {
 			return err
 		}
 	}
-	if applied := s.fsm.applied.Load(); size <= s.maxLog || keep == before && applied == s.bounded {
-		return nil
-	} else {
-		s.bounded = applied
-	}
-	err = s.raft.Snapshot().Error()
-	if errors.Is(err, raft.ErrNothingNewToSnapshot) || errors.Is(err, raft.ErrRaftShutdown) {
+	applied := s.fsm.applied.Load()
+	if size <= s.maxLog || keep == before && applied == s.bounded {
 		return nil
 	}
-	return err
+	switch err := s.raft.Snapshot().Error(); {
+	case errors.Is(err, raft.ErrNothingNewToSnapshot), errors.Is(err, raft.ErrRaftShutdown): // a follower needs the log: tried again
+		return nil
+	case err != nil:
+		return err
+	}
+	s.bounded = applied
+	return nil
 }
 
 // flushes calls Flush and boundLog now and then until Close.
