@@ -116,6 +116,11 @@ func TestSlowFollowerNeedsOneState(t *testing.T) {
 	enough := make(chan struct{})
 	l := &link{pace: func(r io.Reader) io.Reader { return slowly{r, enough, &begun} }}
 	leader, follower := pair(t, l)
+	for end := time.Now().Add(limit); l.sent.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no state is sent")
+		}
+	}
 	const writes = 4 * logFile / blob // raft-wal drops only whole files
 	for i := range writes {
 		overwrite(t, leader, i)
