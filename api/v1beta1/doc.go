@@ -28,6 +28,10 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&VaultConnection{}, &VaultConnectionList{},
 		&VaultAuth{}, &VaultAuthList{},
 		&VaultSecret{}, &VaultSecretList{},
+		&VaultStaticSecret{}, &VaultStaticSecretList{},
+		&VaultDynamicSecret{}, &VaultDynamicSecretList{},
+		&VaultPKISecret{}, &VaultPKISecretList{},
+		&SecretTransformation{}, &SecretTransformationList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion())
 	return nil

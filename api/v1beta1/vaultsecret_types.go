@@ -8,6 +8,7 @@ import (
 // VaultSecretSpec says what to read, as whom, and which Secret to fill with it.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.vault) != has(self.vaultAuthRef)",message="give exactly one of spec.vault (server and login inline) and spec.vaultAuthRef (the name of a VaultAuth)"
+// +kubebuilder:validation:XValidation:rule="has(self.source) != has(self.sources)",message="give exactly one of spec.source and spec.sources"
 type VaultSecretSpec struct {
 	// Vault is the server and the login, inline.
 	// +optional
@@ -27,9 +28,25 @@ type VaultSecretSpec struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	RefreshAfter string `json:"refreshAfter,omitempty"`
 	// Source is what to read.
-	Source VaultSecretSource `json:"source"`
+	// +optional
+	Source *VaultSecretSource `json:"source,omitempty"`
+	// Sources are several things to read into one Secret. Two that give the same key are refused: rewrite one.
+	// +optional
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Sources []VaultSecretPart `json:"sources,omitempty"`
 	// Target is the Secret to fill.
 	Target VaultSecretTarget `json:"target"`
+	// RolloutRestartTargets are restarted when the data changed.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	RolloutRestartTargets []RolloutRestartTarget `json:"rolloutRestartTargets,omitempty"`
+	// RestartPolicy says when.
+	// +optional
+	RestartPolicy *RestartPolicy `json:"restartPolicy,omitempty"`
+	// SyncConfig says how changes are noticed. Default: by the server's events, and by polling.
+	// +optional
+	SyncConfig *SyncConfig `json:"syncConfig,omitempty"`
 }
 
 // VaultSecretServer is a server and a login, inline.
@@ -98,7 +115,70 @@ type KVSource struct {
 	Version *intstr.IntOrString `json:"version,omitempty"`
 }
 
+// VaultSecretPart is one of several things to read.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.kv) ? 1 : 0) + (has(self.find) ? 1 : 0) + (has(self.path) ? 1 : 0) == 1",message="give exactly one of kv, find and path"
+type VaultSecretPart struct {
+	// Name by which templates see this part alone: {{ .Sources.NAME.KEY }}.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+	// KV is a secret of a KV engine.
+	// +optional
+	KV *KVSource `json:"kv,omitempty"`
+	// Find is all secrets of a KV engine under a prefix.
+	// +optional
+	Find *FindSource `json:"find,omitempty"`
+	// Path is what GET of this path on the server's API answers, of any engine: pki/cert/ca, identity/oidc/.well-known/keys.
+	// +optional
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=1024
+	Path string `json:"path,omitempty"`
+	// Includes are regular expressions; only keys that match one stay. Applied before rewrite.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	Includes []string `json:"includes,omitempty"`
+	// Excludes are regular expressions; keys that match one go. Applied before rewrite.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	Excludes []string `json:"excludes,omitempty"`
+	// Rewrite names keys anew, one rule after the other.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	Rewrite []KeyRewrite `json:"rewrite,omitempty"`
+}
+
+// FindSource is all secrets of a KV engine under a prefix. Each key is named PATH_KEY, with the path below the prefix
+// and _ for what a Secret's key cannot have.
+type FindSource struct {
+	// Path is the engine's mount and the prefix: secret/teams/red.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Path string `json:"path"`
+	// Version of the KV ENGINE. Default: what the server says.
+	// +optional
+	Version *intstr.IntOrString `json:"version,omitempty"`
+	// Match is a regular expression for paths below the prefix. Default: all.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Match string `json:"match,omitempty"`
+}
+
+// KeyRewrite names keys anew: what Pattern matches becomes Replacement.
+type KeyRewrite struct {
+	// Pattern is a regular expression.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Pattern string `json:"pattern"`
+	// Replacement may have $1 for a group of the pattern.
+	// +kubebuilder:validation:MaxLength=512
+	Replacement string `json:"replacement"`
+}
+
 // VaultSecretTarget is the Secret to fill.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.kind) || self.kind != 'ConfigMap' || !has(self.template) || !has(self.template.type)",message="a ConfigMap has no type"
 type VaultSecretTarget struct {
 	// Name of the Secret, in the namespace of the VaultSecret.
 	// +kubebuilder:validation:MinLength=1
@@ -108,6 +188,20 @@ type VaultSecretTarget struct {
 	// Overwrite takes over a Secret of that name that nobody controls. Without it such a Secret is left alone.
 	// +optional
 	Overwrite bool `json:"overwrite,omitempty"`
+	// Kind of the target: Secret, or ConfigMap for what is not secret. Default: Secret.
+	// +optional
+	// +kubebuilder:validation:Enum=Secret;ConfigMap
+	Kind string `json:"kind,omitempty"`
+	// Immutable makes an immutable target; a change replaces it.
+	// +optional
+	Immutable bool `json:"immutable,omitempty"`
+	// DeletionPolicy says what becomes of the target when the VaultSecret is deleted. Default: Delete.
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+	// NamespaceSelector makes a copy of the target in each namespace with these labels that accepts it, by the
+	// annotation secrets.hashicorp.com/accept-from: NAMESPACE on itself.
+	// +optional
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 	// Template shapes the Secret. Without it every key of the source becomes a key of the Secret: text as it is,
 	// anything else as JSON.
 	// +optional
@@ -149,20 +243,10 @@ type SecretTemplateMetadata struct {
 
 // VaultSecretStatus says whether the target equals the source.
 type VaultSecretStatus struct {
-	Status `json:",inline"`
-	// LastSyncTime is when the target was last known to equal the source. To spare the API server it moves at once
-	// when something changed, and otherwise every five minutes.
+	SyncStatus `json:",inline"`
+	// Copies are the namespaces that have a copy of the target.
 	// +optional
-	LastSyncTime *metav1.Time `json:"lastSyncTime,omitempty"`
-	// SecretVersion is the KV v2 version that the target holds; empty for KV v1.
-	// +optional
-	SecretVersion string `json:"secretVersion,omitempty"`
-	// SourcePath is the path on the server's API that was read, such as secret/data/longhorn-r2.
-	// +optional
-	SourcePath string `json:"sourcePath,omitempty"`
-	// TargetResourceVersion is the resourceVersion of the target after the last sync.
-	// +optional
-	TargetResourceVersion string `json:"targetResourceVersion,omitempty"`
+	Copies []string `json:"copies,omitempty"`
 }
 
 // VaultSecret carries a secret from the server into a Kubernetes Secret, and keeps it true.

@@ -135,6 +135,9 @@ func (r *Reconciler) sync(ctx context.Context, vs *v1beta1.VaultSecret, live *co
 	if err != nil {
 		return "", err
 	}
+	if vs.Spec.Source == nil {
+		return "", condition.Problemf(v1beta1.ReasonInvalidSpec, "give spec.source: what to read")
+	}
 	kv, err := source.ParseKV(vs.Spec.Source.KV)
 	if err != nil {
 		return "", err
