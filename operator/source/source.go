@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -23,10 +24,12 @@ const mountAge = 5 * time.Minute
 
 // Secret is what was read. It has no String method that prints its data, and must not be logged.
 type Secret struct {
-	Data    map[string]any // numbers are json.Number
-	Version string         // of the secret; empty in KV v1
-	Path    string         // on the API, such as secret/data/myapp
-	Name    string         // as the CLI takes it, such as secret/myapp
+	Data     map[string]any // numbers are json.Number
+	Version  string         // of the secret; empty in KV v1
+	Raw      map[string]any // the whole answer: in KV v2 also the metadata
+	Metadata map[string]any // of the secret; KV v2 only
+	Path     string         // on the API, such as secret/data/myapp
+	Name     string         // as the CLI takes it, such as secret/myapp
 }
 
 // String names the secret, without its data.
@@ -141,7 +144,12 @@ func read(ctx context.Context, client *vaultclient.Client, login vaultclient.Log
 	if err != nil {
 		return nil, err
 	}
-	answer, err := client.Read(ctx, path)
+	return readAt(ctx, client, login, at, path, name, nil)
+}
+
+// readAt reads a secret at a path of the API.
+func readAt(ctx context.Context, client *vaultclient.Client, login vaultclient.Login, at mount, path, name string, query url.Values) (*Secret, error) {
+	answer, err := client.ReadWith(ctx, path, query)
 	var refused *vaultclient.Refused
 	if errors.As(err, &refused) {
 		return nil, refusal(login, at, path, name, answer, refused)
@@ -151,12 +159,12 @@ func read(ctx context.Context, client *vaultclient.Client, login vaultclient.Log
 	}
 	secret := &Secret{Path: path, Name: name}
 	if answer != nil {
-		secret.Data = answer.Data
+		secret.Data, secret.Raw = answer.Data, answer.Data
 	}
 	if at.version == 2 && answer != nil {
 		secret.Data, _ = answer.Data["data"].(map[string]any)
 		if metadata, _ := answer.Data["metadata"].(map[string]any); metadata != nil {
-			secret.Version = fmt.Sprint(metadata["version"])
+			secret.Version, secret.Metadata = fmt.Sprint(metadata["version"]), metadata
 		}
 	}
 	if len(secret.Data) == 0 {
@@ -171,10 +179,7 @@ func refusal(login vaultclient.Login, at mount, path, name string, answer *vault
 	problem := &condition.Problem{Cause: refused}
 	switch {
 	case refused.Status == http.StatusForbidden:
-		problem.Reason = v1beta1.ReasonPermissionDenied
-		problem.Message = fmt.Sprintf("role %q (auth/%s, service account %s/%s) has no capability \"read\" on %s: "+
-			"attach a policy with path %q { capabilities = [\"read\"] } to the role",
-			login.Role, strings.Trim(login.Mount, "/"), login.ServiceAccount.Namespace, login.ServiceAccount.Name, path, path)
+		return Denied(login, "read", path, refused)
 	case refused.NoRoute():
 		problem.Reason = v1beta1.ReasonMountNotFound
 		problem.Message = fmt.Sprintf("there is no secrets engine at %s: run `vault secrets enable -path=%s kv-v2`, or correct source.kv.path",
@@ -187,6 +192,16 @@ func refusal(login vaultclient.Login, at mount, path, name string, answer *vault
 		problem.Message = fmt.Sprintf("the server does not take the path %s: %s", path, refused)
 	}
 	return problem
+}
+
+// Denied says that the login may not do what path asks, and which policy would let it.
+func Denied(login vaultclient.Login, capability, path string, refused *vaultclient.Refused) *condition.Problem {
+	return &condition.Problem{
+		Reason: v1beta1.ReasonPermissionDenied, Cause: refused,
+		Message: fmt.Sprintf("role %q (auth/%s, service account %s/%s) has no capability %q on %s: "+
+			"attach a policy with path %q { capabilities = [%q] } to the role", login.Role, strings.Trim(login.Mount, "/"),
+			login.ServiceAccount.Namespace, login.ServiceAccount.Name, capability, path, path, capability),
+	}
 }
 
 // missing tells a deleted or destroyed version, whose 404 has its metadata, from no secret at all.

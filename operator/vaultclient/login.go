@@ -111,19 +111,5 @@ type Client struct {
 // Read answers a GET of a path of the API, without /v1/. A 404 with a body, such as a deleted version's, gives that
 // body together with the *Refused. Other errors are *Refused, or Problems of the connection.
 func (c *Client) Read(ctx context.Context, path string) (*vault.Secret, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.login.timeout())
-	defer cancel()
-	response, err := c.vault.Logical().ReadRawWithContext(ctx, path)
-	if response != nil && response.Body != nil {
-		defer func() { _ = response.Body.Close() }()
-	}
-	problem := classify(c.login.Address, err)
-	if problem != nil && (response == nil || response.StatusCode != http.StatusNotFound) {
-		return nil, problem
-	}
-	secret, err := vault.ParseSecret(response.Body)
-	if problem == nil && err != nil {
-		return nil, unreachable(c.login.Address, "its answer is not JSON, or too long")
-	}
-	return secret, problem
+	return c.ReadWith(ctx, path, nil)
 }
