@@ -14,7 +14,7 @@ func authGroup() *command {
 		name: "auth", synopsis: "Interact with auth methods",
 		help: "Auth methods are the ways to prove who one is and get a token, each under a path of its own.",
 		sub: []*command{
-			authDisableCommand(), authEnableCommand(), authListCommand(), authTuneCommand(),
+			authDisableCommand(), authEnableCommand(), authHelpCommand(), authListCommand(), authMoveCommand(), authTuneCommand(),
 		},
 	}
 }
@@ -140,4 +140,78 @@ Changes the settings of the auth method at a path. What is not named stays as it
 			}).action()
 		},
 	}
+}
+
+func authMoveCommand() *command {
+	return &command{
+		name: "move", synopsis: "Move an auth method to a new path",
+		usage: "[options] SOURCE DESTINATION", min: 2, max: 2, output: plain,
+		help: `
+Moves an auth method with its roles and settings to a new path. The tokens it issued are revoked, because they
+name the old one.
+
+    $ {cmd} auth/approle auth/machines`,
+		setup: noFlags(func(ctx context.Context, c *call, client *api.Client) error {
+			return c.move(ctx, client, "auth method", "auth/"+authMountPath(c.args[0]), "auth/"+authMountPath(c.args[1]))
+		}),
+	}
+}
+
+func authHelpCommand() *command {
+	return &command{
+		name: "help", synopsis: "Explain how to log in with an auth method",
+		usage: "[options] TYPE | PATH", min: 1, max: 1, output: plain,
+		help: `
+Explains how to log in with an auth method: with a type, or with what is enabled at a path.
+
+    $ {cmd} userpass
+    $ {cmd} my-method/`,
+		setup: func(*flag.FlagSet) action {
+			return func(ctx context.Context, c *call) error {
+				kind := strings.TrimSpace(c.args[0])
+				text, known := loginHelp(kind)
+				if known {
+					c.println(text)
+					return nil
+				}
+				client, err := c.client()
+				if err != nil {
+					return err
+				}
+				methods, err := client.Sys().ListAuthWithContext(ctx)
+				if err != nil {
+					return apiError("Error listing auth methods", err)
+				}
+				method := methods[authMountPath(kind)]
+				if method == nil {
+					return usagef("Error retrieving help: unknown auth method %q: it is neither a type nor the path of one that is enabled", kind)
+				}
+				if text, known = loginHelp(method.Type); !known {
+					return usagef("No help is known for the auth method %q: \"vault path-help auth/%s\" lists its paths", method.Type, authMountPath(kind))
+				}
+				c.println(text)
+				return nil
+			}
+		},
+	}
+}
+
+// loginHelp says how `login` is used with a type of auth method.
+func loginHelp(kind string) (text string, known bool) {
+	help := map[string]string{
+		"approle":    "role_id=ID secret_id=ID\n\n  Logs a machine in with its role id and, unless the role goes without, a secret id.",
+		"cert":       "[name=ROLE]\n\n  Logs in with the certificate of -client-cert and -client-key.\n\n  name=ROLE\n      The role to use; without it the first that the certificate fits.",
+		"jwt":        "role=ROLE jwt=TOKEN\n\n  Logs in with a signed token; jwt=@file takes it from a file.",
+		"kubernetes": "role=ROLE jwt=TOKEN\n\n  Logs in with the token of a service account; jwt=@file takes it from a file.",
+		"ldap":       "[username=NAME] [password=PASSWORD]\n\n  Logs in as somebody a directory knows. The name is $USER unless it is given; a missing password is asked for.",
+		"oidc": "[role=ROLE]\n\n  Logs in with a browser, which comes back to a listener on this machine.\n\n" +
+			"  role=ROLE\n      The role to use; without it the default of the method.\n" +
+			"  listenaddress=ADDRESS, port=PORT\n      Where to wait for the browser: localhost and 8250.\n" +
+			"  callbackhost=HOST, callbackport=PORT, callbackmethod=SCHEME\n      How the browser reaches that: localhost, the same port, and http.\n" +
+			"  skip_browser=true\n      Print the address only, and open no browser.",
+		"token":    "[TOKEN]\n\n  Logs in with a token that is there already: an argument, or typed when asked.",
+		"userpass": "username=NAME [password=PASSWORD]\n\n  Logs in with a name and a password, which is asked for if it is missing.",
+	}
+	body, known := help[kind]
+	return "Usage: vault login -method=" + kind + " " + body, known
 }

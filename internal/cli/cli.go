@@ -127,6 +127,17 @@ func Run(ctx context.Context, args []string, sys IO, build Build, programs map[s
 		}
 	}
 	root := commands(program, build)
+	if line, completing := sys.LookupEnv("COMP_LINE"); completing {
+		return complete(ctx, sys, root, line, rest)
+	}
+	if len(rest) == 1 {
+		switch strings.TrimLeft(rest[0], "-") {
+		case "autocomplete-install":
+			return report(sys, installCompletion(sys, program, true))
+		case "autocomplete-uninstall":
+			return report(sys, installCompletion(sys, program, false))
+		}
+	}
 	found, words, rest := root.find(rest)
 	path := strings.Join(append([]string{program}, words...), " ")
 	switch {

@@ -191,7 +191,9 @@ Lists the keys below a path. A key with a slash at its end has more below it. Va
     $ {cmd} -mount=secret apps/`,
 		setup: func(f *flag.FlagSet) action {
 			var mount string
+			var p page
 			mountFlag(f, &mount)
+			p.declare(f)
 			return request(func(ctx context.Context, c *call, client *api.Client) error {
 				arg := ""
 				if len(c.args) > 0 {
@@ -204,7 +206,7 @@ Lists the keys below a path. A key with a slash at its end has more below it. Va
 					return err
 				}
 				path := target.path("metadata")
-				secret, err := client.Logical().ListWithContext(ctx, path)
+				secret, err := p.list(ctx, client, path)
 				if err != nil {
 					return apiError("Error listing "+path, err)
 				}

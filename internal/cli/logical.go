@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
+	"strconv"
 
 	"github.com/hashicorp/vault/api"
 )
@@ -219,13 +221,79 @@ func listCommand() *command {
 Lists the keys below a path. A key with a slash at its end has more below it.
 
     $ {cmd} auth/kubernetes/role`,
-		setup: noFlags(func(ctx context.Context, c *call, client *api.Client) error {
-			path := cleanPath(c.args[0])
-			secret, err := client.Logical().ListWithContext(ctx, path)
-			if err != nil {
-				return apiError("Error listing "+path, err)
-			}
-			return c.printKeys(secret, path)
-		}),
+		setup: func(f *flag.FlagSet) action {
+			var p page
+			p.declare(f)
+			return request(func(ctx context.Context, c *call, client *api.Client) error {
+				path := cleanPath(c.args[0])
+				secret, err := p.list(ctx, client, path)
+				if err != nil {
+					return apiError("Error listing "+path, err)
+				}
+				return c.printKeys(secret, path)
+			}).action()
+		},
 	}
+}
+
+func scanCommand() *command {
+	return &command{
+		name: "scan", synopsis: "List data or secrets recursively",
+		usage: "[options] PATH", min: 1, max: 1, output: formatted,
+		help: `
+Lists the keys below a path and in all folders below it, as far as the engine can. It takes the capability scan.
+
+    $ {cmd} secret/metadata/apps`,
+		setup: func(f *flag.FlagSet) action {
+			var p page
+			p.declare(f)
+			return request(func(ctx context.Context, c *call, client *api.Client) error {
+				path := cleanPath(c.args[0])
+				if c.options.policy { // the client library knows of no such capability
+					c.printf("path %q {\n  capabilities = [\"scan\"]\n}", path)
+					return nil
+				}
+				secret, err := p.read(ctx, client, path, "scan")
+				if err != nil {
+					return apiError("Error scanning "+path, err)
+				}
+				return c.printKeys(secret, path)
+			}).action()
+		},
+	}
+}
+
+// page is the part of a list to fetch; the zero page is all of it.
+type page struct {
+	after string
+	limit int
+}
+
+func (p *page) declare(f *flag.FlagSet) {
+	f.StringVar(&p.after, "after", "", "List only what comes after this key, in their order.")
+	f.IntVar(&p.limit, "limit", 0, "List this many keys at most. 0 is all of them.")
+}
+
+// list fetches the page of the keys below path; nil is none.
+func (p *page) list(ctx context.Context, client *api.Client, path string) (*api.Secret, error) {
+	if *p == (page{}) {
+		return client.Logical().ListWithContext(ctx, path)
+	}
+	return p.read(ctx, client, path, "list")
+}
+
+// read fetches the page by a GET that is a list, or a scan, in its query.
+func (p *page) read(ctx context.Context, client *api.Client, path, verb string) (*api.Secret, error) {
+	query := map[string][]string{verb: {"true"}}
+	if p.after != "" {
+		query["after"] = []string{p.after}
+	}
+	if p.limit != 0 {
+		query["limit"] = []string{strconv.Itoa(p.limit)}
+	}
+	secret, err := client.Logical().ReadWithDataWithContext(ctx, path, query)
+	if isStatus(err, http.StatusNotFound) {
+		return nil, nil
+	}
+	return secret, err
 }

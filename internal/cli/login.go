@@ -217,11 +217,11 @@ func (l *login) finish(c *call, secret *api.Secret) error {
 	}
 	stored := false
 	if !l.noStore && secret.Auth != nil && secret.Auth.ClientToken != "" {
-		file, err := c.tokenFile()
+		keeper, err := c.tokenKeeper()
 		if err != nil {
 			return err
 		}
-		if err := file.write(secret.Auth.ClientToken); err != nil {
+		if err := keeper.write(secret.Auth.ClientToken); err != nil {
 			return usagef("Error storing token: %w\n\nAuthentication was successful, but the token was not persisted. "+
 				"The resulting token\nis not shown; log in again with -no-store to see it.", err)
 		}

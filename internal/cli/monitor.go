@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"flag"
-	"net/http"
 
 	"github.com/hashicorp/vault/api"
 )
@@ -19,9 +18,15 @@ server's log stays as it is.
     $ {cmd} -log-level=debug`,
 		setup: func(f *flag.FlagSet) action {
 			var level, format string
-			f.StringVar(&level, "log-level", "info", "`Level` to show: trace, debug, info, warn or error.")
-			f.StringVar(&format, "log-format", "standard", "`Format` of the lines: standard or json.")
+			f.StringVar(&level, "log-level", "info", "`Level` to show: trace, debug, info, warn or error (VAULT_LOG_LEVEL).")
+			f.StringVar(&format, "log-format", "standard", "`Format` of the lines: standard or json (VAULT_LOG_FORMAT).")
 			return request(func(ctx context.Context, c *call, client *api.Client) error {
+				if text := c.env("VAULT_LOG_LEVEL"); text != "" && !c.given("log-level") {
+					level = text
+				}
+				if text := c.env("VAULT_LOG_FORMAT"); text != "" && !c.given("log-format") {
+					format = text
+				}
 				lines, err := client.Sys().Monitor(ctx, level, format)
 				if err != nil {
 					return apiError("Error starting monitor", err)
@@ -32,27 +37,5 @@ server's log stays as it is.
 				return nil
 			}).action()
 		},
-	}
-}
-
-func scanCommand() *command {
-	return &command{
-		name: "scan", synopsis: "List data or secrets recursively",
-		usage: "[options] PATH", min: 1, max: 1, output: formatted,
-		help: `
-Lists the keys below a path and in all folders below it, as far as the engine can. It takes the capability scan.
-
-    $ {cmd} secret/metadata/apps`,
-		setup: noFlags(func(ctx context.Context, c *call, client *api.Client) error {
-			path := cleanPath(c.args[0])
-			secret, err := client.Logical().ReadWithDataWithContext(ctx, path, map[string][]string{"scan": {"true"}})
-			if isStatus(err, http.StatusNotFound) {
-				secret, err = nil, nil
-			}
-			if err != nil {
-				return apiError("Error scanning "+path, err)
-			}
-			return c.printKeys(secret, path)
-		}),
 	}
 }

@@ -10,14 +10,15 @@ import (
 
 // mountFlags are the flags of enable and tune, which secrets engines and auth methods share.
 type mountFlags struct {
-	description, path, listing, tokenType, pluginName, pluginVersion string
+	description, path, listing, tokenType, pluginName, pluginVersion, identityKey string
 
 	defaultTTL, maxTTL                                     ttl
 	requestKeys, responseKeys, passthrough, allowedHeaders list
+	managedKeys, delegated                                 list
 	options                                                pairs
 	version                                                int
 
-	forceNoCache, local, sealWrap, externalEntropy bool
+	forceNoCache, local, sealWrap, externalEntropy, trimSlashes, overridePinned bool
 }
 
 // declareTune declares what can be changed later, and so what tune takes.
@@ -33,6 +34,11 @@ func (m *mountFlags) declareTune(f *flag.FlagSet, what string) {
 	f.Var(&m.options, "options", "Option for the "+what+", as `key=value`. May be given more than once.")
 	f.IntVar(&m.version, "version", 0, "Version of the "+what+": for kv, 1 or 2.")
 	f.StringVar(&m.pluginVersion, "plugin-version", "", "Version of the plugin to run.")
+	f.BoolVar(&m.overridePinned, "override-pinned-version", false, "Run -plugin-version even if another is pinned.")
+	f.Var(&m.managedKeys, "allowed-managed-keys", "Managed `key` that the "+what+" may use. May be given more than once.")
+	f.Var(&m.delegated, "delegated-auth-accessors", "`Accessor` of an auth method that the "+what+" may delegate logins to. May be given more than once.")
+	f.StringVar(&m.identityKey, "identity-token-key", "", "Key that signs the identity tokens of the "+what+".")
+	f.BoolVar(&m.trimSlashes, "trim-request-trailing-slashes", false, "Take requests whose path ends in a slash as if it did not.")
 }
 
 // declareEnable declares the rest of enable.
@@ -66,7 +72,16 @@ func (m *mountFlags) input(kind string) *api.MountInput {
 			AllowedResponseHeaders:    m.allowedHeaders,
 			TokenType:                 m.tokenType,
 			PluginVersion:             m.pluginVersion,
+			AllowedManagedKeys:        m.managedKeys,
+			DelegatedAuthAccessors:    m.delegated,
+			IdentityTokenKey:          m.identityKey,
 		},
+	}
+	if m.overridePinned {
+		input.Config.OverridePinnedVersion = &m.overridePinned
+	}
+	if m.trimSlashes {
+		input.Config.TrimRequestTrailingSlashes = &m.trimSlashes
 	}
 	if kind == "plugin" && m.pluginName != "" {
 		input.Type = m.pluginName
@@ -100,6 +115,11 @@ func (m *mountFlags) changes(c *call) api.TuneMountConfigInput {
 			*field = &values
 		}
 	}
+	toggle := func(flag string, value bool, field **bool) {
+		if c.given(flag) {
+			*field = &value
+		}
+	}
 	text("description", m.description, &input.Description)
 	text("default-lease-ttl", m.defaultTTL.Duration.String(), &input.DefaultLeaseTTL)
 	text("max-lease-ttl", m.maxTTL.Duration.String(), &input.MaxLeaseTTL)
@@ -110,6 +130,11 @@ func (m *mountFlags) changes(c *call) api.TuneMountConfigInput {
 	texts("audit-non-hmac-response-keys", m.responseKeys, &input.AuditNonHMACResponseKeys)
 	texts("passthrough-request-headers", m.passthrough, &input.PassthroughRequestHeaders)
 	texts("allowed-response-headers", m.allowedHeaders, &input.AllowedResponseHeaders)
+	texts("allowed-managed-keys", m.managedKeys, &input.AllowedManagedKeys)
+	texts("delegated-auth-accessors", m.delegated, &input.DelegatedAuthAccessors)
+	text("identity-token-key", m.identityKey, &input.IdentityTokenKey)
+	toggle("trim-request-trailing-slashes", m.trimSlashes, &input.TrimRequestTrailingSlashes)
+	toggle("override-pinned-version", m.overridePinned, &input.OverridePinnedVersion)
 	if options := m.allOptions(); options != nil {
 		input.Options = &options
 	}

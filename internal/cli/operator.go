@@ -16,6 +16,7 @@ func operatorGroup() *command {
 		sub: []*command{
 			operatorInitCommand(), keyStatusCommand(), membersCommand(), raftGroup(), sealCommand(), stepDownCommand(),
 			unsealCommand(), rekeyCommand(), rotateCommand(), generateRootCommand(),
+			absent("diagnose"), absent("import"), absent("migrate"), absent("usage"), absent("utilization"),
 		},
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,9 @@ type options struct {
 	tls                   api.TLSConfig
 	namespace             string
 	headers               pairs
+	mfa                   values
+	policyOverride        bool
+	noRedirects           bool
 	wrapTTL               ttl
 	curl, policy          bool
 	nonInteractive        bool
@@ -40,6 +42,10 @@ func newOptions(sys IO) *options {
 			ClientKey:     sys.env(api.EnvVaultClientKey),
 			TLSServerName: sys.env(api.EnvVaultTLSServerName),
 		},
+	}
+	o.noRedirects, _ = parseBool(sys.env(api.EnvVaultDisableRedirects))
+	if value := sys.env(api.EnvVaultMFA); value != "" {
+		o.mfa = values{value}
 	}
 	o.tls.Insecure, _ = parseBool(sys.env(api.EnvVaultSkipVerify))
 	if value := sys.env(api.EnvVaultWrapTTL); value != "" {
@@ -66,12 +72,15 @@ func (o *options) declare(f *flag.FlagSet, kind output) {
 	f.StringVar(&o.namespace, "namespace", o.namespace, "Namespace to work in (VAULT_NAMESPACE). The short form is -ns.")
 	f.StringVar(&o.namespace, "ns", o.namespace, "")
 	f.Var(&o.headers, "header", "Header to add to the requests, as `key=value`. May be given more than once. Names that start with X-Vault- are refused.")
+	f.Var(&o.mfa, "mfa", "Credential of a second factor, as `method:passcode`, sent as X-Vault-MFA. May be given more than once (VAULT_MFA).")
+	f.BoolVar(&o.policyOverride, "policy-override", false, "Ask to override a soft-mandatory Sentinel policy, where a server has those.")
+	f.BoolVar(&o.noRedirects, "disable-redirects", o.noRedirects, "Do not follow redirects (VAULT_DISABLE_REDIRECTS).")
 	f.Var(&o.wrapTTL, "wrap-ttl", "Put the answer in a cubbyhole for this long and return the token that opens it once, such as \"5m\" (VAULT_WRAP_TTL).")
 	f.BoolVar(&o.curl, "output-curl-string", false, "Print the curl command that would send the request, and send nothing.")
 	f.BoolVar(&o.policy, "output-policy", false, "Print the policy the request needs, and send nothing.")
 	f.BoolVar(&o.nonInteractive, "non-interactive", false, "Never ask on the terminal: a missing value is an error.")
 	if kind >= formatted {
-		f.StringVar(&o.format, "format", o.format, "How to print: \"table\", \"json\", \"yaml\" or, for read, \"raw\" (VAULT_FORMAT).")
+		f.StringVar(&o.format, "format", o.format, "How to print: \"table\", \"json\", \"yaml\", \"pretty\" (as a table) or, for read, \"raw\" (VAULT_FORMAT).")
 	}
 	if kind >= fielded {
 		f.StringVar(&o.field, "field", "", "Print this field alone, without a newline unless stdout is a terminal.")
@@ -81,12 +90,14 @@ func (o *options) declare(f *flag.FlagSet, kind output) {
 // check refuses what no command could do anything with.
 func (o *options) check(kind output) error {
 	o.format = strings.ToLower(o.format)
-	if kind >= formatted && !slices.Contains([]string{"table", "json", "yaml", "yml", "raw"}, o.format) {
-		return usagef("Invalid output format: %s (valid: table, json, yaml, raw)", o.format)
+	if kind >= formatted && !slices.Contains([]string{"table", "json", "yaml", "yml", "pretty", "raw"}, o.format) {
+		return usagef("Invalid output format: %s (valid: table, json, yaml, pretty, raw)", o.format)
 	}
 	switch {
 	case kind < formatted:
 		o.format = "table" // VAULT_FORMAT is for commands that have something to format
+	case o.format == "pretty":
+		o.format = "table" // what people read is laid out for them anyway
 	case o.format == "yml":
 		o.format = "yaml"
 	}
@@ -143,6 +154,7 @@ func (c *call) bareClient() (*api.Client, error) {
 	if err := config.ConfigureTLS(&o.tls); err != nil {
 		return nil, usagef("Error setting up TLS: %w", err)
 	}
+	config.DisableRedirects = o.noRedirects
 	config.OutputCurlString = o.curl
 	config.OutputPolicy = o.policy
 	client, err := api.NewClient(config)
@@ -154,6 +166,8 @@ func (c *call) bareClient() (*api.Client, error) {
 	if o.namespace != "" {
 		client.SetNamespace(strings.Trim(o.namespace, "/"))
 	}
+	client.SetMFACreds(o.mfa)
+	client.SetPolicyOverride(o.policyOverride)
 	for name, value := range o.headers {
 		client.AddHeader(name, value)
 	}
@@ -170,22 +184,11 @@ func (c *call) token() (string, error) {
 	if token := strings.TrimSpace(c.env(api.EnvVaultToken)); token != "" {
 		return token, nil
 	}
-	file, err := c.tokenFile()
+	keeper, err := c.tokenKeeper()
 	if err != nil {
 		return "", err
 	}
-	return file.read()
-}
-
-func (c *call) tokenFile() (tokenFile, error) {
-	home := c.env("HOME")
-	if home == "" {
-		var err error
-		if home, err = os.UserHomeDir(); err != nil {
-			return "", usagef("Error finding the token file: %w; set HOME, or VAULT_TOKEN", err)
-		}
-	}
-	return tokenFileIn(home), nil
+	return keeper.read()
 }
 
 // ttl is a flag that takes Vault's durations: "90s", "24h", "7d", or a bare number of seconds.
@@ -219,6 +222,16 @@ func (l *list) Set(text string) error {
 			*l = append(*l, part)
 		}
 	}
+	return nil
+}
+
+// values is a flag that may be repeated and whose values are taken whole.
+type values []string
+
+func (v *values) String() string { return strings.Join(*v, ",") }
+
+func (v *values) Set(text string) error {
+	*v = append(*v, text)
 	return nil
 }
 

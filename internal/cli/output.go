@@ -74,7 +74,9 @@ func (c *call) print(value any, asTable func() string) error {
 	case "raw":
 		return usagef("This command does not support the -format=raw option.")
 	default:
-		c.println(asTable())
+		if text := asTable(); text != "" {
+			c.println(text)
+		}
 	}
 	return nil
 }

@@ -23,7 +23,10 @@ func secretTable(secret *api.Secret) string {
 	for _, f := range secretFields(secret) {
 		rows = append(rows, row(f.name, f.text))
 	}
-	return keyValue(append(rows, mapRows(secret.Data)...)...)
+	if rows = append(rows, mapRows(secret.Data)...); len(rows) == 0 {
+		return "" // an answer of warnings alone
+	}
+	return keyValue(rows...)
 }
 
 // namedField is a field of an answer outside its data: text is for tables, value for -field (durations

@@ -142,20 +142,23 @@ name the old one.
 
     $ {cmd} database/ db-prod/`,
 		setup: noFlags(func(ctx context.Context, c *call, client *api.Client) error {
-			from, to := mountPath(c.args[0]), mountPath(c.args[1])
-			started, err := client.Sys().StartRemountWithContext(ctx, from, to)
-			if err != nil {
-				return apiError(fmt.Sprintf("Error moving secrets engine %s to %s", from, to), err)
-			}
-			c.printf("Started moving secrets engine %s to %s, with migration ID %s", from, to, started.MigrationID)
-			if err := awaitMove(ctx, client, started.MigrationID); err != nil {
-				return apiError(fmt.Sprintf("Failure! Error encountered moving secrets engine %s to %s, with migration ID %s",
-					from, to, started.MigrationID), err)
-			}
-			c.printf("Success! Finished moving secrets engine %s to %s, with migration ID %s", from, to, started.MigrationID)
-			return nil
+			return c.move(ctx, client, "secrets engine", mountPath(c.args[0]), mountPath(c.args[1]))
 		}),
 	}
+}
+
+// move moves what is mounted at a path and waits until it has arrived.
+func (c *call) move(ctx context.Context, client *api.Client, what, from, to string) error {
+	started, err := client.Sys().StartRemountWithContext(ctx, from, to)
+	if err != nil {
+		return apiError(fmt.Sprintf("Error moving %s %s to %s", what, from, to), err)
+	}
+	c.printf("Started moving %s %s to %s, with migration ID %s", what, from, to, started.MigrationID)
+	if err := awaitMove(ctx, client, started.MigrationID); err != nil {
+		return apiError(fmt.Sprintf("Failure! Error encountered moving %s %s to %s, with migration ID %s", what, from, to, started.MigrationID), err)
+	}
+	c.printf("Success! Finished moving %s %s to %s, with migration ID %s", what, from, to, started.MigrationID)
+	return nil
 }
 
 // awaitMove asks every second until the move has ended one way or the other.

@@ -10,7 +10,8 @@ func commands(program string, build Build) *command {
 		readCommand(), writeCommand(), deleteCommand(), listCommand(), loginCommand(), serverCommand(), statusCommand(),
 		auditGroup(), authGroup(), eventsGroup(), kvGroup(), leaseGroup(), monitorCommand(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
 		printGroup(), scanCommand(), secretsGroup(), tlsCommand(), tokenGroup(), transitGroup(), unwrapCommand(), versionCommand(build),
-		absent("namespace"),
+		pluginGroup(), versionHistoryCommand(), debugCommand(),
+		absent("namespace"), absent("agent"), absent("proxy"), absent("ssh"), absent("pki"), absent("transform"), absent("hcp"),
 	}
 	return root
 }
