@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -73,6 +75,23 @@ func BenchmarkRecordForm(b *testing.B) {
 	for b.Loop() {
 		x, resp := sample()
 		buf = r.record(buf[:0], x, nil, "", time.Unix(1e9, 0))
+		buf = r.record(buf[:0], x, resp, "", time.Unix(1e9, 0))
+	}
+}
+
+// The answer of a long list: one hash a key.
+func BenchmarkRecordList(b *testing.B) {
+	r := &recorder{settings: settings{hashAccessor: true}, hash: newHasher(make([]byte, 32))}
+	x, resp := sample()
+	x.Request.Operation = "list"
+	keys := make([]string, 10_000)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("customer-%05d", i)
+	}
+	resp.Data, _ = json.Marshal(map[string][]string{"keys": keys}) // texts only
+	var buf []byte
+	b.ReportAllocs()
+	for b.Loop() {
 		buf = r.record(buf[:0], x, resp, "", time.Unix(1e9, 0))
 	}
 }

@@ -29,7 +29,8 @@ type sink interface {
 
 // device takes records from any number of requests and writes them in a
 // goroutine of its own, those that wait together at once: a request gives up
-// waiting after the timeout, even where the operating system does not.
+// waiting after the timeout, even where the operating system does not. It holds
+// maxPending at the most; whoever comes with more waits, within the same timeout.
 type device struct {
 	spec     Spec
 	settings settings
@@ -41,9 +42,10 @@ type device struct {
 
 	mu      sync.Mutex
 	pending *batch
-	spare   batch     // buffers to use again
-	began   time.Time // the write that runs; zero: none
-	stale   bool      // reopen before the next write
+	room    chan struct{} // closed once pending is being written; nil: nobody waits for that
+	spare   batch         // buffers to use again
+	began   time.Time     // the write that runs; zero: none
+	stale   bool          // reopen before the next write
 	closed  bool
 
 	trouble trouble // the goroutine's
@@ -63,19 +65,30 @@ func startDevice(s Spec, c settings, declared bool, to sink, logger hclog.Logger
 	return d
 }
 
-// submit hands a record over, or two of which the first ends at first; the batch
-// tells what became of them. It does not wait: a device that is stuck for longer
-// than its timeout takes nothing.
-func (d *device) submit(record []byte, first int) (*batch, error) {
+// handed is a record on its way to a device.
+type handed struct {
+	batch *batch          // that holds it; nil: none yet
+	room  <-chan struct{} // closed when there may be room for it
+	line  []byte          // until then
+	first int
+}
+
+// submit hands a record over, or two of which the first ends at first. It does
+// not wait: a device that is stuck for longer than its timeout takes nothing, and
+// one that holds as much as it may has a channel to wait for in place of a batch.
+func (d *device) submit(record []byte, first int) (*batch, <-chan struct{}, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case d.closed:
-		return nil, errClosed
+		return nil, nil, errClosed
 	case !d.began.IsZero() && time.Since(d.began) > d.settings.timeout:
-		return nil, fmt.Errorf("it has not finished a write for %v", time.Since(d.began).Truncate(time.Second))
+		return nil, nil, fmt.Errorf("it has not finished a write for %v", time.Since(d.began).Truncate(time.Second))
 	case d.pending != nil && len(d.pending.records)+len(record) > maxPending:
-		return nil, fmt.Errorf("more than %d bytes wait for it", maxPending)
+		if d.room == nil {
+			d.room = make(chan struct{})
+		}
+		return nil, d.room, nil
 	}
 	if d.pending == nil {
 		d.pending = &batch{records: d.spare.records[:0], ends: d.spare.ends[:0], done: make(chan struct{})}
@@ -88,7 +101,7 @@ func (d *device) submit(record []byte, first int) (*batch, error) {
 	b.records = append(b.records, record...)
 	b.ends = append(b.ends, len(b.records))
 	d.poke()
-	return b, nil
+	return b, nil, nil
 }
 
 func (d *device) poke() {
@@ -98,18 +111,37 @@ func (d *device) poke() {
 	}
 }
 
-// wait returns what became of b, or an error once the device's timeout has passed.
-func (d *device) wait(ctx context.Context, b *batch) error {
-	timer := time.NewTimer(d.settings.timeout)
+// wait returns what became of h, or an error once the device's timeout has
+// passed since begun. Until there is room for it, it waits for that.
+func (d *device) wait(ctx context.Context, h *handed, begun time.Time) error {
+	timer := time.NewTimer(time.Until(begun.Add(d.settings.timeout)))
 	defer timer.Stop()
+	defer clear(h.line) // of what log_raw may have shown
+	for h.batch == nil {
+		select {
+		case <-h.room:
+		case <-timer.C:
+			return fmt.Errorf("more than %d bytes have waited for it for %v", maxPending, d.settings.timeout)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		var err error
+		if h.batch, h.room, err = d.submit(h.line, h.first); err != nil {
+			return err
+		}
+	}
 	select {
-	case <-b.done:
-		return b.err
+	case <-h.batch.done:
 	case <-timer.C:
-		return fmt.Errorf("it took longer than %v", d.settings.timeout)
+		select {
+		case <-h.batch.done: // while another device was waited for
+		default:
+			return fmt.Errorf("it took longer than %v", d.settings.timeout)
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	return h.batch.err
 }
 
 // run writes batch after batch until the device is closed and nothing waits.
@@ -123,6 +155,10 @@ func (d *device) run() {
 			d.pending, d.stale = nil, false
 			if b != nil {
 				d.began = time.Now()
+			}
+			if d.room != nil {
+				close(d.room)
+				d.room = nil
 			}
 			began := d.began
 			d.mu.Unlock()

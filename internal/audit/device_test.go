@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ type fakeSink struct {
 	mu       sync.Mutex
 	fail     error
 	block    chan struct{}
+	slow     time.Duration // a write takes so long
 	kept     bytes.Buffer
 	writes   int
 	reopened int
@@ -33,6 +35,7 @@ func (s *fakeSink) write(records []byte, ends []int, _ time.Time) error {
 	if block != nil {
 		<-block
 	}
+	time.Sleep(s.slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writes++; fail != nil {
@@ -133,7 +136,7 @@ func TestStuckDevice(t *testing.T) {
 	})
 }
 
-// Many requests share writes, none is lost, and a full queue is an error.
+// Many requests share writes, none is lost, and a full queue is one to wait for.
 func TestDeviceBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the device's timeout does not pass on a busy machine
 		d, sinks := fakes(t, 1)
@@ -150,8 +153,8 @@ func TestDeviceBatches(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if _, err := d.list[0].device.submit(make([]byte, maxPending), 0); err == nil {
-			t.Error("more than a device may hold is taken")
+		if b, room, err := d.list[0].device.submit(make([]byte, maxPending), 0); b != nil || room == nil || err != nil {
+			t.Errorf("more than a device may hold is taken: %v, %v", b, err)
 		}
 		close(block)
 		done.Wait()
@@ -171,10 +174,86 @@ func waitFor(t *testing.T, done func() bool) {
 	}
 }
 
+// big is an answer whose record takes a tenth of what a device holds.
+func big() (*Exchange, *Response) {
+	x, resp := sample()
+	x.Defer("")
+	resp.Data = append(append([]byte(`{"keys":["`), bytes.Repeat([]byte{'k'}, maxPending/10)...), `"]}`...)
+	resp.Plain = []string{"keys"}
+	return x, resp
+}
+
+// Many long answers wait for a slow device, within its timeout, and are not refused.
+func TestFullDeviceIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, sinks := fakes(t, 2)
+		for i, s := range sinks {
+			s.slow = time.Duration(i+1) * 100 * time.Millisecond
+		}
+		start := time.Now()
+		var done sync.WaitGroup
+		for range 64 { // seven writes of at most ten
+			done.Go(func() {
+				x, resp := big()
+				if err := d.Response(t.Context(), x, resp, ""); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		done.Wait()
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+		for i, s := range sinks {
+			if s.lines() != 128 {
+				t.Errorf("device %d has %d records", i, s.lines())
+			}
+		}
+	})
+}
+
+// A device that is full and stuck costs its timeout, not more; what it kept
+// waiting is on the other device in time. Where there is no other, nothing is served.
+func TestFullDeviceThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, sinks := fakes(t, 2)
+		stuck := make(chan struct{})
+		defer close(stuck)
+		sinks[0].set(nil, stuck)
+		sinks[1].slow = 100 * time.Millisecond
+		record := func(n int) (failed int, took time.Duration) {
+			var errs atomic.Int64
+			var done sync.WaitGroup
+			start := time.Now()
+			for range n {
+				done.Go(func() {
+					x, resp := big()
+					if err := d.Response(t.Context(), x, resp, ""); err != nil {
+						errs.Add(1)
+					}
+				})
+			}
+			done.Wait()
+			return int(errs.Load()), time.Since(start)
+		}
+		if failed, took := record(40); failed > 0 || took != 2*time.Second || sinks[1].lines() != 80 {
+			t.Errorf("%d of 40 failed after %v, %d are kept", failed, took, sinks[1].lines())
+		}
+		time.Sleep(time.Millisecond)
+		if failed, took := record(40); failed > 0 || took >= 2*time.Second {
+			t.Errorf("a known stuck device: %d of 40 failed after %v", failed, took)
+		}
+		sinks[1].set(errors.New("full disk"), nil)
+		if failed, _ := record(3); failed != 3 {
+			t.Errorf("with no device %d of 3 failed", failed)
+		}
+	})
+}
+
 // A disabled device says so, and what it had taken is written.
 func TestClosedDevice(t *testing.T) {
 	d, sinks := fakes(t, 1)
-	b, err := d.list[0].device.submit([]byte("{}\n"), 0)
+	b, _, err := d.list[0].device.submit([]byte("{}\n"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

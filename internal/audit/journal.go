@@ -195,38 +195,53 @@ func (d *Devices) Response(ctx context.Context, x *Exchange, resp *Response, fau
 // timeout. One that has it is enough.
 func (d *Devices) record(ctx context.Context, x *Exchange, resp *Response, fault string) error {
 	now := time.Now()
-	var room [4]*batch
-	batches, faults := room[:0], make([]error, len(d.list))
+	var room [4]handed
+	all, faults, full := room[:0], make([]error, len(d.list)), false
 	buf := lines.Get().(*[]byte)
 	for i, r := range d.list {
-		var b *batch
+		var h handed
 		if faults[i] = r.fault; faults[i] == nil {
-			line, first := (*buf)[:0], 0
+			line := (*buf)[:0]
 			if x.deferred {
 				line = r.record(line, x, nil, x.fault, x.asked)
-				first = len(line)
+				h.first = len(line)
 			}
 			*buf = r.record(line, x, resp, fault, now)
-			b, faults[i] = r.device.submit(*buf, first)
+			if h.batch, h.room, faults[i] = r.device.submit(*buf, h.first); h.room != nil {
+				h.line, full = bytes.Clone(*buf), true
+			}
 		}
-		batches = append(batches, b)
+		all = append(all, h)
 	}
 	putLine(buf)
 	if resp != nil {
 		x.release()
 	}
-	kept := false
-	for i, b := range batches {
-		if b == nil {
-			continue
+	if full && len(all) > 1 {
+		d.waitEach(ctx, all, faults, now)
+	} else {
+		for i := range all {
+			if faults[i] == nil {
+				faults[i] = d.list[i].device.wait(ctx, &all[i], now)
+			}
 		}
-		faults[i] = d.list[i].device.wait(ctx, b)
-		kept = kept || faults[i] == nil
 	}
-	if kept {
+	if slices.Contains(faults, nil) {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrNotRecorded, errors.Join(faults...))
+}
+
+// waitEach waits for all at once, each in a goroutine: one whose device has no
+// room now is handed over when it has, however long another device takes.
+func (d *Devices) waitEach(ctx context.Context, all []handed, faults []error, begun time.Time) {
+	var waits sync.WaitGroup
+	for i := range all {
+		if faults[i] == nil {
+			waits.Go(func() { faults[i] = d.list[i].device.wait(ctx, &all[i], begun) })
+		}
+	}
+	waits.Wait()
 }
 
 // lines are buffers of records.
