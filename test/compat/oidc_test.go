@@ -1,0 +1,270 @@
+package compat
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/hashicorp/vault/api"
+
+	"strongroom/test/cluster"
+)
+
+// oidcProvider is a small OpenID provider: discovery, keys, the authorization code flow with PKCE, and user info.
+type oidcProvider struct {
+	*httptest.Server
+	ca     string
+	signer jose.Signer
+
+	mu     sync.Mutex
+	codes  map[string]url.Values // what was asked for each code
+	groups []string              // of the user
+	refuse string                // the error that the user is sent back with, if any
+}
+
+const (
+	oidcClient = "strongroom"
+	oidcSecret = "s3cret"
+)
+
+func startOIDC(t *testing.T) *oidcProvider {
+	t.Helper()
+	key := must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 2048))
+	p := &oidcProvider{codes: map[string]url.Values{}, groups: []string{"ops"}}
+	p.signer = must[jose.Signer](t)(jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: "1"}}, nil))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		json.NewEncoder(w).Encode(map[string]any{"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token",
+			"jwks_uri": p.URL + "/keys", "id_token_signing_alg_values_supported": []string{"RS256"}})
+	})
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
+		json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "1", Use: "sig", Algorithm: "RS256"}}})
+	})
+	mux.HandleFunc("GET /authorize", p.authorize)
+	mux.HandleFunc("POST /token", p.token)
+	p.Server = httptest.NewTLSServer(mux)
+	t.Cleanup(p.Close)
+	p.ca = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw}))
+	return p
+}
+
+// authorize is the page where the user, who is logged in already, agrees.
+func (p *oidcProvider) authorize(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := r.URL.Query()
+	back, err := url.Parse(q.Get("redirect_uri"))
+	if err != nil || q.Get("client_id") != oidcClient || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" || q.Get("nonce") == "" ||
+		!strings.Contains(q.Get("scope"), "openid") {
+		http.Error(w, "not a request of a client that is known here", http.StatusBadRequest)
+		return
+	}
+	answer := url.Values{"state": {q.Get("state")}}
+	if p.refuse != "" {
+		answer.Set("error", p.refuse)
+		answer.Set("error_description", "<script>alert(1)</script>")
+	} else {
+		code := rand.Text()
+		p.codes[code] = q
+		answer.Set("code", code)
+	}
+	back.RawQuery = answer.Encode()
+	http.Redirect(w, r, back.String(), http.StatusFound)
+}
+
+// token gives an ID token for a code, once, to the client it was made for.
+func (p *oidcProvider) token(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id, secret, _ := r.BasicAuth()
+	asked := p.codes[r.FormValue("code")]
+	delete(p.codes, r.FormValue("code"))
+	sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
+	if asked == nil || id != oidcClient || secret != oidcSecret || r.FormValue("redirect_uri") != asked.Get("redirect_uri") ||
+		base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge") {
+		http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
+		return
+	}
+	now := time.Now()
+	claims, err := json.Marshal(map[string]any{"iss": p.URL, "aud": oidcClient, "sub": "ada", "nonce": asked.Get("nonce"), "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "groups": p.groups})
+	if err == nil {
+		var signed *jose.JSONWebSignature
+		if signed, err = p.signer.Sign(claims); err == nil {
+			var text string
+			text, err = signed.CompactSerialize()
+			json.NewEncoder(w).Encode(map[string]any{"access_token": rand.Text(), "token_type": "Bearer", "id_token": text})
+		}
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
+
+// browser is a client that trusts the provider and goes where it is sent.
+func (p *oidcProvider) browser() *http.Client { return p.Client() }
+
+// loginByBrowser runs `vault login -method=oidc` against addr and is the user in front of it: it opens the link that is printed, and
+// returns what the browser shows in the end.
+func (p *oidcProvider) loginByBrowser(t *testing.T, addr, home, port string) (page, stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(binDir, "vault"), "login", "-method=oidc", "skip_browser=true", "role=dev", "port="+port)
+	cmd.Env = append(os.Environ(), "HOME="+home, "VAULT_ADDR="+addr, "VAULT_MAX_RETRIES=0")
+	var out, complaints bytes.Buffer
+	cmd.Stdout = &out
+	pipe := must[io.ReadCloser](t)(cmd.StderrPipe())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(pipe)
+	for lines.Scan() {
+		line := lines.Text()
+		fmt.Fprintln(&complaints, line)
+		if link := strings.TrimSpace(line); strings.HasPrefix(link, p.URL) {
+			resp, err := p.browser().Get(link)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			page = string(body)
+			if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/plain") {
+				t.Errorf("the browser gets %s", kind)
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return page, out.String(), complaints.String(), cmd.ProcessState.ExitCode()
+}
+
+// freePort is a port of this machine that nobody has.
+func freePort(t *testing.T) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(freeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// Logins by browser, through a standby: the whole way from the command line to the provider and back, and the user's groups there decide
+// about their policies here.
+func TestOIDCLogin(t *testing.T) {
+	c := cluster.NewReady(t, 3)
+	p := startOIDC(t)
+	root := must[*api.Client](t)(c.Nodes[0].Client(c.Keys.Root))
+	port := freePort(t)
+	if err := root.Sys().EnableAuthWithOptions("oidc", &api.EnableAuthOptions{Type: "oidc"}); err != nil {
+		t.Fatal(err)
+	}
+	accessor := must[map[string]*api.AuthMount](t)(root.Sys().ListAuth())["oidc/"].Accessor
+	for _, w := range []struct {
+		path string
+		data map[string]any
+	}{
+		{"auth/oidc/config", map[string]any{"oidc_discovery_url": p.URL, "oidc_discovery_ca_pem": p.ca, "oidc_client_id": oidcClient, "oidc_client_secret": oidcSecret, "default_role": "dev"}},
+		{"auth/oidc/role/dev", map[string]any{"user_claim": "sub", "groups_claim": "groups", "allowed_redirect_uris": "http://localhost:" + port + "/oidc/callback", "token_policies": "base"}},
+		{"identity/group", map[string]any{"name": "operators", "type": "external", "policies": "operate"}},
+	} {
+		if _, err := root.Logical().Write(w.path, w.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group := must[*api.Secret](t)(root.Logical().Read("identity/group/name/operators"))
+	if _, err := root.Logical().Write("identity/group-alias", map[string]any{"name": "ops", "mount_accessor": accessor, "canonical_id": group.Data["id"]}); err != nil {
+		t.Fatal(err)
+	}
+
+	home := t.TempDir()
+	standby := c.Nodes[1].Addr
+	page, out, complaint, code := p.loginByBrowser(t, standby, home, port)
+	if code != 0 || !strings.Contains(page, "Signed in via your OIDC provider") || !strings.Contains(out, "You are now authenticated") || !strings.Contains(out, `["operate"]`) {
+		t.Fatalf("login: %d\n%s\n%s\npage: %s", code, out, complaint, page)
+	}
+	info, err := os.Stat(filepath.Join(home, ".vault-token"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the kept token: %v, %v", info, err)
+	}
+
+	// Who has left the group at the provider has left it here with the next login.
+	p.mu.Lock()
+	p.groups = []string{}
+	p.mu.Unlock()
+	if _, out, complaint, code = p.loginByBrowser(t, standby, home, port); code != 0 || strings.Contains(out, "operate") {
+		t.Errorf("login after leaving the group: %d\n%s\n%s", code, out, complaint)
+	}
+
+	p.mu.Lock()
+	p.refuse = "access_denied"
+	p.mu.Unlock()
+	page, out, complaint, code = p.loginByBrowser(t, standby, home, port)
+	if code != 2 || out != "" || !strings.Contains(complaint, "Vault login failed") || strings.Contains(page+complaint, "<script>") || !strings.Contains(page, "The login failed") {
+		t.Errorf("a refused login: %d\n%s\n%s\npage: %s", code, out, complaint, page)
+	}
+}
+
+// Logins with certificates at every node of a cluster: a standby forwards what the client has proved to it, and a client cannot claim it.
+func TestCertificateLoginThroughStandby(t *testing.T) {
+	dir := t.TempDir()
+	writePair(t, dir, 1)
+	addrs := []string{freeAddr(t), freeAddr(t), freeAddr(t)}
+	c := cluster.NewWith(t, cluster.Options{Nodes: 3, Node: func(i int) string {
+		return fmt.Sprintf("listener \"tcp\" {\n  address = %q\n  tls_cert_file = %q\n  tls_key_file = %q\n}\n", addrs[i], filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	}})
+	if err := c.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	root := must[*api.Client](t)(c.Nodes[0].Client(c.Keys.Root))
+	if err := root.Sys().EnableAuthWithOptions("cert", &api.EnableAuthOptions{Type: "cert"}); err != nil {
+		t.Fatal(err)
+	}
+	known := writeClient(t, dir, "known")
+	writeClient(t, dir, "stranger")
+	if _, err := root.Logical().Write("auth/cert/certs/web", map[string]any{"certificate": known, "token_policies": "web", "token_ttl": "10m"}); err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode([]byte(known))
+	cert := must[*x509.Certificate](t)(x509.ParseCertificate(block.Bytes))
+	for i, addr := range addrs {
+		client := tlsClient(t, "https://"+addr, dir, "known")
+		login, err := client.Logical().Write("auth/cert/login", nil)
+		if err != nil || login.Auth.Metadata["common_name"] != "known" {
+			t.Fatalf("node %d: %v", i, err)
+		}
+		client.SetToken(login.Auth.ClientToken)
+		if _, err := client.Auth().Token().RenewSelf(0); err != nil {
+			t.Errorf("node %d: renewal: %v", i, err)
+		}
+		forged := tlsClient(t, "https://"+addr, dir, "stranger")
+		forged.AddHeader("X-Strongroom-Peer", base64.StdEncoding.EncodeToString(cert.Raw))
+		_, err = forged.Logical().Write("auth/cert/login", nil)
+		refused(t, err, 400, "invalid certificate or no client certificate supplied")
+	}
+	out, complaint, code := (&server{addr: "https://" + addrs[2], home: t.TempDir()}).shell(t,
+		fmt.Sprintf("vault login -method=cert -token-only -ca-cert=%[1]s/cert.pem -client-cert=%[1]s/known.pem -client-key=%[1]s/known-key.pem name=web", dir))
+	if code != 0 || !strings.HasPrefix(out, "hvs.") {
+		t.Errorf("vault login at a standby: %q, %q, %d", out, complaint, code)
+	}
+}
