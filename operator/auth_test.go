@@ -36,8 +36,8 @@ func testAuth(t *testing.T, w *world) {
 	}
 	w.apply(t, manifest("auth", "target", "secret/auth", "vaultAuthRef: auth", ""))
 	secretStatus("AuthNotFound", "there is no VaultAuth auth in namespace auth")
-	w.apply(t, auth("jwt"))
-	authStatus("MethodNotSupported", `VaultAuth auth/auth uses method "jwt"`)
+	w.apply(t, auth("aws"))
+	authStatus("MethodNotSupported", `VaultAuth auth/auth uses method "aws"`)
 	secretStatus("MethodNotSupported")
 	w.apply(t, auth("kubernetes"))
 	authStatus("ConnectionNotFound", "there is no VaultConnection conn in namespace auth")

@@ -27,6 +27,7 @@ import (
 	"strongroom/operator/pace"
 	"strongroom/operator/source"
 	"strongroom/operator/vaultauth"
+	"strongroom/operator/vaultauthglobal"
 	"strongroom/operator/vaultclient"
 	"strongroom/operator/vaultconnection"
 	"strongroom/operator/vaultsecret"
@@ -45,17 +46,21 @@ const (
 // Options are what an operator is started with. The zero value watches all namespaces, without leader election,
 // metrics or health checks.
 type Options struct {
-	MetricsAddress string               // HOST:PORT; empty: none
-	HealthAddress  string               // HOST:PORT of /healthz and /readyz; empty: none
-	LeaderElection bool                 // among replicas, by a Lease
-	LeaseNamespace string               // of that Lease; empty: the pod's own
-	LeaseName      string               // empty: strongroom-operator
-	Namespaces     []string             // to watch; none: all
-	Concurrency    int                  // reconciliations at a time of each kind; 0: 8
-	QPS            float64              // requests a second to the API server in the long run; 0: 200
-	Burst          int                  // and at once; 0: 400
-	Dial           vaultclient.DialFunc // to servers; nil: as they are named
-	Logger         logr.Logger
+	MetricsAddress string   // HOST:PORT; empty: none
+	HealthAddress  string   // HOST:PORT of /healthz and /readyz; empty: none
+	LeaderElection bool     // among replicas, by a Lease
+	LeaseNamespace string   // of that Lease; empty: the pod's own
+	LeaseName      string   // empty: strongroom-operator
+	Namespaces     []string // to watch; none: all
+	// OperatorNamespace is the operator's own, where the resources named default serve all. Empty: no such namespace.
+	OperatorNamespace   string
+	AllowDefaultGlobals bool // VaultAuths may inherit from a VaultAuthGlobal that they do not name
+
+	Concurrency int                  // reconciliations at a time of each kind; 0: 8
+	QPS         float64              // requests a second to the API server in the long run; 0: 200
+	Burst       int                  // and at once; 0: 400
+	Dial        vaultclient.DialFunc // to servers; nil: as they are named
+	Logger      logr.Logger
 }
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update
@@ -132,10 +137,13 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	}
 	live := mgr.GetAPIReader()
 	kube := current{Client: mgr.GetClient(), live: live}
-	pool := vaultclient.NewPool(vaultclient.ServiceAccountTokens(kube), dial)
+	pool := vaultclient.NewPool(vaultclient.Credentials(kube, live), dial)
 	reporter := condition.Reporter{Client: kube, Events: mgr.GetEventRecorder("strongroom-operator")}
 	connections := vaultconnection.Resolver{Cache: kube, Live: live}
-	auths := vaultauth.Resolver{Connections: connections, Namespaces: options.Namespaces}
+	auths := vaultauth.Resolver{
+		Connections: connections, Namespaces: options.Namespaces,
+		OperatorNamespace: options.OperatorNamespace, AllowDefaultGlobals: options.AllowDefaultGlobals,
+	}
 
 	connection := &vaultconnection.Reconciler{Resolver: connections, Reporter: reporter, Pool: pool, Pace: pace.New()}
 	auth := &vaultauth.Reconciler{Resolver: auths, Reporter: reporter, Pool: pool, Pace: pace.New()}
@@ -151,6 +159,10 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	}
 	if err := auth.Register(mgr, concurrency); err != nil {
 		return fmt.Errorf("register VaultAuth: %w", err)
+	}
+	global := &vaultauthglobal.Reconciler{Auths: auths, Reporter: reporter, Pace: pace.New()}
+	if err := global.Register(mgr, concurrency); err != nil {
+		return fmt.Errorf("register VaultAuthGlobal: %w", err)
 	}
 	if err := secret.Register(ctx, mgr, concurrency); err != nil {
 		return fmt.Errorf("register VaultSecret: %w", err)

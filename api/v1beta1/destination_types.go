@@ -162,6 +162,10 @@ type SyncStatus struct {
 	// NextSyncTime is when the source is looked at again, if that is more than a minute off.
 	// +optional
 	NextSyncTime *metav1.Time `json:"nextSyncTime,omitempty"`
+	// Updates says how changes are learned of: Events (at once) or Polling (the login may not subscribe to the
+	// server's events, or the server has none).
+	// +optional
+	Updates string `json:"updates,omitempty"`
 	// SecretVersion is the version that the target holds; empty where the engine has none.
 	// +optional
 	SecretVersion string `json:"secretVersion,omitempty"`

@@ -27,6 +27,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion(),
 		&VaultConnection{}, &VaultConnectionList{},
 		&VaultAuth{}, &VaultAuthList{},
+		&VaultAuthGlobal{}, &VaultAuthGlobalList{},
 		&VaultSecret{}, &VaultSecretList{},
 		&VaultStaticSecret{}, &VaultStaticSecretList{},
 		&VaultDynamicSecret{}, &VaultDynamicSecretList{},

@@ -22,6 +22,8 @@ const (
 	ReasonNamespaceNotAllowed    = "NamespaceNotAllowed"    // a VaultAuth is not offered to this namespace
 	ReasonConnectionNotFound     = "ConnectionNotFound"     // vaultConnectionRef names nothing
 	ReasonAuthNotFound           = "AuthNotFound"           // vaultAuthRef names nothing
+	ReasonAuthGlobalNotFound     = "AuthGlobalNotFound"     // vaultAuthGlobalRef names nothing
+	ReasonCredentialNotFound     = "CredentialNotFound"     // the Secret that a login takes its credential from lacks it
 	ReasonMethodNotSupported     = "MethodNotSupported"     // an auth method that this operator does not speak
 )
 
@@ -39,6 +41,15 @@ type Status struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
+
+// How a resource learns of changes: the values of SyncStatus.Updates.
+const (
+	UpdatesEvents  = "Events"  // at once, by the server's event stream; a poll now and then makes sure
+	UpdatesPolling = "Polling" // by asking again after refreshAfter
+)
+
+// CommonStatus gives the part of the status that all kinds share.
+func (g *VaultAuthGlobal) CommonStatus() *Status { return &g.Status.Status }
 
 // CommonStatus gives the part of the status that all kinds share.
 func (c *VaultConnection) CommonStatus() *Status { return &c.Status.Status }

@@ -23,10 +23,16 @@ type VaultConnectionSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	Headers map[string]string `json:"headers,omitempty"`
-	// Timeout of one request, between 100ms and 1m. Default 10s.
+	// Timeout of one request, at least 100ms; more than 1m counts as 1m. Default 10s.
 	// +optional
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m))+$`
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	Timeout string `json:"timeout,omitempty"`
+	// AllowedNamespaces lists the Kubernetes namespaces whose VaultAuths may refer to this VaultConnection as
+	// NAMESPACE/NAME; "*" allows all. Its own namespace and the operator's are always allowed. The VaultConnection
+	// named default in the operator's namespace serves all namespaces, unless this lists some.
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	AllowedNamespaces []string `json:"allowedNamespaces,omitempty"`
 }
 
 // VaultConnectionStatus says whether the server answers.

@@ -64,6 +64,16 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	flags.BoolVar(&s.LeaderElection, "leader-elect", false, "let one of several replicas work at a time")
 	flags.StringVar(&s.LeaseNamespace, "leader-election-namespace", "", "`namespace` of the Lease (default the pod's own)")
 	flags.StringVar(&s.LeaseName, "leader-election-id", "strongroom-operator", "`name` of the Lease; replicas of one operator share it")
+	flags.StringVar(&s.OperatorNamespace, "operator-namespace", ownNamespace(), "`namespace` whose resources named default serve all others (default the pod's own)")
+	flags.Func("global-vault-auth-options", "`options` of VaultAuths, separated by commas: allow-default-globals lets them inherit from a VaultAuthGlobal that they do not name", func(value string) error {
+		for option := range strings.SplitSeq(value, ",") {
+			if option != "allow-default-globals" {
+				return fmt.Errorf("%q is not allow-default-globals", option)
+			}
+			s.AllowDefaultGlobals = true
+		}
+		return nil
+	})
 	flags.Float64Var(&s.QPS, "kube-client-qps", 0, "requests a second to the API server, in the `long` run (default 200)")
 	flags.IntVar(&s.Burst, "kube-client-burst", 0, "`requests` to the API server at once (default 400)")
 	flags.IntVar(&s.Concurrency, "concurrency", 0, "resources of each kind to work on at a `time` (default 8)")
@@ -90,6 +100,15 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	}
 	s.Dial = vaultclient.Redirect(instead)
 	return s, nil
+}
+
+// ownNamespace is the pod's own; empty outside of a pod.
+func ownNamespace() string {
+	name, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(name))
 }
 
 func addResolve(instead map[string]string, value string) error {

@@ -37,27 +37,36 @@ type Reconciler struct {
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultauths/status,verbs=get;patch;update
 // +kubebuilder:rbac:groups="",resources=serviceaccounts/token,verbs=create
 
-// Register adds the controller to the manager. A change of a VaultConnection, or of its status, makes the VaultAuths
-// that use it look again.
+// Register adds the controller to the manager. A change of a VaultConnection, of its status or of a VaultAuthGlobal
+// makes the VaultAuths that use it look again.
 func (r *Reconciler) Register(mgr ctrl.Manager, concurrency int) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("vaultauth").
 		For(&v1beta1.VaultAuth{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&v1beta1.VaultConnection{}, handler.EnqueueRequestsFromMapFunc(r.Users)).
+		Watches(&v1beta1.VaultConnection{}, handler.EnqueueRequestsFromMapFunc(r.users)).
+		Watches(&v1beta1.VaultAuthGlobal{}, handler.EnqueueRequestsFromMapFunc(r.users), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency}).
 		Complete(r)
 }
 
-// Users lists the VaultAuths that use a VaultConnection.
-func (r Resolver) Users(ctx context.Context, connection client.Object) []reconcile.Request {
+// users lists the VaultAuths that use a VaultConnection or inherit from a VaultAuthGlobal.
+func (r *Reconciler) users(ctx context.Context, used client.Object) []reconcile.Request {
 	auths := &v1beta1.VaultAuthList{}
-	if err := r.Connections.Cache.List(ctx, auths, client.InNamespace(connection.GetNamespace())); err != nil {
-		log.FromContext(ctx).Error(err, "list the VaultAuths of a VaultConnection")
+	if err := r.Connections.Cache.List(ctx, auths); err != nil {
+		log.FromContext(ctx).Error(err, "list the VaultAuths that may use another resource", "name", used.GetName())
 		return nil
 	}
+	_, isGlobal := used.(*v1beta1.VaultAuthGlobal)
 	var users []reconcile.Request
 	for i := range auths.Items {
-		if name, err := ConnectionName(&auths.Items[i]); err == nil && name.Name == connection.GetName() {
-			users = append(users, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&auths.Items[i])})
+		auth := &auths.Items[i]
+		all, err := r.settle(ctx, auth)
+		uses := all.connection
+		if isGlobal {
+			uses = all.global
+		}
+		// One whose references fail looks again as well: what failed may be cured by this very change.
+		if err != nil || uses == client.ObjectKeyFromObject(used) {
+			users = append(users, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(auth)})
 		}
 	}
 	return users
@@ -89,11 +98,11 @@ func (r *Reconciler) check(ctx context.Context, auth *v1beta1.VaultAuth) (string
 	if err != nil {
 		return "", err
 	}
-	name, err := ConnectionName(auth)
+	all, err := r.settle(ctx, auth)
 	if err != nil {
 		return "", err
 	}
-	connection, err := r.Connections.Get(ctx, name)
+	connection, err := r.connection(ctx, all.connection, auth.Namespace)
 	if err != nil {
 		return "", err
 	}
@@ -107,5 +116,5 @@ func (r *Reconciler) check(ctx context.Context, auth *v1beta1.VaultAuth) (string
 	if err := r.Pool.Check(ctx, login); err != nil {
 		return "", err
 	}
-	return "service account " + login.ServiceAccount.Name + " logs in with role " + login.Role, nil
+	return login.Who() + " logs in with role " + login.Role, nil
 }

@@ -113,11 +113,11 @@ func TestLoginRefusals(t *testing.T) {
 		{"b/closed", v1beta1.ReasonNamespaceNotAllowed, "VaultAuth b/closed does not allow namespace a", nil},
 		{"b/all", v1beta1.ReasonNamespaceNotAllowed, "VaultAuth b/all does not allow namespace a", func(r *vaultauth.Resolver, _ *objects) { r.Namespaces = []string{"a"} }},
 		{"norole", v1beta1.ReasonInvalidSpec, "needs spec.kubernetes.role", nil},
-		{"far", v1beta1.ReasonNamespaceNotAllowed, "refers to VaultConnection b/default of another namespace", nil},
+		{"far", v1beta1.ReasonNamespaceNotAllowed, "VaultConnection b/default does not allow namespace a", nil},
 		{"own", v1beta1.ReasonMethodNotSupported, `method "aws"`, func(_ *vaultauth.Resolver, has *objects) { has.auths[0].Spec.Method = "aws" }},
 		{"own", v1beta1.ReasonConnectionNotFound, "no VaultConnection default in namespace a", func(_ *vaultauth.Resolver, has *objects) { has.connections = nil }},
 		{"full", v1beta1.ReasonInvalidSpec, "key ca.crt of Secret ca, which does not exist", func(_ *vaultauth.Resolver, has *objects) { has.secrets = nil }},
-		{"full", v1beta1.ReasonInvalidSpec, `timeout "2h" of VaultConnection tls`, func(_ *vaultauth.Resolver, has *objects) { has.connections[2].Spec.Timeout = "2h" }},
+		{"full", v1beta1.ReasonInvalidSpec, `timeout "20ms" of VaultConnection tls`, func(_ *vaultauth.Resolver, has *objects) { has.connections[2].Spec.Timeout = "20ms" }},
 	} {
 		r, has := resolver()
 		if test.change != nil {

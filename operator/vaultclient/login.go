@@ -1,6 +1,7 @@
 package vaultclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,9 +25,16 @@ const (
 	unknownTTL      = time.Hour // how long a token is used that says it never ends
 )
 
-// ServiceAccountTokens issues tokens with Kubernetes' TokenRequest.
-func ServiceAccountTokens(kube client.Client) TokenSource {
+// Credentials issues tokens of service accounts with Kubernetes' TokenRequest, and reads Secrets. These are named by the
+// resource that logs in, and are of its own namespace; the operator's own token is never among them.
+func Credentials(kube client.Client, live client.Reader) TokenSource {
 	return func(ctx context.Context, login Login) (string, error) {
+		switch {
+		case login.Secret.Name != "":
+			return fromSecret(ctx, live, login)
+		case login.ServiceAccount.Name == "":
+			return "", nil // an AppRole that asks for no secret id
+		}
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
 			Namespace: login.ServiceAccount.Namespace, Name: login.ServiceAccount.Name,
 		}}
@@ -49,6 +57,20 @@ func ServiceAccountTokens(kube client.Client) TokenSource {
 	}
 }
 
+func fromSecret(ctx context.Context, live client.Reader, login Login) (string, error) {
+	secret := &corev1.Secret{}
+	err := live.Get(ctx, login.Secret, secret)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return "", fmt.Errorf("read the credential in Secret %s: %w", login.Secret, err)
+	}
+	value := strings.TrimSpace(string(secret.Data[login.SecretKey]))
+	if value == "" {
+		return "", condition.Problemf(v1beta1.ReasonCredentialNotFound,
+			"the login takes its credential from key %s of Secret %s, which namespace %s lacks: create it", login.SecretKey, login.Secret.Name, login.Secret.Namespace)
+	}
+	return value, nil
+}
+
 // login makes a new session. Errors are Problems: LoginFailed, MountNotFound, and those of the token source and of
 // the connection.
 func (p *Pool) login(ctx context.Context, login Login) (*session, error) {
@@ -56,7 +78,7 @@ func (p *Pool) login(ctx context.Context, login Login) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	jwt, err := p.tokens(ctx, login)
+	presented, err := p.tokens(ctx, login)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +86,14 @@ func (p *Pool) login(ctx context.Context, login Login) (*session, error) {
 	for name, value := range login.Params {
 		body[name] = value
 	}
-	body["role"], body["jwt"] = login.Role, jwt
+	switch {
+	case login.Method != v1beta1.MethodAppRole:
+		body["role"], body["jwt"] = login.Role, presented
+	case presented != "":
+		body["role_id"], body["secret_id"] = login.Role, presented
+	default:
+		body["role_id"] = login.Role
+	}
 	mount := strings.Trim(login.Mount, "/")
 	secret, err := client.Logical().WriteWithContext(ctx, "auth/"+mount+"/login", body)
 	if err = classify(login.Address, err); err != nil {
@@ -92,10 +121,19 @@ func loginProblem(login Login, mount string, err error) error {
 	}
 	if refused.Status == http.StatusNotFound {
 		return condition.Problemf(v1beta1.ReasonMountNotFound,
-			"there is no auth method at auth/%s/ on %s: run `vault auth enable -path=%s kubernetes`, or correct the mount",
-			mount, login.Address, mount)
+			"there is no auth method at auth/%s/ on %s: run `vault auth enable -path=%s %s`, or correct the mount",
+			mount, login.Address, mount, strings.ToLower(cmp.Or(login.Method, v1beta1.MethodKubernetes)))
 	}
 	account := login.ServiceAccount
+	switch {
+	case login.Method == v1beta1.MethodAppRole:
+		return condition.Problemf(v1beta1.ReasonLoginFailed,
+			"the AppRole %q cannot log in at auth/%s with %s: %s; see that the role id and the secret id are right and not used up",
+			login.Role, mount, login.Who(), refused)
+	case login.Method == v1beta1.MethodJWT:
+		return condition.Problemf(v1beta1.ReasonLoginFailed,
+			"%s cannot log in with role %q at auth/%s: %s; see what `vault read auth/%s/role/%s` binds", login.Who(), login.Role, mount, refused, mount, login.Role)
+	}
 	return condition.Problemf(v1beta1.ReasonLoginFailed,
 		"service account %s of namespace %s cannot log in with role %q at auth/%s: %s; "+
 			"see that `vault read auth/%s/role/%s` shows bound_service_account_names with %s and bound_service_account_namespaces with %s",

@@ -31,14 +31,31 @@ const (
 // Login says as whom to talk to a server.
 type Login struct {
 	Server
+	Method                 string               // one of v1beta1's methods; empty: kubernetes
 	Namespace              string               // of the server (X-Vault-Namespace)
 	Mount                  string               // of the auth method, such as kubernetes
-	Role                   string               // of the auth method
+	Role                   string               // of the auth method; the role id of an AppRole
 	ServiceAccount         types.NamespacedName // whose token is presented
+	Secret                 types.NamespacedName // that holds the credential, instead of a service account's token
+	SecretKey              string               // of that Secret
 	Audiences              []string             // of that token; none: the API server's own
 	TokenExpirationSeconds int64                // of that token; 0: the least there is, 600
 	Params                 map[string]string    // sent with the login, beside role and jwt
 	ExtraHeaders           map[string]string    // in addition to the server's
+	// Leases says that what is read has leases of this login, which end with it: it is kept renewed, and never logged
+	// out for being idle nor when the operator stops.
+	Leases bool
+}
+
+// Who names what logs in, for messages.
+func (l Login) Who() string {
+	switch {
+	case l.Secret.Name != "":
+		return "the credential in Secret " + l.Secret.Name
+	case l.ServiceAccount.Name != "":
+		return "service account " + l.ServiceAccount.Name
+	}
+	return "the role alone"
 }
 
 type loginKey [sha256.Size]byte
@@ -51,7 +68,8 @@ func (l Login) key() loginKey {
 	return sha256.Sum256(encoded)
 }
 
-// TokenSource issues a token of login.ServiceAccount. It reports a missing one as a Problem.
+// TokenSource gives what login presents: a new token of login.ServiceAccount, or what login.Secret holds; nothing where
+// it names neither. It reports a missing one as a Problem.
 type TokenSource func(ctx context.Context, login Login) (string, error)
 
 // Pool keeps connections and logins. Start it, so that it logs out what nobody uses.

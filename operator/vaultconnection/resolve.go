@@ -28,20 +28,6 @@ type Resolver struct {
 	Live  client.Reader // of Secrets with CA certificates, which are not cached
 }
 
-// Get finds a VaultConnection. Errors are Problems: ConnectionNotFound.
-func (r Resolver) Get(ctx context.Context, name types.NamespacedName) (*v1beta1.VaultConnection, error) {
-	connection := &v1beta1.VaultConnection{}
-	err := r.Cache.Get(ctx, name, connection)
-	if apierrors.IsNotFound(err) {
-		return nil, condition.Problemf(v1beta1.ReasonConnectionNotFound,
-			"there is no VaultConnection %s in namespace %s: create it, or name another", name.Name, name.Namespace)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("get VaultConnection %s: %w", name, err)
-	}
-	return connection, nil
-}
-
 // Server gives what connection says. Errors are Problems: InvalidSpec.
 func (r Resolver) Server(ctx context.Context, connection *v1beta1.VaultConnection) (vaultclient.Server, error) {
 	spec := connection.Spec
@@ -51,11 +37,11 @@ func (r Resolver) Server(ctx context.Context, connection *v1beta1.VaultConnectio
 	}
 	if spec.Timeout != "" {
 		timeout, err := time.ParseDuration(spec.Timeout)
-		if err != nil || timeout < minTimeout || timeout > maxTimeout {
+		if err != nil || timeout < minTimeout {
 			return server, condition.Problemf(v1beta1.ReasonInvalidSpec,
-				"timeout %q of VaultConnection %s is not a duration from %s to %s", spec.Timeout, connection.Name, minTimeout, maxTimeout)
+				"timeout %q of VaultConnection %s is not a duration of %s or more", spec.Timeout, connection.Name, minTimeout)
 		}
-		server.Timeout = timeout
+		server.Timeout = min(timeout, maxTimeout)
 	}
 	if spec.CACertSecretRef != "" {
 		secret := &corev1.Secret{}

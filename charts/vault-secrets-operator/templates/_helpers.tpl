@@ -93,10 +93,10 @@ tolerations:
   resources: [events]
   verbs: [create, patch, update]
 - apiGroups: [secrets.hashicorp.com]
-  resources: [vaultauths, vaultconnections, vaultsecrets]
+  resources: [vaultauthglobals, vaultauths, vaultconnections, vaultsecrets]
   verbs: [get, list, watch]
 - apiGroups: [secrets.hashicorp.com]
-  resources: [vaultauths/status, vaultconnections/status, vaultsecrets/status]
+  resources: [vaultauthglobals/status, vaultauths/status, vaultconnections/status, vaultsecrets/status]
   verbs: [get, patch, update]
 - apiGroups: [secrets.hashicorp.com]
   resources: [vaultsecrets/finalizers]
@@ -105,7 +105,7 @@ tolerations:
 
 {{/* The kinds' plurals, of which the list . names some: VaultAuth or *. */}}
 {{- define "vso.resources" -}}
-{{- $kinds := list "vaultauth" "vaultconnection" "vaultsecret" -}}
+{{- $kinds := list "vaultauth" "vaultauthglobal" "vaultconnection" "vaultsecret" -}}
 {{- $chosen := list -}}
 {{- range . -}}
 {{- if eq . "*" -}}
@@ -113,7 +113,7 @@ tolerations:
 {{- else if has (lower .) $kinds -}}
 {{- $chosen = append $chosen (lower .) -}}
 {{- else -}}
-{{- fail (printf "controller.rbac.clusterRoleAggregation: this operator has no kind %s; it has VaultAuth, VaultConnection and VaultSecret" .) -}}
+{{- fail (printf "controller.rbac.clusterRoleAggregation: this operator has no kind %s; it has VaultAuth, VaultAuthGlobal, VaultConnection and VaultSecret" .) -}}
 {{- end -}}
 {{- end -}}
 {{- range $chosen | uniq | sortAlpha }}
