@@ -33,7 +33,7 @@ type VaultSecretSpec struct {
 	// Sources are several things to read into one Secret. Two that give the same key are refused: rewrite one.
 	// +optional
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=16
 	Sources []VaultSecretPart `json:"sources,omitempty"`
 	// Target is the Secret to fill.
 	Target VaultSecretTarget `json:"target"`
