@@ -42,7 +42,13 @@ func (g *Gateway) lend(ctx context.Context, v *visit, out *Response) error {
 	}
 	rec := &lease.Lease{Mount: v.Mount.Entry.UUID, Owner: owner, Issued: now.Unix(), Expires: now.Unix() + seconds(ttl), TTL: seconds(ttl), Max: seconds(limit),
 		Renewable: l.Renewable, Revoke: l.Revoke}
-	if err := lease.Open(v.Namespace).Add(v.Tx, strings.TrimSuffix(v.req.Path, "/"), rec); err != nil {
+	path := strings.TrimSuffix(v.req.Path, "/")
+	if g.quotas != nil {
+		if rec.Quota, err = (counter{g}).Hold(ctx, v.Tx, v.Mount.Entry.Path, path, ""); err != nil {
+			return err
+		}
+	}
+	if err := lease.Open(v.Namespace).Add(v.Tx, path, rec); err != nil {
 		return err
 	}
 	out.LeaseID = rec.ID

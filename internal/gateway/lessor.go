@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/call"
 	"strongroom/internal/lease"
 	"strongroom/internal/mount"
+	"strongroom/internal/quota"
 	"strongroom/internal/storage"
 	"strongroom/internal/token"
 )
@@ -32,6 +33,7 @@ type Lessor struct {
 	mounts *mount.Manager
 	tokens *token.Store
 	logger hclog.Logger
+	quotas *quota.Store // nil: none
 
 	mu      sync.Mutex
 	busy    map[string]bool // mounts, by UUID, whose leases are being ended
@@ -165,6 +167,7 @@ func (l *Lessor) take(ctx context.Context, ns, id string, due int64, force bool)
 			err = book.Failed(tx, rec, cause)
 		} else {
 			book.Remove(tx, rec)
+			l.free(tx, rec)
 		}
 		if err == nil {
 			err = tx.Commit(ctx)
@@ -178,6 +181,13 @@ func (l *Lessor) take(ctx context.Context, ns, id string, due int64, force bool)
 		return rec, err
 	}
 	return nil, engine.Errorf(engine.Unavailable, "too many clients change the lease %q; it has not ended: try again", id)
+}
+
+// free is told of the end of rec, which a quota may count.
+func (l *Lessor) free(tx *storage.Tx, rec *lease.Lease) {
+	if l.quotas != nil && rec.Quota != "" {
+		l.quotas.Free(tx, rec.Quota, rec.ID)
+	}
 }
 
 // revoke has the engine end rec, if its mount is still known.

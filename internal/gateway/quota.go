@@ -6,17 +6,20 @@ import (
 	"time"
 
 	"strongroom/engine"
+	"strongroom/internal/lease"
 	"strongroom/internal/metrics"
 	"strongroom/internal/quota"
 	"strongroom/internal/storage"
 	"strongroom/internal/token"
 )
 
-// Limited has g keep to the quotas in s, of requests and of the tokens it issues.
+// Limited has g keep to the quotas in s: of requests, of the tokens it issues and
+// of the secrets it lends.
 func (g *Gateway) Limited(s *quota.Store) *Gateway {
 	l := *g
 	l.quotas = s
-	g.tokens.CountBy(counter{s})
+	l.lessor.quotas = s
+	g.tokens.CountBy(counter{&l})
 	return &l
 }
 
@@ -79,8 +82,20 @@ func (v *visit) client(ctx context.Context, g *Gateway, rule *quota.Rule) (strin
 }
 
 // entity is the caller's, of tokens that have one; the token is judged later.
-func (g *Gateway) entity(context.Context, *visit) string {
-	return "" // no token has an entity yet
+func (g *Gateway) entity(ctx context.Context, v *visit) string {
+	if v.req.Token == "" || v.Routing == nil {
+		return ""
+	}
+	tx := storage.Begin(g.store) // what it reads is no condition of the request
+	t, err := g.tokens.Lookup(ctx, tx, v.req.Token, v.Routing)
+	if err != nil || t.EntityID == "" || g.identities == nil {
+		return ""
+	}
+	caller, err := g.identities.Caller(ctx, tx, t.EntityID) // one that was merged counts as what it is now
+	if err != nil {
+		return t.EntityID
+	}
+	return caller.Entity.ID
 }
 
 // role is the role that a login names; "" if it names none, or badly.
@@ -95,28 +110,52 @@ func (v *visit) role(ctx context.Context, params map[string]string) string {
 	return v.route.Role(ctx, &engine.Request{Operation: v.req.Operation, Mount: v.Mount.Mount, Storage: v.slice(), Data: d, Body: v.req.Body})
 }
 
-// counter is the quotas as the tokens know them.
-type counter struct{ quotas *quota.Store }
+// counter is the quotas as the tokens know them, and lend.
+type counter struct{ g *Gateway }
+
+// rule is what counts the leases of requests to path on mount, nil for none.
+func (c counter) rule(ctx context.Context, tx *storage.Tx, mount, path, role string) (*quota.Rule, error) {
+	rules, err := c.g.quotas.Rules(ctx, tx)
+	if err != nil || !rules.Has(quota.LeaseCount) {
+		return nil, err
+	}
+	return rules.Match(quota.LeaseCount, mount, path, func() string { return role }), nil
+}
 
 // Hold implements token.Counter.
 func (c counter) Hold(ctx context.Context, tx *storage.Tx, mount, path, role string) (string, error) {
-	rules, err := c.quotas.Rules(ctx, tx)
-	if err != nil || !rules.Has(quota.LeaseCount) {
+	rule, err := c.rule(ctx, tx, mount, path, role)
+	if err != nil || rule == nil {
 		return "", err
 	}
-	rule := rules.Match(quota.LeaseCount, mount, path, func() string { return role })
-	if rule == nil {
-		return "", nil
-	}
-	mark, err := c.quotas.Hold(ctx, tx, rule)
+	mark, err := c.g.quotas.Hold(ctx, tx, rule)
 	if errors.Is(err, quota.ErrLeases) {
-		return "", engine.Errorf(engine.TooMany, "request path %q: lease count quota exceeded", path)
+		return "", c.refuse(rule, path)
 	}
 	return mark, err
 }
 
+// Room implements token.Counter. What it counts is no condition of the request:
+// what is not held passes no limit.
+func (c counter) Room(ctx context.Context, tx *storage.Tx, mount, path, role string) error {
+	rule, err := c.rule(ctx, tx, mount, path, role)
+	if err != nil || rule == nil {
+		return err
+	}
+	n, err := c.g.quotas.Count(ctx, storage.Begin(c.g.store), rule)
+	if err == nil && n >= rule.MaxLeases {
+		err = c.refuse(rule, path)
+	}
+	return err
+}
+
+func (c counter) refuse(rule *quota.Rule, path string) error {
+	c.g.meter.count("quota.lease_count.violation", metrics.Label{Name: "name", Value: rule.Name})
+	return engine.Errorf(engine.TooMany, "request path %q: lease count quota exceeded", path)
+}
+
 // Free implements token.Counter.
-func (c counter) Free(tx *storage.Tx, mark, id string) { c.quotas.Free(tx, mark, id) }
+func (c counter) Free(tx *storage.Tx, mark, id string) { c.g.quotas.Free(tx, mark, id) }
 
 // count adds one to a counter.
 func (m *meter) count(name string, labels ...metrics.Label) {
@@ -139,25 +178,9 @@ func (g *Gateway) Recount(ctx context.Context) (int, error) {
 	if !any || !due {
 		return g.quotas.Sweep(ctx, g.store)
 	}
-	moved := 0
-	for id, err := range g.tokens.IDs(ctx, g.store) {
-		if err != nil {
-			return moved, err
-		}
-		err := again(ctx, func() error {
-			tx := storage.Begin(g.store)
-			did, err := g.recount(ctx, tx, id)
-			if err == nil && did {
-				err = tx.Commit(ctx)
-			}
-			if err == nil && did {
-				moved++
-			}
-			return err
-		})
-		if err != nil {
-			return moved, err
-		}
+	moved, err := g.recountAll(ctx)
+	if err != nil {
+		return moved, err
 	}
 	err = again(ctx, func() error {
 		tx := storage.Begin(g.store)
@@ -177,12 +200,48 @@ func (g *Gateway) Recount(ctx context.Context) (int, error) {
 	return moved, err
 }
 
-// recount has the token of id counted by the rule that holds for it now, and says whether that is another.
-func (g *Gateway) recount(ctx context.Context, tx *storage.Tx, id string) (bool, error) {
-	rules, err := g.quotas.Rules(ctx, tx)
-	if err != nil {
-		return false, err
+// recountAll looks at every token and every lease, a transaction each.
+func (g *Gateway) recountAll(ctx context.Context) (moved int, err error) {
+	one := func(do func(tx *storage.Tx) (bool, error)) error {
+		return again(ctx, func() error {
+			tx := storage.Begin(g.store)
+			did, err := do(tx)
+			if err == nil && did {
+				err = tx.Commit(ctx)
+			}
+			if err == nil && did {
+				moved++
+			}
+			return err
+		})
 	}
+	for id, err := range g.tokens.IDs(ctx, g.store) {
+		if err == nil {
+			err = one(func(tx *storage.Tx) (bool, error) { return g.recountToken(ctx, tx, id) })
+		}
+		if err != nil {
+			return moved, err
+		}
+	}
+	queues, err := lease.Queues(ctx, g.store)
+	if err != nil {
+		return moved, err
+	}
+	for _, q := range queues {
+		for it, err := range lease.Open(q[1]).Queue(ctx, g.store, q[0]) {
+			if err == nil {
+				err = one(func(tx *storage.Tx) (bool, error) { return g.recountLease(ctx, tx, q[1], it.ID) })
+			}
+			if err != nil {
+				return moved, err
+			}
+		}
+	}
+	return moved, nil
+}
+
+// recountToken has the token of id counted by the rule that holds for it now, and says whether that is another.
+func (g *Gateway) recountToken(ctx context.Context, tx *storage.Tx, id string) (bool, error) {
 	routing, err := g.mounts.Routing(ctx, tx, Namespace)
 	if err != nil {
 		return false, err
@@ -191,18 +250,47 @@ func (g *Gateway) recount(ctx context.Context, tx *storage.Tx, id string) (bool,
 	if errors.Is(err, token.ErrInvalid) {
 		return false, nil
 	}
-	if err != nil || t.Expires == 0 || t.Wraps {
+	if err != nil || !t.Counts() {
 		return false, err
 	}
-	rule := rules.Match(quota.LeaseCount, routing.ByUUID(t.Mount).Entry.Path, t.Path, func() string { return t.Role })
-	if quota.Holds(t.Quota, rule) {
-		return false, nil
-	}
-	mark := ""
-	if rule != nil {
-		if mark, err = g.quotas.Adopt(ctx, tx, rule); err != nil {
-			return false, err
-		}
+	mark, moved, err := g.remark(ctx, tx, t.Quota, routing.ByUUID(t.Mount).Entry.Path, t.Path, t.Role)
+	if err != nil || !moved {
+		return false, err
 	}
 	return true, g.tokens.Mark(tx, t, mark)
+}
+
+// recountLease is recountToken of a lent secret. One whose mount is disabled keeps
+// its mark until it ends.
+func (g *Gateway) recountLease(ctx context.Context, tx *storage.Tx, ns, id string) (bool, error) {
+	routing, err := g.mounts.Routing(ctx, tx, ns)
+	if err != nil {
+		return false, err
+	}
+	rec, _, err := lease.Open(ns).Get(ctx, tx, id)
+	if err != nil || rec == nil {
+		return false, err
+	}
+	m := routing.ByUUID(rec.Mount)
+	if m == nil {
+		return false, nil
+	}
+	mark, moved, err := g.remark(ctx, tx, rec.Quota, m.Entry.Path, pathOf(id), "")
+	if err != nil || !moved {
+		return false, err
+	}
+	g.lessor.free(tx, rec)
+	return true, lease.Open(ns).Mark(tx, rec, mark)
+}
+
+// remark counts what has the mark have by the rule that holds for it now, and says whether that is another.
+func (g *Gateway) remark(ctx context.Context, tx *storage.Tx, have, mount, path, role string) (mark string, moved bool, err error) {
+	rule, err := (counter{g}).rule(ctx, tx, mount, path, role)
+	if err != nil || quota.Holds(have, rule) {
+		return have, false, err
+	}
+	if rule != nil {
+		mark, err = g.quotas.Adopt(ctx, tx, rule)
+	}
+	return mark, true, err
 }

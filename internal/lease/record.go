@@ -28,6 +28,7 @@ type Lease struct {
 	Revoke    []byte `json:"revoke"`          // the engine's
 	Tries     int    `json:"tries,omitempty"` // failed attempts to end it
 	Error     string `json:"error,omitempty"` // of the last one
+	Quota     string `json:"quota,omitempty"` // the mark of what counts it
 }
 
 // Over says whether the lease has ended, though its secret may still work.
@@ -166,6 +167,12 @@ func (b *Book) Failed(tx *storage.Tx, l *Lease, cause error) error {
 		tx.Put(b.stuckKey(l.ID), nil)
 	}
 	return b.put(tx, l, now.Add(wait).Unix())
+}
+
+// Mark has l counted by mark.
+func (b *Book) Mark(tx *storage.Tx, l *Lease, mark string) error {
+	l.Quota = mark
+	return storage.PutJSON(tx, b.idKey(l.ID), l)
 }
 
 // Remove forgets l: it is ended.

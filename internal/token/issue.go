@@ -58,6 +58,9 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 		warnings = t.setTimes(spec, now)
 	}
 	if spec.Type == Batch {
+		if err := s.hold(ctx, tx, t, &spec); err != nil {
+			return nil, "", nil, err
+		}
 		raw, err = s.issueBatch(t)
 		return t, raw, warnings, err
 	}

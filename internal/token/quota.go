@@ -13,6 +13,8 @@ type Counter interface {
 	// Hold counts a token that a request to path on mount makes, or refuses it.
 	// The mark is kept with the token; "" is not counted.
 	Hold(ctx context.Context, tx *storage.Tx, mount, path, role string) (mark string, err error)
+	// Room refuses a token that is not counted, such as a batch token, where Hold would refuse one.
+	Room(ctx context.Context, tx *storage.Tx, mount, path, role string) error
 	// Free is told of the end of a token with a mark, as a part of tx.
 	Free(tx *storage.Tx, mark, id string)
 }
@@ -20,9 +22,17 @@ type Counter interface {
 // CountBy has c count the tokens; it is called before there are any requests.
 func (s *Store) CountBy(c Counter) { s.counter = c }
 
+// Counts says whether quotas count t: not root tokens, with which there must be a
+// way out of a quota that is full, nor what stands for an answer.
+func (t *Token) Counts() bool { return t.Expires != 0 && !t.Wraps && !t.Root() }
+
 // hold counts t, which spec makes.
 func (s *Store) hold(ctx context.Context, tx *storage.Tx, t *Token, spec *Spec) (err error) {
-	if s.counter != nil && t.Expires != 0 && !t.Wraps {
+	switch {
+	case s.counter == nil || !t.Counts():
+	case spec.Type == Batch:
+		err = s.counter.Room(ctx, tx, spec.Mount.Path, spec.Path, spec.Role)
+	default:
 		t.Quota, err = s.counter.Hold(ctx, tx, spec.Mount.Path, spec.Path, spec.Role)
 	}
 	return err
