@@ -32,13 +32,62 @@ func (sso) Routes() []engine.Route {
 	}}}
 }
 
+// directory is an sso that is asked again when a token is renewed.
+type directory struct {
+	sso
+	groups map[string][]string // by the user, whom the token's metadata names
+}
+
+func (d *directory) Renew(_ context.Context, _ *engine.Request, g *engine.Grant) (*engine.Grant, error) {
+	return &engine.Grant{Alias: g.Metadata["user"], Groups: d.groups[g.Metadata["user"]]}, nil
+}
+
+// A renewal brings external groups to what the method says by then, and leaves the others alone; it makes no entity.
+func TestRenewalRefreshesExternalGroups(t *testing.T) {
+	d := &directory{groups: map[string][]string{"ada": {"Ops"}}}
+	s := startMethod(t, d, "ops", "dev", "own")
+	accessor := s.accessor("sso/")
+	for _, name := range []string{"ops", "dev"} {
+		id := s.made("group", `{"name":"`+name+`","type":"external","policies":"`+name+`"}`)
+		s.made("group-alias", `{"name":"`+name+`","mount_accessor":"`+accessor+`","canonical_id":"`+id+`"}`)
+	}
+	login := s.signIn("ada", `,"groups":"ops","meta":{"user":"ada"},"policies":"default"`).Auth
+	s.made("group", `{"name":"own","policies":"own","member_entity_ids":"`+login.EntityID+`"}`)
+	for _, step := range []struct {
+		groups []string
+		want   string
+	}{{[]string{"OPS", "dev", "unknown"}, "ops dev own"}, {[]string{"dev"}, "dev own"}, {nil, "own"}} {
+		d.groups["ada"] = step.groups
+		renewed := s.must(login.ClientToken, engine.Update, "auth/token/renew-self", "")
+		if got := s.reads(login.ClientToken, "ops", "dev", "own"); got != step.want || len(renewed.Auth.IdentityPolicies) != len(strings.Fields(step.want)) {
+			t.Errorf("in %v: reads %q, want %q; answered with %v", step.groups, got, step.want, renewed.Auth.IdentityPolicies)
+		}
+	}
+	entity := data(t, s.must(s.root, engine.Read, "identity/entity/id/"+login.EntityID, ""))
+	alias := entity["aliases"].([]any)[0].(map[string]any)
+	if alias["metadata"].(map[string]any)["user"] != "ada" {
+		t.Errorf("a renewal changed the alias: %v", alias)
+	}
+	s.must(s.root, engine.Delete, "identity/entity-alias/id/"+alias["id"].(string), "")
+	s.must(login.ClientToken, engine.Update, "auth/token/renew-self", "")
+	if found, err := s.do(s.root, engine.Update, "identity/lookup/entity", `{"alias_name":"ada","alias_mount_accessor":"`+accessor+`"}`); err == nil && found != nil && found.Data != nil {
+		t.Errorf("a renewal made an entity: %v", found.Data)
+	}
+}
+
 // startSSO is a server with the method at two places, and a policy "KEY" for each
 // of KEYS that lets one read kv/KEY.
 func startSSO(t testing.TB, keys ...string) *server {
 	t.Helper()
+	return startMethod(t, sso{}, keys...)
+}
+
+// startMethod is startSSO with another method in sso's place.
+func startMethod(t testing.TB, method engine.Engine, keys ...string) *server {
+	t.Helper()
 	s := start(t)
 	s.s.Close()
-	factory := func(engine.Env) (engine.Engine, error) { return sso{}, nil }
+	factory := func(engine.Env) (engine.Engine, error) { return method, nil }
 	sess, err := active.Open(t.Context(), active.Config{Store: s.store, Node: &fakeNode{}, Logger: hclog.NewNullLogger(),
 		Limits: mount.Limits{Default: 768 * time.Hour, Max: 768 * time.Hour},
 		Types:  map[string]mount.Type{"kv": {Factory: kv.Factory}, "sso": {Factory: factory, Auth: true}}})

@@ -6,6 +6,8 @@ import (
 
 	"strongroom/engine"
 	"strongroom/internal/call"
+	"strongroom/internal/identity"
+	"strongroom/internal/mount"
 	"strongroom/internal/token"
 )
 
@@ -27,6 +29,9 @@ func (d *Deps) judged(ctx context.Context, req *engine.Request, t *token.Token) 
 	if err != nil {
 		return nil, 0, err
 	}
+	if err := d.regroup(ctx, m, t, now); err != nil {
+		return nil, 0, err
+	}
 	next := *t
 	limit := m.Mount.MaxTTL
 	for _, l := range []time.Duration{now.MaxTTL, time.Duration(t.ExplicitMaxTTL) * time.Second} {
@@ -39,4 +44,24 @@ func (d *Deps) judged(ctx context.Context, req *engine.Request, t *token.Token) 
 		now.TTL = m.Mount.DefaultTTL
 	}
 	return &next, now.TTL, nil
+}
+
+// regroup brings the external groups of who renews t to what the method m says of them now, as a login does
+// (https://developer.hashicorp.com/vault/docs/concepts/identity#external-vs-internal-groups). It makes no entity: an alias that was taken away
+// stays away until the next login.
+func (d *Deps) regroup(ctx context.Context, m *mount.Mounted, t *token.Token, now *engine.Grant) error {
+	if now.Alias == "" || t.EntityID == "" {
+		return nil
+	}
+	tx := call.From(ctx).Tx
+	known, err := d.Identities.EntityByLogin(ctx, tx, m.Entry.Accessor, now.Alias)
+	if err != nil || known == nil {
+		return err
+	}
+	metadata := now.Metadata
+	if metadata == nil {
+		metadata = t.Meta
+	}
+	_, err = d.Identities.Bind(ctx, tx, identity.Login{Accessor: m.Entry.Accessor, Name: now.Alias, Metadata: metadata, Groups: now.Groups})
+	return err
 }
