@@ -85,7 +85,10 @@ func (h *Handler) leader(w http.ResponseWriter, r *http.Request) {
 	out := map[string]any{"ha_enabled": st.HA, "is_self": st.Active, "leader_address": "", "leader_cluster_address": "", "performance_standby": false,
 		"performance_standby_last_remote_wal": 0, "raft_committed_index": st.CommittedIndex, "raft_applied_index": st.AppliedIndex}
 	if l, ok := h.node.Leader(); ok && !st.Sealed {
-		out["leader_address"], out["leader_cluster_address"] = l.APIAddr, "https://"+l.ClusterAddr
+		out["leader_address"] = l.APIAddr
+		if l.ClusterAddr != "" {
+			out["leader_cluster_address"] = "https://" + l.ClusterAddr
+		}
 		if l.Self && !l.Since.IsZero() {
 			out["active_time"] = l.Since.Format(time.RFC3339Nano)
 		}

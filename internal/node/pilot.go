@@ -191,7 +191,7 @@ func (a nodeAPI) HANodes(ctx context.Context) ([]sys.HANode, error) {
 		return nil, err
 	}
 	own := a.n.ownState(m)
-	out := []sys.HANode{{Hostname: own.Hostname, APIAddress: own.APIAddr, ClusterAddress: "https://" + a.n.config.ClusterAddr, ActiveNode: true, Version: own.Version}}
+	out := []sys.HANode{{Hostname: own.Hostname, APIAddress: own.APIAddr, ClusterAddress: peerURL(a.n.config.ClusterAddr), ActiveNode: true, Version: own.Version}}
 	if m.port == nil {
 		return out, nil
 	}
@@ -201,7 +201,7 @@ func (a nodeAPI) HANodes(ctx context.Context) ([]sys.HANode, error) {
 		if s.ID == a.n.config.NodeID || !ok {
 			continue // not heard of since this node became active
 		}
-		out = append(out, sys.HANode{Hostname: e.Hostname, APIAddress: e.APIAddr, ClusterAddress: "https://" + s.Address, Version: e.Version,
+		out = append(out, sys.HANode{Hostname: e.Hostname, APIAddress: e.APIAddr, ClusterAddress: peerURL(s.Address), Version: e.Version,
 			LastEcho: &e.heard, EchoMillis: e.took.Milliseconds()})
 	}
 	return out, nil
@@ -232,4 +232,12 @@ func (n *Node) ownState(m *member) peerState {
 func lastTerm(m *member) uint64 {
 	term, _ := strconv.ParseUint(m.store.Raft().Stats()["last_log_term"], 10, 64) // always a number
 	return term
+}
+
+// peerURL is how a node's port for the others is shown; a node without one, as in development, has none.
+func peerURL(addr string) string {
+	if addr == "" {
+		return ""
+	}
+	return "https://" + addr
 }
