@@ -49,7 +49,8 @@ type policy struct {
 	ArchiveMinVersion int              `json:"archive_min_version"`
 	MinAvailable      int              `json:"min_available_version"`
 	DeletionAllowed   bool             `json:"deletion_allowed"`
-	ConvergentVersion int              `json:"convergent_version"` // -1: each version has its own
+	SoftDeleted       bool             `json:"soft_deleted,omitempty"` // OpenBao's
+	ConvergentVersion int              `json:"convergent_version"`     // -1: each version has its own
 	Kind              int              `json:"type"`
 	BackupInfo        struct {
 		Time    time.Time `json:"time"`
@@ -108,7 +109,7 @@ func (b *backend) backup(ctx context.Context, req *engine.Request) (*engine.Resp
 	out := &backup{Policy: policy{
 		Name: k.name, Size: k.Size, Keys: map[string]entry{}, Derived: k.Derived, Convergent: k.Convergent, Exportable: k.Exportable, PlaintextBackup: k.PlaintextBackup,
 		MinDecryption: k.MinDecryption, MinEncryption: k.MinEncryption, Latest: k.Latest, ArchiveVersion: k.Latest, ArchiveMinVersion: k.MinAvailable,
-		MinAvailable: k.MinAvailable, DeletionAllowed: k.DeletionAllowed, Kind: k.Kind.is().number, AutoRotate: k.AutoRotate, Imported: k.Imported, AllowRotation: k.AllowRotation,
+		MinAvailable: k.MinAvailable, DeletionAllowed: k.DeletionAllowed, SoftDeleted: k.SoftDeleted, Kind: k.Kind.is().number, AutoRotate: k.AutoRotate, Imported: k.Imported, AllowRotation: k.AllowRotation,
 	}}
 	if k.Derived {
 		out.Policy.KDF = hkdfNumber
@@ -293,7 +294,7 @@ func parseBackup(text string) (*key, []*version, error) {
 	}
 	p := &in.Policy
 	k := &key{
-		name: p.Name, Derived: p.Derived, Convergent: p.Convergent, Exportable: p.Exportable, PlaintextBackup: p.PlaintextBackup, DeletionAllowed: p.DeletionAllowed,
+		name: p.Name, Derived: p.Derived, Convergent: p.Convergent, Exportable: p.Exportable, PlaintextBackup: p.PlaintextBackup, DeletionAllowed: p.DeletionAllowed, SoftDeleted: p.SoftDeleted,
 		Imported: p.Imported, AllowRotation: p.AllowRotation, AutoRotate: p.AutoRotate, MinDecryption: max(p.MinDecryption, 1), MinEncryption: p.MinEncryption,
 		MinAvailable: p.MinAvailable, Latest: p.Latest,
 	}

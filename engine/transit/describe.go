@@ -31,6 +31,9 @@ func (b *backend) describe(ctx context.Context, req *engine.Request, k *key) (*e
 	if k.Imported {
 		d["imported_key_allow_rotation"] = k.AllowRotation
 	}
+	if k.SoftDeleted { // Vault has no such thing, and no such member
+		d["soft_deleted"] = true
+	}
 	if k.Kind == hmacOnly {
 		d["key_size"] = k.Size
 	}

@@ -94,8 +94,11 @@ func (b *backend) encryptionKey(ctx context.Context, req *engine.Request, items 
 		return nil, engine.Invalidf("context should be set either in all the request blocks or in none")
 	}
 	k, err := b.load(ctx, req.Storage, req.Data.String("name"))
-	if err != nil || k != nil {
-		return k, err
+	if err != nil {
+		return nil, err
+	}
+	if k != nil {
+		return k, k.refuseDeleted()
 	}
 	settings, err := loadSettings(ctx, req.Storage)
 	if err != nil {

@@ -58,6 +58,9 @@ func (b *backend) export(ctx context.Context, req *engine.Request) (*engine.Resp
 	if k == nil {
 		return nil, engine.ErrNotFound
 	}
+	if err := k.refuseDeleted(); err != nil {
+		return nil, err
+	}
 	if !k.Exportable && sort != publicKey && sort != certificateChain {
 		return nil, engine.Invalidf("private key material is not exportable")
 	}
@@ -189,6 +192,11 @@ func (b *backend) exportWrapped(ctx context.Context, req *engine.Request) (*engi
 		return nil, engine.Invalidf("key is not exportable")
 	case to.Kind.is().bits == 0:
 		return nil, engine.Invalidf("the destination key must be of type rsa-2048, rsa-3072 or rsa-4096, not %v", to.Kind)
+	}
+	for _, k := range []*key{to, from} {
+		if err := k.refuseDeleted(); err != nil {
+			return nil, err
+		}
 	}
 	public := to.current.public.(*rsa.PublicKey)
 	return b.exportVersions(ctx, req, from, func(v *version) (string, error) {

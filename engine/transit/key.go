@@ -26,7 +26,8 @@ type key struct {
 	Exportable      bool            `json:"exportable,omitempty"`
 	PlaintextBackup bool            `json:"allow_plaintext_backup,omitempty"`
 	DeletionAllowed bool            `json:"deletion_allowed,omitempty"`
-	Imported        bool            `json:"imported,omitempty"` // every version came from outside
+	SoftDeleted     bool            `json:"soft_deleted,omitempty"` // kept, but not used until it is restored
+	Imported        bool            `json:"imported,omitempty"`     // every version came from outside
 	AllowRotation   bool            `json:"allow_rotation,omitempty"`
 	AutoRotate      time.Duration   `json:"auto_rotate,omitempty"` // nanoseconds; 0: never
 	MinDecryption   int             `json:"min_decryption_version"`
@@ -81,13 +82,24 @@ func (b *backend) load(ctx context.Context, v storage.View, name string) (*key, 
 	return k, nil
 }
 
-// need is load of the key that req names, or an error that says missing.
+// need is load of the key that req names for use, or an error that says missing.
 func (b *backend) need(ctx context.Context, req *engine.Request, missing string) (*key, error) {
 	k, err := b.load(ctx, req.Storage, req.Data.String("name"))
-	if err == nil && k == nil {
-		err = engine.Invalidf("%s", missing)
+	switch {
+	case err != nil:
+		return nil, err
+	case k == nil:
+		return nil, engine.Invalidf("%s", missing)
 	}
-	return k, err
+	return k, k.refuseDeleted()
+}
+
+// refuseDeleted refuses a key that is softly deleted.
+func (k *key) refuseDeleted() error {
+	if k.SoftDeleted {
+		return engine.Invalidf("key %s is soft deleted: restore it at keys/%s/soft-delete-restore to use it", k.name, k.name)
+	}
+	return nil
 }
 
 // open returns the key that req names for a change; nil if there is none.
@@ -120,7 +132,7 @@ func (b *backend) change(ctx context.Context, req *engine.Request, missing strin
 
 // due is when the key rotates by itself, in Unix seconds; 0 is never.
 func (k *key) due() int64 {
-	if k.AutoRotate == 0 {
+	if k.AutoRotate == 0 || k.SoftDeleted {
 		return 0
 	}
 	return max(k.current.created.Add(k.AutoRotate).Unix(), 1)
@@ -174,6 +186,9 @@ func (k *key) put(v storage.View, n int, changed *version) error {
 
 // rotate adds a new random version.
 func (k *key) rotate(v storage.View, now time.Time) error {
+	if err := k.refuseDeleted(); err != nil {
+		return err
+	}
 	if k.Imported && !k.AllowRotation {
 		return engine.Invalidf("imported key %s does not allow rotation within Vault", k.name)
 	}

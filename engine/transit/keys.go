@@ -54,6 +54,12 @@ func (b *backend) keyRoutes() []engine.Route {
 			},
 		},
 		{
+			Path: "keys/{name}/soft-delete", Help: "Put a key out of use, until it is restored.", Fields: []engine.Field{named}, Delete: b.softDelete(true),
+		},
+		{
+			Path: "keys/{name}/soft-delete-restore", Help: "Put a key that was softly deleted to use again.", Fields: []engine.Field{named}, Write: b.softDelete(false),
+		},
+		{
 			Path: "keys/{name}/trim", Help: "Delete old versions of a key for good.",
 			Fields: []engine.Field{named, {Name: "min_available_version", Type: engine.Int, Required: true, Help: "Oldest version to keep; at most min_decryption_version and min_encryption_version."}},
 			Write:  b.trim,
@@ -183,6 +189,17 @@ func remove(ctx context.Context, req *engine.Request) (*engine.Response, error) 
 	}
 	k.erase(req)
 	return nil, nil
+}
+
+// softDelete takes a key out of use, or back, with all it has
+// (https://openbao.org/api-docs/secret/transit/#soft-delete-key). Meanwhile it does not rotate by itself either.
+func (b *backend) softDelete(deleted bool) engine.Handler {
+	return func(ctx context.Context, req *engine.Request) (*engine.Response, error) {
+		return b.change(ctx, req, fmt.Sprintf("no existing key named %s could be found", req.Data.String("name")), func(k *key) error {
+			k.SoftDeleted = deleted
+			return nil
+		})
+	}
 }
 
 // erase deletes the key and all its versions.
