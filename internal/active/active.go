@@ -139,16 +139,24 @@ func (s *Session) Close() {
 // Initialize fills an empty, open store with what every server begins with and
 // returns the initial root token; raw is that token if it is not empty.
 func Initialize(ctx context.Context, store storage.Store, raw string) (secret.Bytes, error) {
+	if err := Fill(ctx, store); err != nil {
+		return nil, err
+	}
+	return IssueRoot(ctx, store, raw)
+}
+
+// Fill is Initialize without a root token.
+func Fill(ctx context.Context, store storage.Store) error {
 	const ns = gateway.Namespace
 	tx := storage.Begin(store)
 	table := mount.System()
 	if err := table.Save(tx, ns); err != nil {
-		return nil, err
+		return err
 	}
 	token.Initialize(tx, ns)
 	acl.Initialize(tx, ns)
 	if err := tx.Commit(ctx); err != nil {
-		return nil, fmt.Errorf("active: initialize: %w", err)
+		return fmt.Errorf("active: initialize: %w", err)
 	}
-	return IssueRoot(ctx, store, raw)
+	return nil
 }

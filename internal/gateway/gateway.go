@@ -86,6 +86,13 @@ type Request struct {
 	ShowRate bool
 	Peer     []*x509.Certificate // see engine.Request
 	WrapTTL  time.Duration       // has the answer wrapped for as long; 0: not at all
+
+	// Caller is who asks when it is the server itself, in the place of a token. Nothing
+	// that a client sends sets it.
+	Caller *token.Token
+	// Beside, if set, writes what is to be committed together with the request, which
+	// it may refuse. It runs once an attempt.
+	Beside func(ctx context.Context, tx *storage.Tx, resp *Response) error
 }
 
 // Response is the whole answer. Without Data, Auth or warnings it is empty.
@@ -179,6 +186,9 @@ func (g *Gateway) once(ctx context.Context, req *Request, rec *recording) (*Resp
 	if err != nil {
 		return nil, g.spendAlone(ctx, v, err)
 	}
+	if err := v.beside(ctx, resp); err != nil {
+		return nil, err
+	}
 	if err := rec.flush(ctx, v.Tx); err != nil {
 		return nil, err
 	}
@@ -228,10 +238,21 @@ func (g *Gateway) external(ctx context.Context, v *visit) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.beside(ctx, resp); err != nil {
+		return nil, err
+	}
 	if err := v.Tx.Commit(ctx); err != nil {
 		return nil, engine.Errorf(engine.Internal, "the request took effect but could not be recorded: %v", err)
 	}
 	return resp, nil
+}
+
+// beside has the request's own companion write into the same commit.
+func (v *visit) beside(ctx context.Context, resp *Response) error {
+	if v.req.Beside == nil {
+		return nil
+	}
+	return v.req.Beside(ctx, v.Tx, resp)
 }
 
 // inside is the context of the mount's handlers: the server's own see the call.

@@ -57,6 +57,9 @@ func (n *Node) startSeals() {
 	}
 	if n.config.Seal != nil {
 		n.done.Go(func() { n.keepUnsealed(n.ctx) })
+		if !n.config.Declared.Empty() {
+			n.done.Go(func() { n.initAlone(n.ctx) })
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"strongroom/internal/active"
 	"strongroom/internal/barrier"
 	"strongroom/internal/cluster"
+	"strongroom/internal/declare"
 	"strongroom/internal/seal"
 	"strongroom/internal/secret"
 	"strongroom/internal/storage"
@@ -29,6 +30,8 @@ type InitRequest struct {
 	RecoveryShares, RecoveryThreshold int
 	PGPKeys, RecoveryPGPKeys          []string // one a share, or none
 	RootTokenPGPKey                   string   // "" for none
+
+	alone bool // nobody asked: no root token is made, and nobody learns the recovery key
 }
 
 // InitResult is shown once and kept nowhere.
@@ -42,6 +45,7 @@ type InitResult struct {
 type recipients struct {
 	shares []seal.PGPKey // one a share, or none
 	root   *seal.PGPKey  // nil: nobody
+	none   bool          // no root token at all
 }
 
 func (r InitRequest) recipients(c seal.Config) (to recipients, err error) {
@@ -52,6 +56,7 @@ func (r InitRequest) recipients(c seal.Config) (to recipients, err error) {
 	if len(other) > 0 {
 		return to, engine.Invalidf("parameters %s not applicable to seal type %s", name, c.Type)
 	}
+	to.none = r.alone
 	if to.shares, err = seal.ParsePGPKeys(keys, c.Shares); err != nil {
 		return to, engine.Invalidf("%v", err)
 	}
@@ -225,9 +230,14 @@ func (n *Node) fill(ctx context.Context, f *founding, c seal.Config, to recipien
 		return nil, err
 	}
 	defer f.barrier.Seal()
-	root, err := active.Initialize(ctx, f.barrier, n.config.RootToken)
-	if err != nil {
+	if err := active.Fill(ctx, f.barrier); err != nil {
 		return nil, err
+	}
+	var root secret.Bytes
+	if !to.none {
+		if root, err = active.IssueRoot(ctx, f.barrier, n.config.RootToken); err != nil {
+			return nil, err
+		}
 	}
 	caKey, err := f.ca.Marshal()
 	if err != nil {
@@ -242,6 +252,9 @@ func (n *Node) fill(ctx context.Context, f *founding, c seal.Config, to recipien
 	inside.Put(joinPath, joinKey)
 	if c.Auto() {
 		inside.Put(recoveryPath, dealt.Verifier())
+	}
+	if err := declare.Await(inside); err != nil {
+		return nil, err
 	}
 	if err := inside.Commit(ctx); err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ import (
 	"strongroom/internal/audit"
 	"strongroom/internal/barrier"
 	"strongroom/internal/cluster"
+	"strongroom/internal/declare"
 	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
 	"strongroom/internal/seal"
@@ -64,6 +65,10 @@ type Config struct {
 	Metrics     *metrics.Registry // nil: nothing is measured
 	Inspect     sys.Inspect
 	Audit       *audit.Log // nil: no audit device
+	// Declared is applied to a new cluster; nil: nothing. A node that unseals itself,
+	// and is the one to found the cluster, then initializes it too.
+	Declared *declare.Plan
+	Founder  bool
 }
 
 // JoinTarget is a node that may know the cluster to join.
@@ -100,6 +105,7 @@ type Node struct {
 	looked     atomic.Int64              // when no node of retry_join invited this one, Unix nanoseconds
 
 	unsealer      unsealer
+	declaring     declaring
 	autoJoinError atomic.Pointer[string] // the last one that was logged
 
 	watch   watch
@@ -320,6 +326,7 @@ func (n *Node) beginSession(ctx context.Context, m *member) error {
 		return err
 	}
 	n.session.Store(s)
+	n.startDeclaring(m, s)
 	n.logger.Info("this node is active", "node_id", n.config.NodeID, "term", m.term.Load())
 	return nil
 }
@@ -331,6 +338,7 @@ func (n *Node) endSession() {
 	}
 	n.dropChallenger()
 	n.endCeremonies()
+	n.declaring.end()
 	s.Close()
 	n.logger.Info("this node is no longer active", "node_id", n.config.NodeID)
 }

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"strongroom/internal/declare"
 	"strongroom/internal/metrics"
 )
 
@@ -33,6 +34,7 @@ type Config struct {
 	Audit       Audit
 	PIDFile     string // empty: none
 
+	Declared     *declare.Plan        // nil: nothing
 	Registration *ServiceRegistration // nil: none
 
 	DisableMlock    bool

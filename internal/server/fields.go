@@ -36,6 +36,7 @@ func (d *decoder) root(c *Config) setters {
 		"pid_file":                        text(&c.PIDFile),
 		"disable_mlock":                   boolean(&c.DisableMlock),
 		"audit":                           labelled("file", func(kind string, body *block) error { return d.audit(c, kind, body) }),
+		"initialize":                      labelled("name", func(name string, body *block) error { return d.initialize(c, name, body) }),
 		"unsafe_allow_api_audit_creation": boolean(&c.Audit.AllowAPI),
 		"allow_audit_log_prefixing":       boolean(&c.Audit.AllowPrefix),
 		"plugin_directory":                d.inert(text(&c.Audit.plugins)),

@@ -106,7 +106,7 @@ func parseSource(file string, text []byte) (*block, error) {
 func hclBlock(file string, at position, list *ast.ObjectList) (*block, error) {
 	b := &block{at: at}
 	for _, item := range list.Items {
-		value, err := hclValue(file, item.Val)
+		value, err := hclItem(file, item)
 		if err != nil {
 			return nil, err
 		}
@@ -131,6 +131,88 @@ func hclBlock(file string, at position, list *ast.ObjectList) (*block, error) {
 		}
 	}
 	return b, nil
+}
+
+// hclItem is the value of item. The data of a request of initialize keeps its own shape; nothing else has a key of that name.
+func hclItem(file string, item *ast.ObjectItem) (any, error) {
+	if len(item.Keys) == 1 && strings.Trim(item.Keys[0].Token.Text, `"`) == dataKey {
+		value, err := hclTree(file, item.Val)
+		return tree{value}, err
+	}
+	return hclValue(file, item.Val)
+}
+
+// dataKey is where a value of any shape stands, see tree.
+const dataKey = "data"
+
+// hclTree is node as JSON would have it.
+func hclTree(file string, node ast.Node) (any, error) {
+	at := hclPosition(file, node.Pos())
+	switch node := node.(type) {
+	case *ast.LiteralType:
+		text, err := hclText(at, node.Token)
+		if err != nil {
+			return nil, err
+		}
+		switch node.Token.Type {
+		case token.BOOL:
+			return text == "true", nil
+		case token.NUMBER, token.FLOAT:
+			if json.Valid([]byte(text)) { // not so of 0x1F, which stays the text it is
+				return json.Number(text), nil
+			}
+		}
+		return text, nil
+	case *ast.ListType:
+		list := []any{}
+		for _, element := range node.List {
+			value, err := hclTree(file, element)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, value)
+		}
+		return list, nil
+	case *ast.ObjectType:
+		m := map[string]any{}
+		for _, item := range node.List.Items {
+			value, err := hclTree(file, item.Val)
+			if err != nil {
+				return nil, err
+			}
+			if err := plant(file, m, item.Keys, value); err != nil {
+				return nil, err
+			}
+		}
+		return m, nil
+	}
+	return nil, fmt.Errorf("%s: not a value", at)
+}
+
+// plant puts value into m below keys, a block's labels being keys of maps in between.
+func plant(file string, m map[string]any, keys []*ast.ObjectKey, value any) error {
+	where := hclPosition(file, keys[0].Token.Pos)
+	name, err := hclText(where, keys[0].Token)
+	if err != nil {
+		return err
+	}
+	old, twice := m[name]
+	if len(keys) == 1 {
+		if twice {
+			return field{name: name, at: where}.errorf("set twice: keep one of them")
+		}
+		m[name] = value
+		return nil
+	}
+	inner, ok := old.(map[string]any)
+	if twice && !ok {
+		return field{name: name, at: where}.errorf("set twice: keep one of them")
+	}
+	if !twice {
+		inner = map[string]any{}
+		m[name] = inner
+	}
+	return plant(file, inner, keys[1:], value)
 }
 
 func hclPosition(file string, p token.Pos) position { return position{file, p.Line, p.Column} }
@@ -249,6 +331,19 @@ func (s *jsonSource) value() (any, error) {
 	}
 }
 
+// named is the value of the key name, see hclItem.
+func (s *jsonSource) named(name json.Token) (any, error) {
+	if name != dataKey {
+		return s.value()
+	}
+	at := s.next()
+	var t tree
+	if err := s.decoder.Decode(&t.value); err != nil {
+		return nil, fmt.Errorf("%s: not valid JSON: %w", at, err)
+	}
+	return t, nil
+}
+
 func (s *jsonSource) list() (any, error) {
 	list := []any{}
 	for s.decoder.More() {
@@ -270,7 +365,7 @@ func (s *jsonSource) object(at position) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		value, err := s.value()
+		value, err := s.named(name)
 		if err != nil {
 			return nil, err
 		}

@@ -47,6 +47,11 @@ func TestVaultConfigMap(t *testing.T) {
 		values("joins by JSON", `server: {ha: {enabled: true, replicas: 1, raft: {enabled: true, config: '{"storage":{"raft":{"path":"/d"}}}'}}}`, `{"disable_mlock":true,"storage":{"raft":{"path":"/d","retry_join":[{"leader_api_addr":"http://vault-0.vault-internal:8200"}]}}}`),
 		values("joins by JSON as the user says", `server: {ha: {enabled: true, raft: {enabled: true, config: '{"storage":{"raft":{"retry_join":[]}}}'}}}`, `{"disable_mlock":true,"storage":{"raft":{"retry_join":[]}}}`),
 
+		// What a new cluster is made of, as it is: it is no template.
+		values("declares", "server: {initialize: \"initialize \\\"a\\\" {\\n  # {{identity.entity.id}}\\n}\\n\", standalone: {config: 'ui = true'}}", "ui = true\n\ninitialize \"a\" {\n  # {{identity.entity.id}}\n}\ndisable_mlock = true"),
+		values("declares nothing", "server: {initialize: '', standalone: {config: 'ui = true'}}", "ui = true\ndisable_mlock = true"),
+		{name: "declares beside JSON", values: `server: {initialize: 'initialize "a" {}', standalone: {config: '{}'}}`, file: configFile, fails: `put "initialize" into that`},
+
 		// TLS and peer unseal.
 		{name: "TLS", set: []string{"server.tls.enabled=true"}, file: configFile, want: map[string]string{
 			hcl: "*listener \"tcp\" {\n  tls_cert_file = \"/vault/tls/tls.crt\"\n  tls_key_file = \"/vault/tls/tls.key\"\n  address = *",

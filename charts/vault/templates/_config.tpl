@@ -45,6 +45,9 @@
     {{- $config = printf "%s\n\nseal \"peer\" {\n  token_path = %q\n  audience = %q\n}" $config "/var/run/secrets/peer/token" .audience -}}
   {{- end -}}
 {{- end -}}
+{{- with .root.Values.server.initialize -}}
+  {{- $config = printf "%s\n\n%s" $config (trim .) -}}
+{{- end -}}
 {{- if not (regexMatch "(?m)^[ \\t]*disable_mlock\\b" $config) -}}
   {{- $config = printf "%s\ndisable_mlock = true" $config | trim -}}
 {{- end -}}
@@ -56,6 +59,9 @@
 {{- if not (hasKey $config "disable_mlock") }}{{ $_ := set $config "disable_mlock" true }}{{ end -}}
 {{- if and .root.Values.server.tls.enabled (not (contains "tls_cert_file" (toJson $config))) -}}
   {{- fail "server.tls.enabled with a configuration in JSON: name \"tls_cert_file\": \"/vault/tls/tls.crt\" and \"tls_key_file\": \"/vault/tls/tls.key\" in its listener, or write it in HCL" -}}
+{{- end -}}
+{{- if .root.Values.server.initialize -}}
+  {{- fail "server.initialize with a configuration in JSON: put \"initialize\" into that, or write the configuration in HCL" -}}
 {{- end -}}
 {{- $raft := dig "storage" "raft" dict $config -}}
 {{- if and (include "vault.raft" .root) (kindIs "map" $raft) (not (hasKey $raft "retry_join")) -}}
