@@ -5,10 +5,12 @@ package operator
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"strongroom/api/v1beta1"
@@ -151,6 +154,9 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 		Targets: vaultsecret.Targets{Client: kube, Live: live},
 		Auths:   auths, Source: source.NewReader(pool), Reporter: reporter, Pace: pace.New(),
 	}
+	if err := measure(pool.Collectors()...); err != nil {
+		return err
+	}
 	if err := mgr.Add(pool); err != nil {
 		return fmt.Errorf("add the pool of logins: %w", err)
 	}
@@ -166,6 +172,22 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	}
 	if err := secret.Register(ctx, mgr, concurrency); err != nil {
 		return fmt.Errorf("register VaultSecret: %w", err)
+	}
+	return nil
+}
+
+// measure registers metrics. Those of an earlier operator of this process (as in tests) make room.
+func measure(collectors ...prometheus.Collector) error {
+	for _, collector := range collectors {
+		err := metrics.Registry.Register(collector)
+		var earlier prometheus.AlreadyRegisteredError
+		if errors.As(err, &earlier) {
+			metrics.Registry.Unregister(earlier.ExistingCollector)
+			err = metrics.Registry.Register(collector)
+		}
+		if err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
 	}
 	return nil
 }

@@ -101,6 +101,7 @@ func TestRefusals(t *testing.T) {
 	vault.SetSealed(true)
 	check("secret/app", v1beta1.ReasonServerSealed, "http://vault.vault:8200 is sealed", "vault operator unseal")
 	vault.SetSealed(false)
+	reader = source.NewReader(vaultclient.NewPool(token, vault.Dial(t))) // one that does not hold the server for out
 	vault.Fail("secret/data/app", http.StatusInternalServerError, `{"errors":["no leader"]}`)
 	check("secret/app", v1beta1.ReasonServerUnreachable, "HTTP 500: no leader")
 }

@@ -3,6 +3,8 @@ package vaultclient
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -109,7 +111,7 @@ func (p *Pool) login(ctx context.Context, login Login) (*session, error) {
 	}
 	now := time.Now()
 	return &session{
-		client: client, born: now, renewed: now, used: now,
+		client: client, login: login, id: identify(secret.Auth), born: now, renewed: now, used: now,
 		ttl: ttl, full: ttl, renewable: secret.Auth.Renewable,
 	}, nil
 }
@@ -144,6 +146,17 @@ func loginProblem(login Login, mount string, err error) error {
 type Client struct {
 	vault *vault.Client
 	login Login
+	id    string
+}
+
+// LoginID tells one login from the next. It is not secret, and never empty. What was leased under another one has ended
+// or will end with it.
+func (c *Client) LoginID() string { return c.id }
+
+// identify gives a text that differs from token to token and gives none away.
+func identify(auth *vault.SecretAuth) string {
+	sum := sha256.Sum256([]byte("strongroom-operator login " + cmp.Or(auth.Accessor, auth.ClientToken)))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Read answers a GET of a path of the API, without /v1/. A 404 with a body, such as a deleted version's, gives that

@@ -22,6 +22,7 @@ const (
 	idleSession   = 15 * time.Minute // unused for so long: logged out
 	idleTransport = time.Hour
 	sweepEvery    = time.Minute
+	renewEvery    = 10 * time.Second
 	logoutTimeout = 2 * time.Second
 	// reloginAfter is the age at which a login that is denied is made anew once, because the role may have new
 	// policies or the token may be revoked. It bounds the logins that denied resources cause.
@@ -58,9 +59,11 @@ func (l Login) Who() string {
 	return "the role alone"
 }
 
-type loginKey [sha256.Size]byte
+// LoginKey identifies a login: who shares it shares the token.
+type LoginKey [sha256.Size]byte
 
-func (l Login) key() loginKey {
+// Key identifies l.
+func (l Login) Key() LoginKey {
 	encoded, err := json.Marshal(l) // maps are encoded in order
 	if err != nil {
 		panic(err) // strings, numbers and maps of strings only
@@ -77,26 +80,38 @@ type Pool struct {
 	tokens TokenSource
 	dial   DialFunc
 
-	flights    singleflight.Group
+	counters    *counters
+	opened      func(ServerKey) // may be nil
+	closedAgain func(ServerKey) // may be nil
+	replaced    func(LoginKey)  // may be nil
+	changed     chan struct{}   // a server went out, or is back
+
+	flights    singleflight.Group // logins
+	probes     singleflight.Group
 	mu         sync.Mutex
 	closed     bool
 	transports map[transportKey]*transport
-	sessions   map[loginKey]*session
+	sessions   map[LoginKey]*session
+	breakers   map[ServerKey]*breaker
 	logins     int
 }
 
 // NewPool returns an empty pool that connects with dial.
 func NewPool(tokens TokenSource, dial DialFunc) *Pool {
 	return &Pool{
-		tokens: tokens, dial: dial,
+		tokens: tokens, dial: dial, counters: newCounters(),
+		changed:    make(chan struct{}, 1),
 		transports: make(map[transportKey]*transport),
-		sessions:   make(map[loginKey]*session),
+		sessions:   make(map[LoginKey]*session),
+		breakers:   make(map[ServerKey]*breaker),
 	}
 }
 
-// session is one login. The pool's mutex guards all but client.
+// session is one login. The pool's mutex guards all but client, login, id and born.
 type session struct {
 	client    *vault.Client
+	login     Login
+	id        string // of the token, and not secret
 	born      time.Time
 	renewed   time.Time     // or born
 	ttl       time.Duration // since renewed
@@ -110,18 +125,21 @@ type session struct {
 // Do runs work with a client that is logged in. If the server denies what work asks and the login is not fresh, it
 // logs in anew and runs work once more; work reports the denial with a *Refused in its error's chain.
 func (p *Pool) Do(ctx context.Context, login Login, work func(context.Context, *Client) error) error {
+	if err := p.guard(ctx, login.Server); err != nil {
+		return err
+	}
 	for attempt := 0; ; attempt++ {
 		s, err := p.acquire(ctx, login)
 		if err != nil {
-			return err
+			return p.suspect(ctx, login.Server, err)
 		}
-		err = work(ctx, &Client{vault: s.client, login: login})
+		err = work(ctx, &Client{vault: s.client, login: login, id: s.id})
 		var refused *Refused
 		again := attempt == 0 && errors.As(err, &refused) && refused.Status == http.StatusForbidden &&
 			(refused.badToken() || time.Since(s.born) >= reloginAfter)
-		p.release(login.key(), s, again)
+		p.release(login.Key(), s, again)
 		if !again {
-			return err
+			return p.suspect(ctx, login.Server, err)
 		}
 	}
 }
@@ -140,7 +158,7 @@ func (p *Pool) Logins() int {
 
 // acquire returns the session of login, in use; the caller releases it.
 func (p *Pool) acquire(ctx context.Context, login Login) (*session, error) {
-	key := login.key()
+	key := login.Key()
 	for {
 		if s, err := p.current(key); s != nil || err != nil {
 			return s, err
@@ -163,7 +181,7 @@ func (p *Pool) acquire(ctx context.Context, login Login) (*session, error) {
 }
 
 // current returns the session under key if it needs no refresh.
-func (p *Pool) current(key loginKey) (*session, error) {
+func (p *Pool) current(key LoginKey) (*session, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -179,7 +197,7 @@ func (p *Pool) current(key loginKey) (*session, error) {
 }
 
 // refresh renews the session under key, or logs in.
-func (p *Pool) refresh(ctx context.Context, key loginKey, login Login) error {
+func (p *Pool) refresh(ctx context.Context, key LoginKey, login Login) error {
 	p.mu.Lock()
 	old := p.sessions[key]
 	p.mu.Unlock()
@@ -187,6 +205,7 @@ func (p *Pool) refresh(ctx context.Context, key loginKey, login Login) error {
 		return nil
 	}
 	fresh, err := p.login(ctx, login)
+	p.counters.login(err)
 	if err != nil {
 		return err
 	}
@@ -201,8 +220,36 @@ func (p *Pool) refresh(ctx context.Context, key loginKey, login Login) error {
 	p.mu.Unlock()
 	if replaced != nil {
 		p.retire(replaced)
+		if p.replaced != nil {
+			p.replaced(key)
+		}
 	}
 	return nil
+}
+
+// OnReplaced calls told when a login was made anew, whose leases end with the former one. It must return at once, and
+// be set before the pool is used.
+func (p *Pool) OnReplaced(told func(LoginKey)) { p.replaced = told }
+
+// renewHeld renews the logins that are in use all the time, by an event stream, or that must last because of leases:
+// nobody asks for them often enough to have them renewed on the way.
+func (p *Pool) renewHeld(ctx context.Context) {
+	p.mu.Lock()
+	var due []*session
+	for _, s := range p.sessions {
+		if (s.users > 0 || s.login.Leases) && time.Since(s.renewed) >= s.ttl*2/3 {
+			due = append(due, s)
+		}
+	}
+	p.mu.Unlock()
+	var renewals sync.WaitGroup
+	for _, s := range due {
+		if p.Out(s.login.Server.Key()) {
+			continue
+		}
+		renewals.Go(func() { _ = p.Check(ctx, s.login) }) // as any use does; who holds it hears of a failure by itself
+	}
+	renewals.Wait()
 }
 
 // renew extends the session's token, and tells whether that gave it at least half its first time.
@@ -225,7 +272,7 @@ func (p *Pool) renew(ctx context.Context, s *session) bool {
 }
 
 // release ends the use of a session; denied takes it out of the pool.
-func (p *Pool) release(key loginKey, s *session, denied bool) {
+func (p *Pool) release(key LoginKey, s *session, denied bool) {
 	p.mu.Lock()
 	s.users--
 	if denied && p.sessions[key] == s {
@@ -250,22 +297,31 @@ func (p *Pool) retire(s *session) {
 	}
 }
 
-// logout revokes the session's token. If that fails, the token ends with its time.
+// logout revokes the session's token. If that fails, the token ends with its time, as do those that have leases.
 func logout(s *session) {
+	if s.login.Leases {
+		return // what it leased must outlive this process
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), logoutTimeout)
 	defer cancel()
 	_ = s.client.Auth().Token().RevokeSelfWithContext(ctx, "")
 }
 
-// Start logs out idle sessions and closes idle connections until ctx ends; then it logs out all and refuses further
+// Start renews logins, probes servers that are out, logs out idle sessions and closes idle connections until ctx ends; then it logs out all and refuses further
 // use. It satisfies the manager's Runnable.
 func (p *Pool) Start(ctx context.Context) error {
-	ticker := time.NewTicker(sweepEvery)
+	ticker, renewals := time.NewTicker(sweepEvery), time.NewTicker(renewEvery)
 	defer ticker.Stop()
+	defer renewals.Stop()
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() { p.watch(ctx) })
 	for {
 		select {
 		case <-ticker.C:
 			p.sweep(false)
+		case <-renewals.C:
+			p.renewHeld(ctx)
 		case <-ctx.Done():
 			p.mu.Lock()
 			p.closed = true
@@ -281,8 +337,8 @@ func (p *Pool) Start(ctx context.Context) error {
 func (p *Pool) sweep(all bool) {
 	p.mu.Lock()
 	var unused []*session
-	maps.DeleteFunc(p.sessions, func(_ loginKey, s *session) bool {
-		if !all && (s.users > 0 || time.Since(s.used) < idleSession) {
+	maps.DeleteFunc(p.sessions, func(_ LoginKey, s *session) bool {
+		if !all && (s.users > 0 || s.login.Leases || time.Since(s.used) < idleSession) {
 			return false
 		}
 		s.retired = true

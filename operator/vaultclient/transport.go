@@ -60,14 +60,17 @@ type transportKey struct {
 type transport struct {
 	http *http.Transport
 	used time.Time
+	tell func(status int) // of every answer; 0: none
 }
 
 // RoundTrip bounds the answer's body, as the server may be anyone's.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.http.RoundTrip(request)
 	if err != nil {
+		t.tell(0)
 		return nil, err
 	}
+	t.tell(response.StatusCode)
 	response.Body = struct {
 		io.Reader
 		io.Closer
@@ -95,7 +98,7 @@ func (p *Pool) transport(server Server) (*transport, error) {
 			return nil, condition.Problemf(v1beta1.ReasonInvalidSpec, "the CA certificate of %s is not PEM", server.Address)
 		}
 	}
-	shared := &transport{used: time.Now(), http: &http.Transport{
+	shared := &transport{used: time.Now(), tell: p.counters.request, http: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            p.dial,
 		TLSClientConfig:        config,
@@ -165,9 +168,9 @@ type Health struct {
 	Version string
 }
 
-// Probe asks the server, without a token, whether it can serve: an initialised and unsealed one can. Errors are
-// Problems: ServerSealed, ServerUnreachable, InvalidSpec.
-func (p *Pool) Probe(ctx context.Context, server Server) (Health, error) {
+// probe asks the server, without a token, whether it can serve: an initialised and unsealed one can, if it has a
+// leader.
+func (p *Pool) probe(ctx context.Context, server Server) (Health, error) {
 	client, err := p.connect(server, "", nil)
 	if err != nil {
 		return Health{}, err
@@ -186,5 +189,14 @@ func (p *Pool) Probe(ctx context.Context, server Server) (Health, error) {
 	case status.Sealed:
 		return Health{Version: status.Version}, sealed(server.Address)
 	}
-	return Health{Version: status.Version}, nil
+	health := Health{Version: status.Version}
+	leader, err := client.Sys().LeaderWithContext(ctx)
+	switch err := classify(server.Address, err); {
+	case errors.As(err, &refused): // it keeps that to itself
+	case err != nil:
+		return health, err
+	case leader.HAEnabled && !leader.IsSelf && leader.LeaderAddress == "":
+		return health, unreachable(server.Address, "no node of its cluster leads: see that most of them run and are unsealed")
+	}
+	return health, nil
 }

@@ -184,6 +184,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(failure.body))
 		return
 	}
+	if path == "sys/leader" {
+		answer(w, http.StatusOK, map[string]any{"ha_enabled": false})
+		return
+	}
 	if path == "sys/seal-status" {
 		answer(w, http.StatusOK, map[string]any{"initialized": true, "sealed": s.sealed, "version": "1.0.0-fake"})
 		return

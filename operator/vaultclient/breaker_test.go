@@ -1,0 +1,121 @@
+package vaultclient_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"strongroom/api/v1beta1"
+	"strongroom/operator/condition"
+	"strongroom/operator/vaultclient"
+)
+
+// A server that is out gets a handful of probes, however many would ask it, and all are told at once when it is back.
+func TestASealedServerIsAskedAHandfulOfTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		vault := server(time.Hour)
+		var opened, closed atomic.Int32
+		pool := vaultclient.NewPool(token, vault.Dial(t))
+		pool.Watch(func(vaultclient.ServerKey) { opened.Add(1) }, func(vaultclient.ServerKey) { closed.Add(1) })
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = pool.Start(ctx) })
+		defer running.Wait()
+		defer cancel()
+		if err := read(pool, login("default"), "secret/data/app"); err != nil {
+			t.Fatal(err)
+		}
+		vault.SetSealed(true)
+		asked := vault.Count("secret/data/app")
+		for range 60 {
+			for range 20 {
+				err := read(pool, login("default"), "secret/data/app")
+				var outage *vaultclient.Outage
+				if !condition.Is(err, v1beta1.ReasonServerSealed) || !errors.As(err, &outage) || !pool.Out(outage.Server) {
+					t.Fatalf("%v, want ServerSealed by an outage", err)
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		if n := vault.Count("secret/data/app") - asked; n > 2 {
+			t.Errorf("a sealed server got %d of 1200 requests", n)
+		}
+		if n := vault.Count("sys/seal-status"); n < 5 || n > 14 {
+			t.Errorf("a sealed server got %d probes in a minute", n)
+		}
+		vault.SetSealed(false)
+		time.Sleep(9 * time.Second)
+		if opened.Load() != 1 || closed.Load() != 1 {
+			t.Errorf("told %d times of the outage and %d times of its end", opened.Load(), closed.Load())
+		}
+		if err := read(pool, login("default"), "secret/data/app"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A path that fails is no outage: nobody else may suffer, and it costs no probe each time.
+func TestAPathThatFailsTakesNoServerAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		vault := server(time.Hour)
+		pool := vaultclient.NewPool(token, vault.Dial(t))
+		vault.Fail("secret/data/bad", http.StatusInternalServerError, `{"errors":["boom"]}`)
+		for range 100 {
+			if err := read(pool, login("default"), "secret/data/bad"); !condition.Is(err, v1beta1.ReasonServerUnreachable) {
+				t.Fatal(err)
+			}
+			if err := read(pool, login("default"), "secret/data/app"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := vault.Count("sys/seal-status"); n != 1 {
+			t.Errorf("%d probes, want one", n)
+		}
+	})
+}
+
+// What a wrong configuration cannot reach is out for that configuration only.
+func TestAnOutageIsNotSharedWithOtherWaysToAServer(t *testing.T) {
+	own := login("default").Server
+	for _, other := range []vaultclient.Server{
+		{Address: own.Address, CACert: "x"}, {Address: own.Address, TLSServerName: "x"},
+		{Address: own.Address, Timeout: time.Second}, {Address: own.Address, Headers: map[string]string{"a": "b"}},
+	} {
+		if other.Key() == own.Key() {
+			t.Errorf("%+v shares the fate of %+v", other, own)
+		}
+	}
+}
+
+// A login whose leases must outlive the operator is renewed although nobody asks, and not logged out.
+func TestALoginWithLeasesStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		vault := server(30 * time.Minute)
+		pool := vaultclient.NewPool(token, vault.Dial(t))
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = pool.Start(ctx) })
+		leases := login("default")
+		leases.Leases = true
+		if err := errors.Join(pool.Check(t.Context(), leases), pool.Check(t.Context(), login("default"))); err != nil {
+			t.Fatal(err)
+		}
+		if n := vault.Tokens(); n != 2 {
+			t.Fatalf("%d tokens, want one for leases and one for the rest", n)
+		}
+		time.Sleep(6 * time.Hour)
+		if n, renewed := vault.Tokens(), vault.Count("auth/token/renew-self"); n != 1 || renewed < 17 {
+			t.Errorf("%d tokens after %d renewals", n, renewed)
+		}
+		cancel()
+		running.Wait()
+		if n := vault.Tokens(); n != 1 {
+			t.Errorf("%d tokens after the end, want the one with leases", n)
+		}
+	})
+}
