@@ -94,6 +94,8 @@ type Route struct {
 	// that a standby may answer it. The reads of all other mounts are that,
 	// unless they are External.
 	AnyNode bool
+	// RootOnly: served in the root namespace alone: it is about the whole server.
+	RootOnly bool
 	// FreeForm: the names in the body are the caller's own, so those that Fields
 	// does not name are no cause for a warning.
 	FreeForm bool
@@ -108,7 +110,7 @@ type Request struct {
 	Operation Operation
 	Path      string // relative to the mount, without a leading slash
 	Mount     Mount
-	Namespace string       // id of the namespace, "root" for now
+	Namespace string       // id of the namespace
 	Storage   storage.View // the mount's own slice of the transaction
 	Caller    Caller
 	Remote    netip.AddrPort

@@ -27,7 +27,14 @@ func Open(ns string, identities *identity.Store) *Store {
 	return &Store{prefix: prefixOf(ns), identities: identities, policies: storage.NewCache[*policy.Policy](1024), compiled: storage.NewMemo[*policy.ACL](1024)}
 }
 
+// In returns the policies of namespace ns, which share the memory of s.
+func (s *Store) In(ns string, identities *identity.Store) *Store {
+	return &Store{prefix: prefixOf(ns), identities: identities, policies: s.policies, compiled: s.compiled}
+}
+
 func prefixOf(ns string) string { return "ns/" + ns + "/policy/" }
+
+const rootPrefix = "ns/root/policy/"
 
 // Initialize gives namespace ns its default policy.
 func Initialize(tx *storage.Tx, ns string) { tx.Put(prefixOf(ns)+"default", []byte(policy.Default)) }
@@ -71,6 +78,9 @@ func (s *Store) compile(ctx context.Context, tx *storage.Tx, names []string, cal
 		ps, versions, templated = append(ps, p), append(versions, version), templated || p.Templated()
 	}
 	key := strings.Join(names, "\x00")
+	if s.prefix != rootPrefix { // the versions alone tell no namespace from another where a policy is missing
+		key = s.prefix + "\x00" + key
+	}
 	var values policy.Values
 	if templated && caller != nil { // else all callers with these policies share one
 		key += "\x00\x00" + caller.Entity.ID

@@ -12,6 +12,7 @@ import (
 
 	"strongroom/internal/acl"
 	"strongroom/internal/audit"
+	"strongroom/internal/call"
 	"strongroom/internal/events"
 	"strongroom/internal/gateway"
 	"strongroom/internal/identity"
@@ -19,6 +20,7 @@ import (
 	"strongroom/internal/lockout"
 	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
+	"strongroom/internal/namespace"
 	"strongroom/internal/quota"
 	"strongroom/internal/secret"
 	"strongroom/internal/snapshot"
@@ -58,36 +60,34 @@ type Session struct {
 
 // Open builds a Session. It loads nothing whose size grows with the data.
 func Open(ctx context.Context, c Config) (*Session, error) {
-	tokens, err := token.Open(ctx, c.Store, gateway.Namespace)
+	tokens, err := token.Open(ctx, c.Store, namespace.RootID)
 	if err != nil {
 		return nil, err
 	}
-	identities := identity.Open(gateway.Namespace)
-	acls := acl.Open(gateway.Namespace, identities)
+	identities := identity.Open(namespace.RootID)
+	acls := acl.Open(namespace.RootID, identities)
 	lockouts := lockout.New(lockedNames)
 	journal, err := openJournal(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	deps := &sys.Deps{Audit: journal, Tokens: tokens, ACLs: acls, Node: c.Node, Version: c.Version, Metrics: c.Metrics, Inspect: c.Inspect, Quotas: quota.Open(gateway.Namespace), Lockouts: lockouts}
-	deps.Identities = identities
+	deps := &sys.Deps{Audit: journal, Node: c.Node, Version: c.Version, Metrics: c.Metrics, Inspect: c.Inspect, Quotas: quota.Open(namespace.RootID), Lockouts: lockouts}
 	types := deps.Types()
 	for name, t := range c.Types {
 		types[name] = t
 	}
 	deps.Mounts = mount.NewManager(types, c.Limits, c.Logger)
 	if !c.Standby {
-		if err := mount.Complete(ctx, c.Store, gateway.Namespace); err != nil {
+		if err := mount.Complete(ctx, c.Store, namespace.RootID); err != nil {
 			return nil, fmt.Errorf("active: complete the mount table: %w", err)
 		}
 	}
-	if _, err := deps.Mounts.Routing(ctx, storage.Begin(c.Store), gateway.Namespace); err != nil {
+	if _, err := deps.Mounts.Routing(ctx, storage.Begin(c.Store), namespace.RootID); err != nil {
 		return nil, err
 	}
-	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, tokens, acls, c.Logger).Audited(journal).Measured(c.Metrics).Limited(deps.Quotas)}
+	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, call.Realm{Tokens: tokens, ACLs: acls, Identities: identities}, c.Logger).Audited(journal).Measured(c.Metrics).Limited(deps.Quotas)}
 	deps.Leases = s.Lessor()
 	s.LockOut(lockouts)
-	s.Identify(identities)
 	if c.Standby {
 		s.Gateway, s.stop = s.Gateway.Standby(), func() {}
 		return s, nil
@@ -119,6 +119,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		lease.Run(background, c.Logger.Named("lease"), map[string]lease.Job{
 			"take back what was lent":      lessor.Sweep,
 			"end leases by their prefix":   lessor.SweepLater,
+			"delete namespaces":            lessor.SweepNamespaces,
 			"delete disabled mounts' data": func(ctx context.Context) (int, error) { return mount.Sweep(ctx, c.Store, lessor.Settle) },
 		})
 		lessor.Wait()
@@ -147,7 +148,7 @@ func Initialize(ctx context.Context, store storage.Store, raw string) (secret.By
 
 // Fill is Initialize without a root token.
 func Fill(ctx context.Context, store storage.Store) error {
-	const ns = gateway.Namespace
+	const ns = namespace.RootID
 	tx := storage.Begin(store)
 	table := mount.System()
 	if err := table.Save(tx, ns); err != nil {

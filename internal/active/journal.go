@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"strongroom/internal/audit"
-	"strongroom/internal/gateway"
+	"strongroom/internal/namespace"
 	"strongroom/internal/storage"
 )
 
@@ -21,7 +21,7 @@ func openJournal(ctx context.Context, c Config) (*audit.Journal, error) {
 	}
 	if !c.Standby {
 		tx := storage.Begin(c.Store)
-		err := audit.Initialize(ctx, tx, gateway.Namespace)
+		err := audit.Initialize(ctx, tx, namespace.RootID)
 		if err == nil && tx.Dirty() {
 			err = tx.Commit(ctx)
 		}
@@ -29,5 +29,5 @@ func openJournal(ctx context.Context, c Config) (*audit.Journal, error) {
 			return nil, fmt.Errorf("active: prepare the audit log: %w", err)
 		}
 	}
-	return log.Journal(gateway.Namespace), nil
+	return log.Journal(namespace.RootID), nil
 }

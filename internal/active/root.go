@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"strongroom/internal/gateway"
 	"strongroom/internal/mount"
+	"strongroom/internal/namespace"
 	"strongroom/internal/secret"
 	"strongroom/internal/storage"
 	"strongroom/internal/token"
@@ -13,12 +13,12 @@ import (
 
 // IssueRoot makes a root token in one batch; raw is that token if it is not empty.
 func IssueRoot(ctx context.Context, store storage.Store, raw string) (secret.Bytes, error) {
-	tokens, err := token.Open(ctx, store, gateway.Namespace)
+	tokens, err := token.Open(ctx, store, namespace.RootID)
 	if err != nil {
 		return nil, err
 	}
 	tx := storage.Begin(store)
-	table, err := mount.Load(ctx, tx, gateway.Namespace)
+	table, err := mount.Load(ctx, tx, namespace.RootID)
 	if err != nil {
 		return nil, err
 	}

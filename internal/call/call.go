@@ -11,6 +11,7 @@ import (
 
 	"strongroom/internal/identity"
 	"strongroom/internal/mount"
+	"strongroom/internal/namespace"
 	"strongroom/internal/policy"
 	"strongroom/internal/storage"
 	"strongroom/internal/token"
@@ -19,11 +20,15 @@ import (
 // Call is one request inside the gateway.
 type Call struct {
 	Tx        *storage.Tx
-	Namespace string
-	Wrap      Wrap           // of the answer
-	Mount     *mount.Mounted // that serves the request
-	Routing   *mount.Routing
+	Place            // that the request is in
+	Namespace string // its id
+	Tree      *namespace.Tree
+	Places    Places
+	Wrap      Wrap             // of the answer
+	Mount     *mount.Mounted   // that serves the request
 	Token     *token.Token     // nil on a public route
+	Home      *Place           // that Token, ACL and Identity are of: Place, or one above it
+	Prefix    string           // of the paths in Place, as ACL knows them
 	RawToken  string           // as the client sent it; never to be logged
 	ACL       *policy.ACL      // nil on a public route
 	Identity  *identity.Caller // of the token; nil for none
@@ -40,6 +45,7 @@ type Auth struct {
 	ClientToken   string
 	Token         *token.Token
 	LeaseDuration time.Duration
+	Home          *Place // that Token is of; nil: that of the call
 
 	EntityID         string   // of the token's entity, as it is now; set by the gateway
 	IdentityPolicies []string // that the entity and its groups add; set by the gateway

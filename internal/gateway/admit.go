@@ -7,10 +7,6 @@ import (
 	"strings"
 
 	"strongroom/engine"
-	"strongroom/internal/call"
-	"strongroom/internal/mount"
-	"strongroom/internal/storage"
-	"strongroom/internal/token"
 )
 
 // maxPublic bounds the body of a request that needs no token, in bytes: parsed, a body can take many times its size.
@@ -19,34 +15,35 @@ const maxPublic = 1 << 20
 // admit finds who asks for what and whether they may. Nothing but reads happens.
 // With an error, the visit is what is known of the request; nil: nothing is.
 func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
-	tx := storage.Begin(g.store)
-	routing, err := g.mounts.Routing(ctx, tx, Namespace)
+	v, err := g.locate(ctx, req)
 	if err != nil {
-		return nil, err
+		return v, err
 	}
-	m, rest, found := routing.Find(req.Path)
+	m, rest, found := v.Routing.Find(v.path)
 	var route *engine.Route
 	var params map[string]string
 	if found {
 		route, params, _ = m.Router.Match(req.Operation, rest)
 	}
-	v := &visit{Call: call.Call{Tx: tx, Namespace: Namespace, Mount: m, Routing: routing, RawToken: req.Token, Remote: req.Remote,
-		Wrap: call.Wrap{TTL: req.WrapTTL, Path: req.Path}}, req: req, route: route}
+	if route != nil && route.RootOnly && !v.Here.Root() {
+		route = nil // no such path here
+	}
+	v.Mount, v.route = m, route
 	if err := g.limit(ctx, v, params); err != nil {
 		return v, err
 	}
 	if route == nil || !route.Public {
-		if v.Token, err = g.authenticate(ctx, tx, routing, req); err != nil {
-			return v, unusable(req, err)
+		if err = g.enter(ctx, v); err != nil {
+			return v, v.unusable(err)
 		}
-		if v.ACL, v.Identity, err = g.acls.Effective(ctx, tx, v.Token.Policies, v.Token.EntityID); err != nil {
+		if v.ACL, v.Identity, err = v.Home.ACLs.Effective(ctx, v.Tx, v.Token.Policies, v.Token.EntityID); err != nil {
 			return v, err
 		}
 	}
 	if route != nil && route.Public && len(req.Body) > maxPublic {
 		return v, engine.Errorf(engine.TooLarge, "the request body is over the limit of %d bytes for a request without a token", maxPublic)
 	}
-	v.engReq = &engine.Request{Operation: req.Operation, Path: rest, Namespace: Namespace, Remote: req.Remote, Header: req.Header, Body: req.Body, Peer: req.Peer}
+	v.engReq = &engine.Request{Operation: req.Operation, Path: rest, Namespace: v.Namespace, Remote: req.Remote, Header: req.Header, Body: req.Body, Peer: req.Peer}
 	if found {
 		v.engReq.Mount, v.engReq.Storage = m.Mount, v.slice()
 		v.engReq.Due = (*due)(v)
@@ -68,7 +65,7 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 		return v, err
 	}
 	if !found {
-		return v, engine.Errorf(engine.NotFound, "no handler for route %q. route entry not found.", req.Path)
+		return v, engine.Errorf(engine.NotFound, "no handler for route %q. route entry not found.", v.path)
 	}
 	if route == nil {
 		return v, engine.Errorf(engine.NotFound, "unsupported path: %s has no %q", m.Entry.Path, rest)
@@ -80,25 +77,6 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 		return v, engine.ErrUnsupported
 	}
 	return v, nil
-}
-
-// authenticate returns the token of the request if it is alive, comes from
-// where it may, and its auth method is still enabled.
-func (g *Gateway) authenticate(ctx context.Context, tx *storage.Tx, routing *mount.Routing, req *Request) (*token.Token, error) {
-	if req.Caller != nil {
-		return req.Caller, nil
-	}
-	if req.Token == "" {
-		return nil, engine.ErrDenied
-	}
-	t, err := g.tokens.Lookup(ctx, tx, req.Token, routing)
-	if err != nil {
-		return nil, err
-	}
-	if !t.Allows(req.Remote.Addr()) {
-		return nil, engine.ErrDenied
-	}
-	return t, nil
 }
 
 // decode reads the parameters by the route's fields.
@@ -144,8 +122,8 @@ func (v *visit) authorize() error {
 	if v.route != nil && (v.route.Public || v.route.Self) {
 		return nil
 	}
-	d := v.ACL.Decide(v.engReq.Operation, v.req.Path, v.parameters)
-	if path := v.canonical(); d.Allowed && path != v.req.Path {
+	d := v.ACL.Decide(v.engReq.Operation, v.Prefix+v.path, v.parameters)
+	if path := v.Prefix + v.canonical(); d.Allowed && path != v.Prefix+v.path {
 		asked := d
 		d = v.ACL.Decide(v.engReq.Operation, path, v.parameters)
 		d.Sudo = d.Sudo && asked.Sudo
@@ -162,7 +140,7 @@ func (v *visit) authorize() error {
 // rules must allow that spelling too, or "role/ADMIN" would be a way round the rule that denies "role/admin".
 func (v *visit) canonical() string {
 	if v.route == nil {
-		return v.req.Path
+		return v.path
 	}
 	rest := v.engReq.Path
 	if !v.engReq.Operation.Lists() && v.system() {
@@ -179,7 +157,7 @@ func (v *visit) canonical() string {
 		}
 	}
 	if rest == v.engReq.Path {
-		return v.req.Path
+		return v.path
 	}
 	return v.Mount.Entry.Path + rest
 }

@@ -17,7 +17,7 @@ func (g *Gateway) Authorize(ctx context.Context, req *Request) error {
 		if err != nil {
 			return err
 		}
-		if err := g.spend(v.Tx, v.Token); err != nil {
+		if err := v.spend(v.Tx, v.Token); err != nil {
 			return err
 		}
 		return v.Tx.Commit(ctx)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"strongroom/engine"
@@ -37,6 +38,9 @@ func (g *Gateway) Expire(ctx context.Context, tx *storage.Tx, it lease.Item) err
 		return nil
 	}
 	routing, err := g.mounts.Routing(ctx, tx, parts[0])
+	if errors.Is(err, mount.ErrNoNamespace) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -52,7 +56,13 @@ func (g *Gateway) Expire(ctx context.Context, tx *storage.Tx, it lease.Item) err
 	if err := e.Expire(ctx, req, it.At, parts[2]); err != nil {
 		return err
 	}
-	g.announce(tx, m, req)
+	tree, _, err := g.forest.Tree(ctx, g.store)
+	if err != nil {
+		return err
+	}
+	if n := tree.ByID(parts[0]); n != nil {
+		g.announce(tx, n, m, req)
+	}
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 	"strongroom/engine"
 	"strongroom/internal/events"
 	"strongroom/internal/mount"
-	"strongroom/internal/policy"
+	"strongroom/internal/namespace"
 	"strongroom/internal/storage"
 )
 
@@ -23,7 +23,7 @@ func (g *Gateway) Telling(b *events.Bus) *Gateway {
 // announce has subscribers told of what the handler of req emitted, in the order
 // of commits, once tx is committed. Whether anybody listens is asked only then:
 // who subscribes before is told.
-func (g *Gateway) announce(tx *storage.Tx, m *mount.Mounted, req *engine.Request) {
+func (g *Gateway) announce(tx *storage.Tx, n *namespace.Namespace, m *mount.Mounted, req *engine.Request) {
 	emitted := req.Events()
 	if g.bus == nil || len(emitted) == 0 {
 		return
@@ -38,7 +38,7 @@ func (g *Gateway) announce(tx *storage.Tx, m *mount.Mounted, req *engine.Request
 		}
 		out := make([]*events.Event, len(emitted))
 		for i, e := range emitted {
-			out[i] = events.New(e, "", m.Mount, class, version)
+			out[i] = events.New(e, n.Path, m.Mount, class, version)
 			out[i].Local = m.Entry.Local
 		}
 		g.bus.Publish(out...)
@@ -71,11 +71,15 @@ func (g *Gateway) Subscribe(ctx context.Context, req *Request) (*Subscription, e
 	if err := g.Authorize(ctx, req); err != nil {
 		return nil, err
 	}
+	v, err := g.locate(ctx, req)
+	if err != nil {
+		return nil, err
+	}
 	filter := ""
 	if given := req.Query["filter"]; len(given) > 0 {
 		filter = given[0]
 	}
-	selection, err := events.Select(strings.TrimPrefix(req.Path, SubscribePath), "", req.Query["namespaces"], filter)
+	selection, err := events.Select(strings.TrimPrefix(v.path, SubscribePath), v.Here.Path, req.Query["namespaces"], filter)
 	if err != nil {
 		return nil, engine.Invalidf("%v", err)
 	}
@@ -105,26 +109,30 @@ func (s *Subscription) Next(ctx context.Context) (*events.Event, error) {
 				continue
 			}
 		}
-		rules, err := s.rules(ctx)
+		v, err := s.admitted(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if e != nil && rules.Subscribes(e.APIPath(), e.Type) {
+		if e != nil && v.mayHear(e) {
 			return e, nil
 		}
 	}
 }
 
-// rules are the caller's as of now, if it may still subscribe.
-func (s *Subscription) rules(ctx context.Context) (rules *policy.ACL, err error) {
+// admitted is the subscription as a request of now, if the caller may still have it.
+func (s *Subscription) admitted(ctx context.Context) (v *visit, err error) {
 	err = again(ctx, func() error {
-		v, err := s.gateway.admit(ctx, s.req)
-		if err == nil {
-			rules = v.ACL
-		}
+		v, err = s.gateway.admit(ctx, s.req)
 		return err
 	})
-	return rules, err
+	return v, err
+}
+
+// mayHear says whether the caller may be told of e: of its own namespace, or of one
+// below, by its rules, which know paths from there.
+func (v *visit) mayHear(e *events.Event) bool {
+	rest, ok := strings.CutPrefix(e.Namespace, v.Home.Here.Path)
+	return ok && strings.HasPrefix(e.Namespace, v.Here.Path) && v.ACL.Subscribes(rest+e.APIPath(), e.Type)
 }
 
 // Slow counts the caller as one that took its events too slowly.

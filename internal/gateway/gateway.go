@@ -16,29 +16,26 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"strongroom/engine"
-	"strongroom/internal/acl"
 	"strongroom/internal/call"
 	"strongroom/internal/events"
-	"strongroom/internal/identity"
 	"strongroom/internal/lockout"
 	"strongroom/internal/mount"
+	"strongroom/internal/namespace"
 	"strongroom/internal/quota"
 	"strongroom/internal/storage"
 	"strongroom/internal/token"
 )
 
-// Namespace is the only one for now.
-const Namespace = "root"
-
 // Gateway serves requests. Safe for concurrent use.
 type Gateway struct {
 	store  storage.Store
 	mounts *mount.Manager
-	tokens *token.Store
-	acls   *acl.Store
+	tokens *token.Store // of the root
 	logger hclog.Logger
 
-	identities *identity.Store // nil: logins are of nobody
+	forest *namespace.Forest
+	root   *call.Realm
+	realms *storage.Cache[*call.Realm] // of the other namespaces
 
 	lockouts *lockout.Guard // nil: nobody is locked out
 
@@ -53,9 +50,10 @@ type Gateway struct {
 	standby bool // answers only what this node's state holds
 }
 
-// New makes a gateway over an open barrier.
-func New(store storage.Store, mounts *mount.Manager, tokens *token.Store, acls *acl.Store, logger hclog.Logger) *Gateway {
-	return &Gateway{store: store, mounts: mounts, tokens: tokens, acls: acls, logger: logger, lessor: newLessor(store, mounts, tokens, logger)}
+// New makes a gateway over an open barrier, of which root is the root namespace's.
+func New(store storage.Store, mounts *mount.Manager, root call.Realm, logger hclog.Logger) *Gateway {
+	return &Gateway{store: store, mounts: mounts, tokens: root.Tokens, logger: logger, lessor: newLessor(store, mounts, root.Tokens, logger),
+		forest: namespace.NewForest(), root: &root, realms: storage.NewCache[*call.Realm](realms)}
 }
 
 // Lessor is who takes back what engines lend.
@@ -74,6 +72,7 @@ func (g *Gateway) Standby() *Gateway {
 type Request struct {
 	ID        string
 	Operation engine.Operation // Update for what may turn out a Create
+	Namespace string           // as namespace.CheckBase returns it; Path may go further below
 	Path      string           // below /v1/
 	Token     string
 	Body      []byte
@@ -124,7 +123,7 @@ func (g *Gateway) Serve(ctx context.Context, req *Request) (*Response, error) {
 		return err
 	})
 	if err == nil {
-		err = g.act(ctx, Namespace, resp)
+		err = g.act(ctx, resp)
 	}
 	if err != nil {
 		resp = nil
@@ -132,7 +131,7 @@ func (g *Gateway) Serve(ctx context.Context, req *Request) (*Response, error) {
 	defer func() { g.meter.served(start, rec.last, resp) }()
 	out, err := rec.response(ctx, resp, err)
 	if err != nil {
-		g.withdraw(ctx, Namespace, resp)
+		g.withdraw(ctx, resp)
 	}
 	return out, err
 }
@@ -154,6 +153,7 @@ func again(ctx context.Context, do func() error) error {
 type visit struct {
 	call.Call
 	req     *Request
+	path    string // of the request, in its namespace
 	route   *engine.Route
 	handler engine.Handler
 	engReq  *engine.Request
@@ -179,7 +179,7 @@ func (g *Gateway) once(ctx context.Context, req *Request, rec *recording) (*Resp
 	if v.route.External {
 		return g.external(ctx, v)
 	}
-	if err := g.spend(v.Tx, v.Token); err != nil {
+	if err := v.spend(v.Tx, v.Token); err != nil {
 		return nil, err
 	}
 	resp, err := g.perform(ctx, v)
@@ -195,12 +195,12 @@ func (g *Gateway) once(ctx context.Context, req *Request, rec *recording) (*Resp
 	return resp, v.Tx.Commit(ctx)
 }
 
-// spend counts a use of a use-limited token in tx.
-func (g *Gateway) spend(tx *storage.Tx, t *token.Token) error {
+// spend counts a use of the caller's token in tx, if its uses are limited.
+func (v *visit) spend(tx *storage.Tx, t *token.Token) error {
 	if t == nil {
 		return nil
 	}
-	return g.tokens.Use(tx, t)
+	return v.Home.Tokens.Use(tx, t)
 }
 
 // spendAlone counts the use of a token whose request failed with cause, without
@@ -210,9 +210,9 @@ func (g *Gateway) spendAlone(ctx context.Context, v *visit, cause error) error {
 		return cause
 	}
 	tx := storage.Begin(g.store)
-	t, err := g.tokens.ByID(ctx, tx, v.Token.ID, v.Routing)
+	t, err := v.Home.Tokens.ByID(ctx, tx, v.Token.ID, v.Home.Issuers)
 	if err == nil {
-		err = g.spend(tx, t)
+		err = v.spend(tx, t)
 	}
 	if err == nil {
 		err = tx.Commit(ctx)
@@ -226,7 +226,7 @@ func (g *Gateway) spendAlone(ctx context.Context, v *visit, cause error) error {
 // external runs a handler whose effects are outside storage: the use of the
 // token is committed first, and the handler is never run twice.
 func (g *Gateway) external(ctx context.Context, v *visit) (*Response, error) {
-	if err := g.spend(v.Tx, v.Token); err != nil {
+	if err := v.spend(v.Tx, v.Token); err != nil {
 		return nil, err
 	}
 	if err := v.Tx.Commit(ctx); err != nil {
@@ -277,7 +277,7 @@ func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.announce(v.Tx, v.Mount, v.engReq)
+	g.announce(v.Tx, v.Here, v.Mount, v.engReq)
 	out := &Response{Empty: resp == nil, Auth: v.Auth, MountType: v.Mount.Entry.Type, LeaseID: v.LeaseID}
 	if resp != nil {
 		out.Response = *resp
@@ -308,7 +308,7 @@ func (g *Gateway) grant(ctx context.Context, v *visit, out *Response) error {
 	if slices.Contains(token.Policies(out.Grant.Policies, true), "root") {
 		return engine.Errorf(engine.Denied, "auth methods cannot create root tokens")
 	}
-	spec := token.Spec{Grant: *out.Grant, Path: v.req.Path, Mount: v.Mount.Mount}
+	spec := token.Spec{Grant: *out.Grant, Path: v.path, Mount: v.Mount.Mount}
 	name := strings.ReplaceAll(strings.Trim(strings.TrimPrefix(v.Mount.Entry.Path, "auth/"), "/"), "/", "-")
 	if spec.DisplayName = name; out.Grant.DisplayName != "" {
 		spec.DisplayName = name + "-" + out.Grant.DisplayName
@@ -320,7 +320,7 @@ func (g *Gateway) grant(ctx context.Context, v *visit, out *Response) error {
 	if spec.EntityID, err = g.bind(ctx, v, out.Grant); err != nil {
 		return err
 	}
-	t, raw, warnings, err := g.tokens.Issue(ctx, v.Tx, spec)
+	t, raw, warnings, err := v.Realm.Tokens.Issue(ctx, v.Tx, spec)
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,7 @@ import (
 	"strings"
 
 	"strongroom/engine"
-	"strongroom/internal/call"
-	"strongroom/internal/storage"
+	"strongroom/internal/mount"
 )
 
 // helpAsked says whether the client wants to know what the path is for (?help=1)
@@ -21,15 +20,15 @@ func helpAsked(req *Request) bool {
 // help explains a path to whoever has a token, from its route; a mount's own
 // path, by listing its routes. It runs no handler.
 func (g *Gateway) help(ctx context.Context, req *Request, rec *recording) (*Response, error) {
-	tx := storage.Begin(g.store)
-	routing, err := g.mounts.Routing(ctx, tx, Namespace)
-	if err != nil {
-		return nil, err
+	v, err := g.locate(ctx, req)
+	var m *mount.Mounted
+	rest, ok := "", false
+	if err == nil {
+		m, rest, ok = v.Routing.Find(v.path)
+		v.Mount = m
+		err = g.enter(ctx, v)
 	}
-	v := &visit{Call: call.Call{Tx: tx, Namespace: Namespace, Routing: routing, RawToken: req.Token, Remote: req.Remote}, req: req}
-	v.Token, err = g.authenticate(ctx, tx, routing, req)
-	m, rest, ok := routing.Find(req.Path)
-	v.Mount = m
+	rec.last = v
 	if err := rec.request(ctx, v, err); err != nil {
 		return nil, err
 	}
@@ -37,7 +36,7 @@ func (g *Gateway) help(ctx context.Context, req *Request, rec *recording) (*Resp
 		return nil, err
 	}
 	if !ok {
-		return nil, engine.Errorf(engine.NotFound, "no handler for route %q. route entry not found.", req.Path)
+		return nil, engine.Errorf(engine.NotFound, "no handler for route %q. route entry not found.", v.path)
 	}
 	text := ""
 	if rest == "" {
@@ -47,10 +46,10 @@ func (g *Gateway) help(ctx context.Context, req *Request, rec *recording) (*Resp
 		if !ok {
 			route, _, ok = m.Router.Match(engine.List, rest)
 		}
-		if !ok {
+		if !ok || route.RootOnly && !v.Here.Root() {
 			return nil, engine.Errorf(engine.NotFound, "unsupported path: %s has no %q", m.Entry.Path, rest)
 		}
-		text = describeRoute(req.Path, m.Entry.Path, route)
+		text = describeRoute(v.path, m.Entry.Path, route)
 	}
 	body, err := json.Marshal(map[string]any{"help": text, "see_also": nil, "openapi": nil})
 	if err != nil {

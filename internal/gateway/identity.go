@@ -10,16 +10,13 @@ import (
 	"strongroom/internal/token"
 )
 
-// Identify has g bind logins to the entities of identities.
-func (g *Gateway) Identify(identities *identity.Store) { g.identities = identities }
-
 // bind returns the ID of the entity that a login is of, in the transaction that
 // makes its token; "" where the method does not say who logged in.
 func (g *Gateway) bind(ctx context.Context, v *visit, grant *engine.Grant) (string, error) {
-	if g.identities == nil || identity.Fold(grant.Alias) == "" {
+	if identity.Fold(grant.Alias) == "" {
 		return "", nil
 	}
-	e, err := g.identities.Bind(ctx, v.Tx, identity.Login{Accessor: v.Mount.Entry.Accessor, Name: grant.Alias, Metadata: grant.Metadata, Groups: grant.Groups})
+	e, err := v.Realm.Identities.Bind(ctx, v.Tx, identity.Login{Accessor: v.Mount.Entry.Accessor, Name: grant.Alias, Metadata: grant.Metadata, Groups: grant.Groups})
 	if err != nil {
 		return "", err
 	}
@@ -28,10 +25,14 @@ func (g *Gateway) bind(ctx context.Context, v *visit, grant *engine.Grant) (stri
 
 // introduce adds to an answer's token what its entity is granted.
 func (g *Gateway) introduce(ctx context.Context, v *visit, out *Response) error {
-	if out.Auth == nil || out.Auth.Token.EntityID == "" || g.identities == nil {
+	if out.Auth == nil || out.Auth.Token.EntityID == "" {
 		return nil
 	}
-	caller, err := g.identities.Caller(ctx, v.Tx, out.Auth.Token.EntityID)
+	home := out.Auth.Home
+	if home == nil {
+		home = &v.Place
+	}
+	caller, err := home.Identities.Caller(ctx, v.Tx, out.Auth.Token.EntityID)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (g *Gateway) lend(ctx context.Context, v *visit, out *Response) error {
 	if _, ok := v.Mount.Engine.(engine.Revoker); !ok || len(l.Revoke) == 0 || v.Token == nil || v.route.External {
 		return engine.Errorf(engine.Internal, "the engine at %s lends what it could not take back; nothing was lent", v.Mount.Entry.Path)
 	}
-	owner, err := g.tokens.Lend(ctx, v.Tx, v.Token)
+	owner, err := v.Home.Tokens.Lend(ctx, v.Tx, v.Token, v.Namespace)
 	if err == token.ErrInvalid {
 		return engine.Invalidf("Secret cannot be returned; token had one use left, so leased credentials were immediately revoked.")
 	}
@@ -42,9 +42,9 @@ func (g *Gateway) lend(ctx context.Context, v *visit, out *Response) error {
 	}
 	rec := &lease.Lease{Mount: v.Mount.Entry.UUID, Owner: owner, Issued: now.Unix(), Expires: now.Unix() + seconds(ttl), TTL: seconds(ttl), Max: seconds(limit),
 		Renewable: l.Renewable, Revoke: l.Revoke}
-	path := strings.TrimSuffix(v.req.Path, "/")
+	path := strings.TrimSuffix(v.path, "/")
 	if g.quotas != nil {
-		if rec.Quota, err = (counter{g}).Hold(ctx, v.Tx, v.Mount.Entry.Path, path, ""); err != nil {
+		if rec.Quota, err = (counter{g}).Hold(ctx, v.Tx, v.Here.Path+v.Mount.Entry.Path, v.Here.Path+path, ""); err != nil {
 			return err
 		}
 	}
@@ -79,25 +79,25 @@ func seconds(d time.Duration) int64 {
 
 // act has the effect of a lease that is durable now. If it fails, it may be half
 // there, so the lease ends.
-func (g *Gateway) act(ctx context.Context, ns string, resp *Response) error {
+func (g *Gateway) act(ctx context.Context, resp *Response) error {
 	if resp.act == nil {
 		return nil
 	}
 	err := resp.act(ctx)
 	if err != nil {
-		g.withdraw(ctx, ns, resp)
+		g.withdraw(ctx, resp)
 	}
 	return err
 }
 
 // withdraw ends the lease of an answer that does not leave.
-func (g *Gateway) withdraw(ctx context.Context, ns string, resp *Response) {
+func (g *Gateway) withdraw(ctx context.Context, resp *Response) {
 	if resp == nil || resp.act == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := g.lessor.endSoon(ctx, ns, resp.LeaseID); err != nil {
+	if err := g.lessor.endSoon(ctx, lease.Namespace(resp.LeaseID), resp.LeaseID); err != nil {
 		g.logger.Warn("the lease of a secret that was not delivered ends with its time: it could not be ended at once", "lease_id", resp.LeaseID, "error", err)
 	}
 }

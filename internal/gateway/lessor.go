@@ -212,6 +212,9 @@ func (l *Lessor) revoke(ctx context.Context, tx *storage.Tx, ns string, rec *lea
 // mounted is the mount, also if it has been disabled and its data not deleted yet.
 func (l *Lessor) mounted(ctx context.Context, tx *storage.Tx, ns, uuid string) (*mount.Mounted, error) {
 	routing, err := l.mounts.Routing(ctx, tx, ns)
+	if errors.Is(err, mount.ErrNoNamespace) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -221,21 +224,22 @@ func (l *Lessor) mounted(ctx context.Context, tx *storage.Tx, ns, uuid string) (
 	return l.mounts.Retired(ctx, tx, uuid)
 }
 
-// Renew gives rec, in the transaction of c, the life asked for (0: its first one) as far as its
-// limits and its engine allow, and returns what the caller should know about it.
-func (l *Lessor) Renew(ctx context.Context, c *call.Call, rec *lease.Lease, increment time.Duration) ([]string, error) {
+// Renew gives rec, of the namespace in, the life asked for (0: its first one) in tx,
+// as far as its limits and its engine allow, and returns what the caller should know
+// about it.
+func (l *Lessor) Renew(ctx context.Context, tx *storage.Tx, in *call.Place, rec *lease.Lease, increment time.Duration) ([]string, error) {
 	now := time.Now()
 	if !rec.Renewable {
 		return nil, engine.Invalidf("lease is not renewable")
 	}
 	left := time.Duration(rec.Issued+rec.Max-now.Unix()) * time.Second
 	ttl, warning := capped(increment, time.Duration(rec.TTL)*time.Second, left)
-	m := c.Routing.ByUUID(rec.Mount)
+	m := in.Routing.ByUUID(rec.Mount)
 	if m == nil {
 		return nil, engine.Invalidf("lease not found")
 	}
 	if r, ok := m.Engine.(engine.LeaseRenewer); ok {
-		got, err := r.RenewLease(ctx, expiring(c.Tx, c.Namespace, m), engine.Lease{TTL: ttl, MaxTTL: left, Renewable: true, Revoke: rec.Revoke})
+		got, err := r.RenewLease(ctx, expiring(tx, in.Here.ID, m), engine.Lease{TTL: ttl, MaxTTL: left, Renewable: true, Revoke: rec.Revoke})
 		if err != nil {
 			return nil, err
 		}
@@ -249,7 +253,7 @@ func (l *Lessor) Renew(ctx context.Context, c *call.Call, rec *lease.Lease, incr
 	if warning != "" {
 		warnings = append(warnings, warning)
 	}
-	return warnings, lease.Open(c.Namespace).Extend(c.Tx, rec, now.Unix()+seconds(ttl))
+	return warnings, lease.Open(in.Here.ID).Extend(tx, rec, now.Unix()+seconds(ttl))
 }
 
 // endSoon has the lease id ended by the next Sweep.

@@ -54,7 +54,7 @@ func (l *Lessor) endOne(ctx context.Context, ns, id string, force bool) error {
 		if _, tok, err = lease.Open(ns).Get(ctx, tx, id); err != nil || tok == "" {
 			return err
 		}
-		if _, err := l.tokens.End(ctx, tx, pathOf(id), tok, ""); err != nil {
+		if _, err := l.tokens.At(ns).End(ctx, tx, pathOf(id), tok, ""); err != nil {
 			return err
 		}
 		return tx.Commit(ctx)
@@ -82,7 +82,7 @@ func (l *Lessor) EndLater(ctx context.Context, tx *storage.Tx, ns, id string) er
 	case rec != nil:
 		return book.End(tx, rec)
 	case tok != "":
-		_, err := l.tokens.End(ctx, tx, pathOf(id), tok, "")
+		_, err := l.tokens.At(ns).End(ctx, tx, pathOf(id), tok, "")
 		return err
 	}
 	last, err := l.endBatch(ctx, tx, ns, folder(id), "", "")
@@ -108,7 +108,7 @@ func (l *Lessor) endBatch(ctx context.Context, tx *storage.Tx, ns, prefix, after
 		switch {
 		case err != nil:
 		case tok != "":
-			_, err = l.tokens.End(ctx, tx, pathOf(id), tok, uuid)
+			_, err = l.tokens.At(ns).End(ctx, tx, pathOf(id), tok, uuid)
 		case rec != nil && !rec.Over(time.Now()) && (uuid == "" || rec.Mount == uuid):
 			err = book.End(tx, rec)
 		}
@@ -147,12 +147,12 @@ func (l *Lessor) endUnder(ctx context.Context, ns, prefix, uuid string, then fun
 
 // SweepLater does what EndLater left for the background.
 func (l *Lessor) SweepLater(ctx context.Context) (n int, err error) {
-	book := lease.Open(Namespace)
-	for prefix, err := range book.Later(ctx, l.store) {
+	for later, err := range lease.Later(ctx, l.store) {
 		if err != nil {
 			return n, err
 		}
-		if err := l.endUnder(ctx, Namespace, prefix, "", func(tx *storage.Tx) { book.EndedAll(tx, prefix) }); err != nil {
+		ns, prefix := later[0], later[1]
+		if err := l.endUnder(ctx, ns, prefix, "", func(tx *storage.Tx) { lease.Open(ns).EndedAll(tx, prefix) }); err != nil {
 			return n, err
 		}
 		n++

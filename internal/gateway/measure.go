@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"maps"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"strongroom/engine"
 	"strongroom/internal/metrics"
+	"strongroom/internal/namespace"
 )
 
 // Measured has g count and time what it serves in r, by the names that Vault
@@ -66,12 +68,12 @@ func (m *meter) served(start time.Time, v *visit, resp *Response) {
 	} else {
 		m.request.Observe(took)
 	}
-	m.route(v.Mount.Entry.Path, v.engReq.Operation).Observe(took)
+	m.route(v.Here.Path+v.Mount.Entry.Path, v.engReq.Operation).Observe(took)
 	if resp != nil && resp.Auth != nil && v.creates(resp) {
 		m.create.Observe(took)
 		t := resp.Auth.Token
 		m.registry.Counter("token.creation", metrics.Label{Name: "auth_method", Value: v.Mount.Entry.Type}, metrics.Label{Name: "mount_point", Value: v.Mount.Entry.Path},
-			metrics.Label{Name: "namespace", Value: v.Namespace}, metrics.Label{Name: "creation_ttl", Value: ttlRange(time.Duration(t.TTL) * time.Second)}).Add(1)
+			metrics.Label{Name: "namespace", Value: cmp.Or(v.Here.Path, namespace.RootID)}, metrics.Label{Name: "creation_ttl", Value: ttlRange(time.Duration(t.TTL) * time.Second)}).Add(1)
 	}
 }
 

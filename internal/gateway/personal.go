@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"errors"
 
 	"strongroom/engine"
+	"strongroom/internal/mount"
 	"strongroom/internal/storage"
 )
 
@@ -21,7 +23,11 @@ func (g *Gateway) keep(ctx context.Context, v *visit) error {
 	switch v.engReq.Operation {
 	case engine.Create, engine.Update, engine.Patch:
 		if v.Mount.Personal {
-			return g.tokens.Fill(ctx, v.Tx, v.Token.ID)
+			elsewhere := ""
+			if v.Home.Here != v.Here {
+				elsewhere = v.Mount.Prefix
+			}
+			return v.Home.Tokens.Fill(ctx, v.Tx, v.Token.ID, elsewhere)
 		}
 	}
 	return nil
@@ -30,15 +36,20 @@ func (g *Gateway) keep(ctx context.Context, v *visit) error {
 // SweepPersonal deletes what ended tokens had on personal mounts, and says how
 // many keys it deleted.
 func (g *Gateway) SweepPersonal(ctx context.Context) (int, error) {
-	routing, err := g.mounts.Routing(ctx, storage.Begin(g.store), Namespace)
-	if err != nil {
-		return 0, err
-	}
-	var prefixes []string
-	for _, m := range routing.All() {
-		if m.Personal {
-			prefixes = append(prefixes, m.Prefix)
+	return g.tokens.SweepCubbyholes(ctx, g.store, func(ns string) ([]string, error) {
+		routing, err := g.mounts.Routing(ctx, storage.Begin(g.store), ns)
+		if errors.Is(err, mount.ErrNoNamespace) {
+			return nil, nil
 		}
-	}
-	return g.tokens.SweepCubbyholes(ctx, g.store, prefixes)
+		if err != nil {
+			return nil, err
+		}
+		var prefixes []string
+		for _, m := range routing.All() {
+			if m.Personal {
+				prefixes = append(prefixes, m.Prefix)
+			}
+		}
+		return prefixes, nil
+	})
 }

@@ -8,6 +8,8 @@ import (
 	"strongroom/engine"
 	"strongroom/internal/lease"
 	"strongroom/internal/metrics"
+	"strongroom/internal/mount"
+	"strongroom/internal/namespace"
 	"strongroom/internal/quota"
 	"strongroom/internal/storage"
 	"strongroom/internal/token"
@@ -31,17 +33,17 @@ func (g *Gateway) limit(ctx context.Context, v *visit, params map[string]string)
 		return nil
 	}
 	rules, err := g.quotas.Rules(ctx, g.store)
-	if err != nil || !rules.Has(quota.RateLimit) || rules.Config.Exempt(v.req.Path) {
+	if err != nil || !rules.Has(quota.RateLimit) || rules.Config.Exempt(v.Here.Path+v.path) {
 		return err
 	}
 	mount, role := "", func() string { return v.role(ctx, params) }
 	if v.Mount != nil {
-		mount = v.Mount.Entry.Path
+		mount = v.Here.Path + v.Mount.Entry.Path
 	}
 	if v.route == nil || v.route.Login == nil && !v.route.Public {
 		role = nil
 	}
-	rule := rules.Match(quota.RateLimit, mount, v.req.Path, role)
+	rule := rules.Match(quota.RateLimit, mount, v.Here.Path+v.path, role)
 	if rule == nil {
 		return nil
 	}
@@ -55,7 +57,7 @@ func (g *Gateway) limit(ctx context.Context, v *visit, params map[string]string)
 	}
 	v.unrecorded = !rules.Config.AuditLogging
 	g.meter.count("quota.rate_limit.violation", metrics.Label{Name: "name", Value: rule.Name})
-	return engine.Errorf(engine.TooMany, "request path %q: rate limit quota exceeded", v.req.Path)
+	return engine.Errorf(engine.TooMany, "request path %q: rate limit quota exceeded", v.path)
 }
 
 // client is whom a request counts for, and how many they may make.
@@ -86,14 +88,14 @@ func (g *Gateway) entity(ctx context.Context, v *visit) string {
 	if v.req.Token == "" || v.Routing == nil {
 		return ""
 	}
-	tx := storage.Begin(g.store) // what it reads is no condition of the request
-	t, err := g.tokens.Lookup(ctx, tx, v.req.Token, v.Routing)
-	if err != nil || t.EntityID == "" || g.identities == nil {
+	own := *v
+	own.Tx = storage.Begin(g.store) // what it reads is no condition of the request
+	if err := g.enter(ctx, &own); err != nil || own.Token.EntityID == "" {
 		return ""
 	}
-	caller, err := g.identities.Caller(ctx, tx, t.EntityID) // one that was merged counts as what it is now
+	caller, err := own.Home.Identities.Caller(ctx, own.Tx, own.Token.EntityID) // one that was merged counts as what it is now
 	if err != nil {
-		return t.EntityID
+		return own.Token.EntityID
 	}
 	return caller.Entity.ID
 }
@@ -215,12 +217,18 @@ func (g *Gateway) recountAll(ctx context.Context) (moved int, err error) {
 			return err
 		})
 	}
-	for id, err := range g.tokens.IDs(ctx, g.store) {
-		if err == nil {
-			err = one(func(tx *storage.Tx) (bool, error) { return g.recountToken(ctx, tx, id) })
-		}
-		if err != nil {
-			return moved, err
+	tree, _, err := g.forest.Tree(ctx, g.store)
+	if err != nil {
+		return moved, err
+	}
+	for _, n := range append(tree.Below(tree.Root(), false), tree.Root()) {
+		for id, err := range g.tokens.At(n.ID).IDs(ctx, g.store) {
+			if err == nil {
+				err = one(func(tx *storage.Tx) (bool, error) { return g.recountToken(ctx, tx, tree, n, id) })
+			}
+			if err != nil {
+				return moved, err
+			}
 		}
 	}
 	queues, err := lease.Queues(ctx, g.store)
@@ -229,8 +237,12 @@ func (g *Gateway) recountAll(ctx context.Context) (moved int, err error) {
 	}
 	for _, q := range queues {
 		for it, err := range lease.Open(q[1]).Queue(ctx, g.store, q[0]) {
+			n := tree.ByID(q[1])
+			if n == nil {
+				continue
+			}
 			if err == nil {
-				err = one(func(tx *storage.Tx) (bool, error) { return g.recountLease(ctx, tx, q[1], it.ID) })
+				err = one(func(tx *storage.Tx) (bool, error) { return g.recountLease(ctx, tx, n, it.ID) })
 			}
 			if err != nil {
 				return moved, err
@@ -241,33 +253,43 @@ func (g *Gateway) recountAll(ctx context.Context) (moved int, err error) {
 }
 
 // recountToken has the token of id counted by the rule that holds for it now, and says whether that is another.
-func (g *Gateway) recountToken(ctx context.Context, tx *storage.Tx, id string) (bool, error) {
-	routing, err := g.mounts.Routing(ctx, tx, Namespace)
+func (g *Gateway) recountToken(ctx context.Context, tx *storage.Tx, tree *namespace.Tree, n *namespace.Namespace, id string) (bool, error) {
+	p, err := g.place(ctx, tx, tree, n)
+	if errors.Is(err, mount.ErrNoNamespace) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
-	t, err := g.tokens.ByID(ctx, tx, id, routing)
+	t, err := p.Tokens.ByID(ctx, tx, id, p.Issuers)
 	if errors.Is(err, token.ErrInvalid) {
 		return false, nil
 	}
 	if err != nil || !t.Counts() {
 		return false, err
 	}
-	mark, moved, err := g.remark(ctx, tx, t.Quota, routing.ByUUID(t.Mount).Entry.Path, t.Path, t.Role)
+	m := p.Routing.ByUUID(t.Mount)
+	if m == nil { // disabled just now
+		return false, nil
+	}
+	mark, moved, err := g.remark(ctx, tx, t.Quota, n.Path+m.Entry.Path, n.Path+t.Path, t.Role)
 	if err != nil || !moved {
 		return false, err
 	}
-	return true, g.tokens.Mark(tx, t, mark)
+	return true, p.Tokens.Mark(tx, t, mark)
 }
 
 // recountLease is recountToken of a lent secret. One whose mount is disabled keeps
 // its mark until it ends.
-func (g *Gateway) recountLease(ctx context.Context, tx *storage.Tx, ns, id string) (bool, error) {
-	routing, err := g.mounts.Routing(ctx, tx, ns)
+func (g *Gateway) recountLease(ctx context.Context, tx *storage.Tx, n *namespace.Namespace, id string) (bool, error) {
+	routing, err := g.mounts.Routing(ctx, tx, n.ID)
+	if errors.Is(err, mount.ErrNoNamespace) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
-	rec, _, err := lease.Open(ns).Get(ctx, tx, id)
+	rec, _, err := lease.Open(n.ID).Get(ctx, tx, id)
 	if err != nil || rec == nil {
 		return false, err
 	}
@@ -275,12 +297,12 @@ func (g *Gateway) recountLease(ctx context.Context, tx *storage.Tx, ns, id strin
 	if m == nil {
 		return false, nil
 	}
-	mark, moved, err := g.remark(ctx, tx, rec.Quota, m.Entry.Path, pathOf(id), "")
+	mark, moved, err := g.remark(ctx, tx, rec.Quota, n.Path+m.Entry.Path, n.Path+pathOf(id), "")
 	if err != nil || !moved {
 		return false, err
 	}
 	g.lessor.free(tx, rec)
-	return true, lease.Open(ns).Mark(tx, rec, mark)
+	return true, lease.Open(n.ID).Mark(tx, rec, mark)
 }
 
 // remark counts what has the mark have by the rule that holds for it now, and says whether that is another.

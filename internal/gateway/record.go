@@ -12,6 +12,7 @@ import (
 	"strongroom/internal/barrier"
 	"strongroom/internal/call"
 	"strongroom/internal/mount"
+	"strongroom/internal/namespace"
 	"strongroom/internal/storage"
 	"strongroom/internal/token"
 )
@@ -196,7 +197,7 @@ func (v *visit) exchange() *audit.Exchange {
 		op = v.engReq.Operation // create and update told apart
 	}
 	x := &audit.Exchange{Request: audit.Request{
-		ID: q.ID, Operation: string(op), Path: q.Path, NamespaceID: v.Namespace, ClientToken: q.Token,
+		ID: q.ID, Operation: string(op), Path: v.path, NamespaceID: v.Namespace, NamespacePath: v.Here.Path, ClientToken: q.Token,
 		Headers: q.Header, Body: q.Body, Query: v.query(), WrapTTL: q.WrapTTL,
 	}}
 	if q.Remote.IsValid() {
@@ -259,7 +260,8 @@ func fault(err error) string {
 func (g *Gateway) Record(ctx context.Context, req *Request, act func() (json.RawMessage, error)) error {
 	rec := &recording{g: g, here: true}
 	err := again(ctx, func() error {
-		v := &visit{Call: call.Call{Tx: storage.Begin(g.store), Namespace: Namespace, RawToken: req.Token, Remote: req.Remote}, req: req}
+		v := &visit{Call: call.Call{Tx: storage.Begin(g.store), Namespace: namespace.RootID, RawToken: req.Token, Remote: req.Remote}, req: req, path: req.Path}
+		v.Here = &namespace.Namespace{ID: namespace.RootID}
 		return rec.request(ctx, v, nil)
 	})
 	if err != nil && !errors.Is(err, barrier.ErrSealed) { // a sealed server has no devices

@@ -109,7 +109,7 @@ func (g *Gateway) wrap(ctx context.Context, v *visit, out *Response) (*Response,
 	if err != nil {
 		return nil, err
 	}
-	t, raw, warnings, err := g.tokens.Wrap(ctx, v.Tx, payload, v.Wrap.Path, v.Wrap.TTL, m.Mount)
+	t, raw, warnings, err := v.Realm.Tokens.Wrap(ctx, v.Tx, payload, v.Wrap.Path, v.Wrap.TTL, m.Mount)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +135,8 @@ func (v *visit) mayWrap(d policy.Decision) error {
 
 // unusable is what a caller whose token is invalid is told: where a wrapping
 // token may be the caller's, in the words that clients of these paths match.
-func unusable(req *Request, err error) error {
-	if err == token.ErrInvalid && slices.Contains([]string{"sys/wrapping/unwrap", "sys/wrapping/rewrap"}, req.Path) {
+func (v *visit) unusable(err error) error {
+	if err == token.ErrInvalid && slices.Contains([]string{"sys/wrapping/unwrap", "sys/wrapping/rewrap"}, v.path) {
 		return token.ErrNotWrapping
 	}
 	return err

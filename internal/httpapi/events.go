@@ -34,7 +34,7 @@ const (
 // wantsEvents says whether x asks for a stream of events, and not for what a read
 // of the path answers: help, or that it takes a WebSocket.
 func (x *exchange) wantsEvents() bool {
-	if !strings.HasPrefix(x.path, gateway.SubscribePath) || x.r.Method != http.MethodGet || x.r.URL.Query().Get("help") != "" {
+	if !strings.Contains("/"+x.path, "/"+gateway.SubscribePath) || x.r.Method != http.MethodGet || x.r.URL.Query().Get("help") != "" {
 		return false
 	}
 	if x.forwarded {

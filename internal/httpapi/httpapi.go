@@ -24,6 +24,7 @@ import (
 	"strongroom/internal/gateway"
 	"strongroom/internal/inspect"
 	"strongroom/internal/metrics"
+	"strongroom/internal/namespace"
 	"strongroom/internal/node"
 	"strongroom/internal/storage"
 )
@@ -96,6 +97,7 @@ type exchange struct {
 	w         http.ResponseWriter
 	r         *http.Request
 	id        string
+	namespace string // of the header, in its canonical form
 	path      string // below /v1/
 	body      []byte
 	forwarded bool
@@ -140,10 +142,23 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 		return
 	}
 	if local := h.local[path]; local != nil && !forwarded {
+		if x.elsewhere() {
+			h.respondError(w, x.id, errRootOnly)
+			return
+		}
 		h.serveLocal(x, local)
 		return
 	}
 	h.dispatch(x)
+}
+
+// errRootOnly: the path is about the whole server, and the request in a namespace below the root.
+var errRootOnly = engine.Errorf(engine.NotFound, "unsupported path: it is served in the root namespace alone; leave X-Vault-Namespace (VAULT_NAMESPACE) empty")
+
+// elsewhere says whether x asks in a namespace for what none but the root has. Whether
+// the server is sealed, and which node leads, is told whoever asks: clients look first.
+func (x *exchange) elsewhere() bool {
+	return x.namespace != "" && x.path != "sys/seal-status" && x.path != "sys/leader"
 }
 
 // maxAnonymous bounds the body of a request without a token, in bytes.
@@ -217,7 +232,7 @@ func (h *Handler) dispatch(x *exchange) {
 	}
 	switch {
 	case h.refuse(x):
-	case x.path == "sys/seal" && isWrite(x.r.Method):
+	case x.path == "sys/seal" && x.namespace == "" && isWrite(x.r.Method):
 		h.sealStandby(x)
 	default:
 		h.forward(x)
@@ -269,6 +284,9 @@ func (h *Handler) read(x *exchange, s node.Session) bool {
 func (h *Handler) perform(x *exchange, s node.Session) error {
 	for _, o := range h.open {
 		if strings.HasPrefix(x.path, o.prefix) {
+			if x.namespace != "" {
+				return errRootOnly
+			}
 			return recorded(x, s, o.serve)
 		}
 	}
@@ -323,7 +341,7 @@ func (x *exchange) request() (*gateway.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gateway.Request{ID: x.id, Operation: op, Path: x.path, Token: clientToken(x.r), Body: x.body, Query: query, Header: x.r.Header, Remote: x.remote(), Peer: x.peer(), WrapTTL: wrapTTL}, nil
+	return &gateway.Request{ID: x.id, Operation: op, Namespace: x.namespace, Path: x.path, Token: clientToken(x.r), Body: x.body, Query: query, Header: x.r.Header, Remote: x.remote(), Peer: x.peer(), WrapTTL: wrapTTL}, nil
 }
 
 // clientToken is the token of X-Vault-Token or of Authorization: Bearer.
@@ -350,9 +368,11 @@ func (x *exchange) remote() netip.AddrPort {
 
 // check refuses what this server does not do before anything else happens.
 func (x *exchange) check() error {
-	switch ns := strings.Trim(x.r.Header.Get("X-Vault-Namespace"), "/"); {
-	case ns != "" && ns != "root":
-		return engine.Invalidf("namespaces are not in this release: leave X-Vault-Namespace (VAULT_NAMESPACE) empty")
+	var err error
+	if x.namespace, err = namespace.CheckBase(x.r.Header.Get("X-Vault-Namespace")); err != nil {
+		return err
+	}
+	switch {
 	case x.path == "" || len(x.path) > 4096 || !utf8.ValidString(x.path) || strings.ContainsFunc(x.path, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return engine.Invalidf("the path must be printable UTF-8 of 1 to 4096 bytes")
 	}

@@ -309,12 +309,17 @@ func (s *Store) DeleteGroupAlias(ctx context.Context, tx *storage.Tx, id string)
 // bounded batch a transaction, and says how many.
 func (s *Store) Sweep(ctx context.Context, store storage.Store) (int, error) {
 	tidied := 0
-	for gone, err := range store.Keys(ctx, s.goneKey(""), "") {
+	for key, err := range store.Keys(ctx, gone, "") {
 		if err != nil {
 			return tidied, err
 		}
+		group, ns, ok := strings.Cut(strings.TrimPrefix(key, gone), ".")
+		if !ok {
+			ns = "root"
+		}
+		of := s.In(ns)
 		for left := true; left; {
-			n, more, err := s.sweep(ctx, store, strings.TrimPrefix(gone, s.goneKey("")))
+			n, more, err := of.sweep(ctx, store, group)
 			if errors.Is(err, storage.ErrConflict) {
 				continue
 			}

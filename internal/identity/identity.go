@@ -84,6 +84,7 @@ func (g *Group) Clone() *Group {
 
 // Store keeps the identities of one namespace. Safe for concurrent use.
 type Store struct {
+	ns       string
 	prefix   string // "ns/root/identity/"
 	entities *storage.Cache[*Entity]
 	groups   *storage.Cache[*Group]
@@ -99,8 +100,13 @@ const (
 
 // Open returns the identities of namespace ns.
 func Open(ns string) *Store {
-	return &Store{prefix: "ns/" + ns + "/identity/", entities: storage.NewCache[*Entity](cachedEntities),
-		groups: storage.NewCache[*Group](cachedGroups), names: storage.NewCache[string](cachedNames)}
+	s := &Store{entities: storage.NewCache[*Entity](cachedEntities), groups: storage.NewCache[*Group](cachedGroups), names: storage.NewCache[string](cachedNames)}
+	return s.In(ns)
+}
+
+// In returns the identities of namespace ns, which share the memory of s.
+func (s *Store) In(ns string) *Store {
+	return &Store{ns: ns, prefix: "ns/" + ns + "/identity/", entities: s.entities, groups: s.groups, names: s.names}
 }
 
 // What entities and groups have alike is stored alike, below these.
@@ -116,7 +122,17 @@ func (s *Store) mergedKey(id string) string       { return s.prefix + "entity/me
 func (s *Store) memberKey(group, id string) string {
 	return s.prefix + "group/member/" + group + "/" + id
 }
-func (s *Store) goneKey(group string) string { return s.prefix + "group/gone/" + group }
+
+// gone is where the deleted groups of all namespaces wait to be tidied up after:
+// those at rest cost nothing.
+const gone = "ns/root/identity/group/gone/"
+
+func (s *Store) goneKey(group string) string {
+	if s.ns == "root" {
+		return gone + group
+	}
+	return gone + group + "." + s.ns
+}
 
 // loginKey is where the owner of a name in a mount stands. Names are hashed: they
 // come from outside, of any length and with any character.

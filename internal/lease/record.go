@@ -17,7 +17,7 @@ import (
 type Lease struct {
 	ID        string `json:"-"`               // the path of the request and a random name: "database/creds/app/…"
 	Mount     string `json:"mount"`           // UUID of the mount that lends
-	Owner     string `json:"owner,omitempty"` // ID of the token with which it ends
+	Owner     string `json:"owner,omitempty"` // ID of the token with which it ends; with ".<ns>" behind it where that is of another namespace
 	Issued    int64  `json:"issued"`
 	Renewed   int64  `json:"renewed,omitempty"`
 	Expires   int64  `json:"expires"`
@@ -51,24 +51,53 @@ const (
 type Book struct {
 	ns     string
 	prefix string // "ns/root/lease/"
+	suffix string // of the ids, after the name of each: ".<ns>"; "" in the root
 }
 
-// Open returns the book of namespace ns.
-func Open(ns string) *Book { return &Book{ns, "ns/" + ns + "/lease/"} }
+// Root is the namespace whose ids carry no suffix.
+const Root = "root"
 
-func (b *Book) idKey(id string) string           { return b.prefix + "id/" + id }
-func (b *Book) ownerKey(owner, id string) string { return b.prefix + "owner/" + owner + "/" + id }
-func (b *Book) stuckKey(id string) string        { return b.prefix + "irrevocable/" + id }
+// Open returns the book of namespace ns.
+func Open(ns string) *Book { return &Book{ns, "ns/" + ns + "/lease/", Suffix(ns)} }
+
+// Suffix ends the ids, and the accessors and tokens, of namespace ns, so that each
+// says where it belongs: ".<ns>", or nothing in the root.
+func Suffix(ns string) string {
+	if ns == Root {
+		return ""
+	}
+	return "." + ns
+}
+
+// Namespace is the namespace in whose book the lease id stands, by its suffix. Names
+// of leases hold no '.' themselves.
+func Namespace(id string) string { _, ns := Split(id[strings.LastIndexByte(id, '/')+1:]); return ns }
+
+// Split takes the suffix off a name that holds no '.' itself.
+func Split(name string) (bare, ns string) {
+	if bare, ns, ok := strings.Cut(name, "."); ok {
+		return bare, ns
+	}
+	return name, Root
+}
+
+func (b *Book) idKey(id string) string { return b.prefix + "id/" + id }
+
+// ownerKey stands in the book of the owner's namespace, which may be one above.
+func (b *Book) ownerKey(owner, id string) string {
+	if bare, ns, ok := strings.Cut(owner, "."); ok {
+		return Open(ns).ownerKey(bare, id)
+	}
+	return b.prefix + "owner/" + owner + "/" + id
+}
+func (b *Book) stuckKey(id string) string { return b.prefix + "irrevocable/" + id }
 
 // TokenKey is where a token made at path is found by that path. Its value is
 // empty, which tells it from a lease. The token package writes it.
-func (b *Book) TokenKey(path, token string) string { return b.idKey(TokenID(path, token)) }
+func (b *Book) TokenKey(path, token string) string { return b.idKey(path + "/h" + token + b.suffix) }
 
 // Prefix is where the ids of all leases and tokens begin.
 func (b *Book) Prefix() string { return b.idKey("") }
-
-// TokenID is the lease id of a token.
-func TokenID(path, token string) string { return path + "/h" + token }
 
 // queue is the kind, in the due index, of the leases of a mount; all of them stand
 // there, whatever their time.
@@ -105,7 +134,7 @@ func (b *Book) Due(ctx context.Context, store storage.Store, mount string, limit
 
 // Add stores l, a new lease of a request to path whose times are set, and gives it its id.
 func (b *Book) Add(tx *storage.Tx, path string, l *Lease) error {
-	l.ID = path + "/" + rand.Text()
+	l.ID = path + "/" + rand.Text() + b.suffix
 	if l.Owner != "" {
 		tx.Put(b.ownerKey(l.Owner, l.ID), nil)
 	}
@@ -130,7 +159,7 @@ func (b *Book) Get(ctx context.Context, r storage.Reader, id string) (l *Lease, 
 		return nil, "", err
 	}
 	if len(e.Value) == 0 {
-		return nil, id[strings.LastIndexByte(id, '/')+2:], nil
+		return nil, strings.TrimSuffix(id[strings.LastIndexByte(id, '/')+2:], b.suffix), nil
 	}
 	l = &Lease{ID: id}
 	if err := json.Unmarshal(e.Value, l); err != nil {
@@ -223,14 +252,36 @@ func trimmed(keys iter.Seq2[string, error], prefix string) iter.Seq2[string, err
 }
 
 // EndLater notes that all leases and tokens under prefix are to be ended.
-func (b *Book) EndLater(tx *storage.Tx, prefix string) { tx.Put(b.laterKey(prefix), nil) }
+func (b *Book) EndLater(tx *storage.Tx, prefix string) { tx.Put(laterPrefix+b.ns+"/"+prefix, nil) }
 
 // EndedAll takes back EndLater.
-func (b *Book) EndedAll(tx *storage.Tx, prefix string) { tx.Delete(b.laterKey(prefix)) }
-
-// Later yields what EndLater was told.
-func (b *Book) Later(ctx context.Context, store storage.Store) iter.Seq2[string, error] {
-	return trimmed(store.Keys(ctx, b.laterKey(""), ""), b.laterKey(""))
+func (b *Book) EndedAll(tx *storage.Tx, prefix string) {
+	tx.Delete(laterPrefix + b.ns + "/" + prefix)
+	if b.ns == Root {
+		tx.Delete(olderPrefix + prefix)
+	}
 }
 
-func (b *Book) laterKey(prefix string) string { return b.prefix + "later/" + prefix }
+// One queue for all namespaces, so that those at rest cost nothing; before there
+// were any, the root had its own.
+const (
+	laterPrefix = "lease/later/"
+	olderPrefix = "ns/root/lease/later/"
+)
+
+// Later yields what EndLater was told, with the namespace.
+func Later(ctx context.Context, store storage.Store) iter.Seq2[[2]string, error] {
+	return func(yield func([2]string, error) bool) {
+		for k, err := range store.Keys(ctx, laterPrefix, "") {
+			ns, prefix, _ := strings.Cut(strings.TrimPrefix(k, laterPrefix), "/")
+			if !yield([2]string{ns, prefix}, err) {
+				return
+			}
+		}
+		for k, err := range store.Keys(ctx, olderPrefix, "") {
+			if !yield([2]string{Root, strings.TrimPrefix(k, olderPrefix)}, err) {
+				return
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package mount
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -33,16 +34,23 @@ type Manager struct {
 	cache  *storage.Cache[*Routing]
 	gone   *storage.Cache[*Mounted]
 
-	mu   sync.Mutex
-	live map[string]*Mounted // by UUID: engines outlive changes of other mounts
+	mu     sync.Mutex
+	live   map[string]*Routing // by namespace: engines outlive changes of other mounts
+	system map[string]*Mounted // engines and routers of System types, which all namespaces share
 }
+
+// routings is of how many namespaces the mounts are kept ready, up to twice as many.
+const routings = 512
+
+// ErrNoNamespace: the namespace has no mount table; it is gone.
+var ErrNoNamespace = errors.New("mount: the namespace has no mount table")
 
 // Limits are the server's lease times, for mounts without their own.
 type Limits struct{ Default, Max time.Duration }
 
 // NewManager makes a manager of the engine types given by name.
 func NewManager(types map[string]Type, ttl Limits, logger hclog.Logger) *Manager {
-	return &Manager{types: types, ttl: ttl, logger: logger, cache: storage.NewCache[*Routing](64), gone: storage.NewCache[*Mounted](16), live: map[string]*Mounted{}}
+	return &Manager{types: types, ttl: ttl, logger: logger, cache: storage.NewCache[*Routing](routings), gone: storage.NewCache[*Mounted](16), live: map[string]*Routing{}, system: map[string]*Mounted{}}
 }
 
 // Limits are the server's lease times.
@@ -79,7 +87,7 @@ func (m *Manager) Routing(ctx context.Context, tx *storage.Tx, ns string) (*Rout
 	key := tableKey(ns)
 	r, _, err := m.cache.Get(ctx, tx, key, key, func(b []byte) (*Routing, error) { return m.build(ns, b) })
 	if err == nil && r == nil {
-		err = fmt.Errorf("mount: namespace %s has no mount table", ns)
+		err = fmt.Errorf("%w: %s", ErrNoNamespace, ns)
 	}
 	return r, err
 }
@@ -89,17 +97,25 @@ func (m *Manager) build(ns string, b []byte) (*Routing, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Routing{byPath: map[string]*Mounted{}, byUUID: map[string]*Mounted{}}
+	r := &Routing{byPath: make(map[string]*Mounted, len(t.Entries)), byUUID: make(map[string]*Mounted, len(t.Entries))}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	last := m.live[ns]
 	for _, e := range t.Entries {
-		mounted, err := m.engine(ns, e)
+		mounted, err := m.engine(ns, e, last)
 		if err != nil {
 			return nil, fmt.Errorf("mount %s: %w", e.Path, err)
 		}
 		r.byPath[e.Path], r.byUUID[e.UUID] = mounted, mounted
 	}
-	maps.DeleteFunc(m.live, func(uuid string, _ *Mounted) bool { return r.byUUID[uuid] == nil })
+	if m.live[ns] = r; len(m.live) > 2*routings {
+		for other := range m.live {
+			if other != ns && other != "root" {
+				delete(m.live, other)
+				break
+			}
+		}
+	}
 	return r, nil
 }
 
@@ -117,20 +133,29 @@ func (m *Manager) Retired(ctx context.Context, tx *storage.Tx, uuid string) (*Mo
 	return mounted, err
 }
 
-// engine returns the live engine of e if nothing about the mount has changed.
-func (m *Manager) engine(ns string, e Entry) (*Mounted, error) {
-	want := m.describe(e)
-	if have, ok := m.live[e.UUID]; ok && same(have.Mount, want) {
-		kept := *have
-		kept.Entry = e
-		m.live[e.UUID] = &kept
-		return &kept, nil
+// engine returns the live engine of e, as in last, if nothing about the mount has changed.
+func (m *Manager) engine(ns string, e Entry, last *Routing) (*Mounted, error) {
+	if last != nil {
+		if have := last.byUUID[e.UUID]; have != nil && same(have.Mount, m.describe(e)) {
+			kept := *have
+			kept.Entry = e
+			return &kept, nil
+		}
 	}
-	mounted, err := m.make(ns, e)
-	if err == nil {
-		m.live[e.UUID] = mounted
+	if t := m.types[e.Type]; !t.System {
+		return m.make(ns, e)
 	}
-	return mounted, err
+	first := m.system[e.Type]
+	if first == nil {
+		var err error
+		if first, err = m.make(ns, e); err != nil {
+			return nil, err
+		}
+		m.system[e.Type] = first
+	}
+	own := *first // its routes are many, and the same in all namespaces
+	own.Entry, own.Mount, own.Prefix = e, m.describe(e), "ns/"+ns+"/"
+	return &own, nil
 }
 
 // make makes the engine of e.

@@ -248,6 +248,39 @@ func Sweep(ctx context.Context, store storage.Store, settle Settle) (int, error)
 	return deleted, nil
 }
 
+// RemoveAll takes all entries, the server's own too, out of the table of namespace
+// ns, which is being deleted, and notes that their data is to be deleted.
+func RemoveAll(ctx context.Context, store storage.Store, ns string) error {
+	tx := storage.Begin(store)
+	t, err := Load(ctx, tx, ns)
+	if err != nil || len(t.Entries) == 0 {
+		return err
+	}
+	for _, e := range t.Entries {
+		if err := storage.PutJSON(tx, doomedPrefix+e.UUID, doomed{ns, e}); err != nil {
+			return err
+		}
+	}
+	if err := (Table{Entries: []Entry{}}).Save(tx, ns); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// Doomed says whether disabled mounts of namespace ns still have data.
+func Doomed(ctx context.Context, store storage.Store, ns string) (bool, error) {
+	for key, err := range store.Keys(ctx, doomedPrefix, "") {
+		if err != nil {
+			return false, err
+		}
+		var d doomed
+		if found, err := storage.GetJSON(ctx, store, key, &d); err != nil || found && d.Namespace == ns {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
 func deleteAll(ctx context.Context, store storage.Store, doomed string) (deleted int, err error) {
 	prefix := DataPrefix(strings.TrimPrefix(doomed, doomedPrefix))
 	for {

@@ -2,11 +2,11 @@ package sys
 
 import (
 	"context"
+	"strings"
 
 	"strongroom/engine"
 	"strongroom/internal/call"
 	"strongroom/internal/policy"
-	"strongroom/internal/token"
 )
 
 // capabilityRoutes serve sys/capabilities and its kin
@@ -26,31 +26,40 @@ func (d *Deps) capabilityRoutes() []engine.Route {
 }
 
 func (d *Deps) capabilitiesSelf(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	return capabilities(call.From(ctx).ACL, req)
+	c := call.From(ctx)
+	return capabilities(c.ACL, func(path string) (string, bool) { return c.Prefix + path, true }, req)
 }
 
-func (d *Deps) capabilitiesOf(find func(context.Context, *engine.Request) (*token.Token, error)) engine.Handler {
+func (d *Deps) capabilitiesOf(find finder) engine.Handler {
 	return func(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-		t, err := find(ctx, req)
+		p, t, err := find(ctx, req)
 		if err != nil {
 			return nil, err
 		}
-		acl, _, err := d.ACLs.Effective(ctx, call.From(ctx).Tx, t.Policies, t.EntityID)
+		c := call.From(ctx)
+		acl, _, err := p.ACLs.Effective(ctx, c.Tx, t.Policies, t.EntityID)
 		if err != nil {
 			return nil, err
 		}
-		return capabilities(acl, req)
+		below := p.Here.Path[len(c.Here.Path):] // outside of it the token may do nothing
+		return capabilities(acl, func(path string) (string, bool) { return strings.CutPrefix(path, below) }, req)
 	}
 }
 
-func capabilities(acl *policy.ACL, req *engine.Request) (*engine.Response, error) {
+// capabilities are what acl grants on the paths of req; known is how acl calls them,
+// false for those that lie where it grants nothing.
+func capabilities(acl *policy.ACL, known func(string) (string, bool), req *engine.Request) (*engine.Response, error) {
 	paths := append(req.Data.Strings("paths"), req.Data.Strings("path")...)
 	if len(paths) == 0 {
 		return nil, engine.Invalidf("paths must be supplied")
 	}
 	data := map[string]any{}
 	for _, p := range paths {
-		data[p] = acl.Capabilities(p)
+		if path, ok := known(strings.TrimPrefix(p, "/")); ok {
+			data[p] = acl.Capabilities(path)
+		} else {
+			data[p] = []string{"deny"}
+		}
 	}
 	if len(paths) == 1 {
 		data["capabilities"] = data[paths[0]]

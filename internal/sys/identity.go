@@ -138,9 +138,9 @@ func change(data engine.Data, name *string, metadata *map[string]string, policie
 }
 
 // introduce adds to what a lookup answers of t whom t stands for.
-func (d *Deps) introduce(ctx context.Context, out map[string]any, t *token.Token) error {
+func introduce(ctx context.Context, out map[string]any, p *call.Place, t *token.Token) error {
 	out["entity_id"] = t.EntityID
-	caller, err := d.Identities.Caller(ctx, call.From(ctx).Tx, t.EntityID)
+	caller, err := p.Identities.Caller(ctx, call.From(ctx).Tx, t.EntityID)
 	if err != nil && !errors.Is(err, identity.ErrGone) && !errors.Is(err, identity.ErrDisabled) {
 		return err
 	}
@@ -163,7 +163,7 @@ func (d *Deps) standFor(ctx context.Context, req *engine.Request, role *token.Ro
 	if role == nil || !role.AllowsAlias(name) {
 		return "", engine.Invalidf("invalid 'entity_alias' value: the role must list it in allowed_entity_aliases")
 	}
-	e, err := d.Identities.Bind(ctx, call.From(ctx).Tx, identity.Login{Accessor: req.Mount.Accessor, Name: name})
+	e, err := call.From(ctx).Realm.Identities.Bind(ctx, call.From(ctx).Tx, identity.Login{Accessor: req.Mount.Accessor, Name: name})
 	if err != nil {
 		return "", err
 	}

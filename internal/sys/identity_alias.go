@@ -55,12 +55,12 @@ func (d *Deps) writeAlias(ctx context.Context, req *engine.Request) (*engine.Res
 	}
 	if into == "" {
 		e := identity.NewEntity("")
-		if err := d.Identities.PutEntity(ctx, c.Tx, nil, e); err != nil {
+		if err := call.From(ctx).Realm.Identities.PutEntity(ctx, c.Tx, nil, e); err != nil {
 			return nil, err
 		}
 		into = e.ID
 	}
-	if err := d.Identities.PutAlias(ctx, c.Tx, into, a); err != nil {
+	if err := call.From(ctx).Realm.Identities.PutAlias(ctx, c.Tx, into, a); err != nil {
 		return nil, err
 	}
 	return &engine.Response{Data: map[string]any{"id": a.ID, "canonical_id": into}}, nil
@@ -71,7 +71,7 @@ func (d *Deps) writeAlias(ctx context.Context, req *engine.Request) (*engine.Res
 func (d *Deps) aliasToWrite(ctx context.Context, req *engine.Request) (*identity.Entity, identity.Alias, error) {
 	tx := call.From(ctx).Tx
 	if id := req.Data.String("id"); id != "" {
-		e, err := d.Identities.EntityByAlias(ctx, tx, id)
+		e, err := call.From(ctx).Realm.Identities.EntityByAlias(ctx, tx, id)
 		if err != nil {
 			return nil, identity.Alias{}, err
 		}
@@ -88,7 +88,7 @@ func (d *Deps) aliasToWrite(ctx context.Context, req *engine.Request) (*identity
 	case accessor == "":
 		return nil, identity.Alias{}, engine.Invalidf("missing mount_accessor")
 	}
-	e, err := d.Identities.EntityByLogin(ctx, tx, accessor, name)
+	e, err := call.From(ctx).Realm.Identities.EntityByLogin(ctx, tx, accessor, name)
 	if err != nil || e == nil {
 		return nil, identity.NewAlias(accessor, name), err
 	}
@@ -98,7 +98,7 @@ func (d *Deps) aliasToWrite(ctx context.Context, req *engine.Request) (*identity
 
 func (d *Deps) readAlias(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	c, id := call.From(ctx), req.Data.String("id")
-	e, err := d.Identities.EntityByAlias(ctx, c.Tx, id)
+	e, err := call.From(ctx).Realm.Identities.EntityByAlias(ctx, c.Tx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -112,14 +112,14 @@ func (d *Deps) readAlias(ctx context.Context, req *engine.Request) (*engine.Resp
 }
 
 func (d *Deps) deleteAlias(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	return nil, d.Identities.DeleteAlias(ctx, call.From(ctx).Tx, req.Data.String("id"))
+	return nil, call.From(ctx).Realm.Identities.DeleteAlias(ctx, call.From(ctx).Tx, req.Data.String("id"))
 }
 
 func (d *Deps) listAliases(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
 	c := call.From(ctx)
-	ids, err := d.Identities.EntityAliasIDs(ctx, c.Tx)
+	ids, err := call.From(ctx).Realm.Identities.EntityAliasIDs(ctx, c.Tx)
 	return keysResponse(ids, err, func(id string) (map[string]any, error) {
-		e, err := d.Identities.EntityByAlias(ctx, c.Tx, id)
+		e, err := call.From(ctx).Realm.Identities.EntityByAlias(ctx, c.Tx, id)
 		if err != nil || e == nil {
 			return nil, err
 		}
@@ -148,13 +148,13 @@ func (d *Deps) writeGroupAlias(ctx context.Context, req *engine.Request) (*engin
 	var err error
 	switch {
 	case id != "":
-		if g, err = d.Identities.GroupByAlias(ctx, c.Tx, id); err == nil && g == nil {
+		if g, err = call.From(ctx).Realm.Identities.GroupByAlias(ctx, c.Tx, id); err == nil && g == nil {
 			err = engine.Invalidf("invalid group alias ID")
 		}
 	case name == "":
 		err = engine.Invalidf("missing alias name")
 	case accessor != "":
-		g, err = d.Identities.GroupByLogin(ctx, c.Tx, accessor, name)
+		g, err = call.From(ctx).Realm.Identities.GroupByLogin(ctx, c.Tx, accessor, name)
 	}
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (d *Deps) writeGroupAlias(ctx context.Context, req *engine.Request) (*engin
 	if into == "" {
 		return nil, engine.Invalidf("missing canonical_id: the ID of the external group")
 	}
-	if err := d.Identities.PutGroupAlias(ctx, c.Tx, into, a); err != nil {
+	if err := call.From(ctx).Realm.Identities.PutGroupAlias(ctx, c.Tx, into, a); err != nil {
 		return nil, err
 	}
 	return &engine.Response{Data: map[string]any{"id": a.ID, "canonical_id": into}}, nil
@@ -186,7 +186,7 @@ func (d *Deps) writeGroupAlias(ctx context.Context, req *engine.Request) (*engin
 
 func (d *Deps) readGroupAlias(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	c := call.From(ctx)
-	g, err := d.Identities.GroupByAlias(ctx, c.Tx, req.Data.String("id"))
+	g, err := call.From(ctx).Realm.Identities.GroupByAlias(ctx, c.Tx, req.Data.String("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -197,14 +197,14 @@ func (d *Deps) readGroupAlias(ctx context.Context, req *engine.Request) (*engine
 }
 
 func (d *Deps) deleteGroupAlias(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	return nil, d.Identities.DeleteGroupAlias(ctx, call.From(ctx).Tx, req.Data.String("id"))
+	return nil, call.From(ctx).Realm.Identities.DeleteGroupAlias(ctx, call.From(ctx).Tx, req.Data.String("id"))
 }
 
 func (d *Deps) listGroupAliases(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
 	c := call.From(ctx)
-	ids, err := d.Identities.GroupAliasIDs(ctx, c.Tx)
+	ids, err := call.From(ctx).Realm.Identities.GroupAliasIDs(ctx, c.Tx)
 	return keysResponse(ids, err, func(id string) (map[string]any, error) {
-		g, err := d.Identities.GroupByAlias(ctx, c.Tx, id)
+		g, err := call.From(ctx).Realm.Identities.GroupByAlias(ctx, c.Tx, id)
 		if err != nil || g == nil {
 			return nil, err
 		}

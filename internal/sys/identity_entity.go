@@ -34,14 +34,14 @@ func (d *Deps) entityRoutes() []engine.Route {
 type entityFinder = func(context.Context, *engine.Request) (*identity.Entity, error)
 
 func (d *Deps) entityByID(ctx context.Context, req *engine.Request) (*identity.Entity, error) {
-	return d.Identities.Entity(ctx, call.From(ctx).Tx, req.Data.String("id"))
+	return call.From(ctx).Realm.Identities.Entity(ctx, call.From(ctx).Tx, req.Data.String("id"))
 }
 
 func (d *Deps) entityByName(ctx context.Context, req *engine.Request) (*identity.Entity, error) {
 	if _, err := pathName(req, "entity/name/"); err != nil {
 		return nil, err
 	}
-	return d.Identities.EntityByName(ctx, call.From(ctx).Tx, req.Data.String("name"))
+	return call.From(ctx).Realm.Identities.EntityByName(ctx, call.From(ctx).Tx, req.Data.String("name"))
 }
 
 func (d *Deps) writeEntity(ctx context.Context, req *engine.Request) (*engine.Response, error) {
@@ -54,7 +54,7 @@ func (d *Deps) writeEntity(ctx context.Context, req *engine.Request) (*engine.Re
 			err = engine.Invalidf("entity not found from id")
 		}
 	case name != "":
-		e, err = d.Identities.EntityByName(ctx, call.From(ctx).Tx, name)
+		e, err = call.From(ctx).Realm.Identities.EntityByName(ctx, call.From(ctx).Tx, name)
 	}
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (d *Deps) putEntity(ctx context.Context, req *engine.Request, old *identity
 	if req.Data.Has("disabled") {
 		e.Disabled = req.Data.Bool("disabled")
 	}
-	if err := d.Identities.PutEntity(ctx, call.From(ctx).Tx, old, e); err != nil || old != nil {
+	if err := call.From(ctx).Realm.Identities.PutEntity(ctx, call.From(ctx).Tx, old, e); err != nil || old != nil {
 		return nil, err
 	}
 	return &engine.Response{Data: map[string]any{"id": e.ID, "name": e.Name, "aliases": nil}}, nil
@@ -115,7 +115,7 @@ func (d *Deps) readEntity(find entityFinder) engine.Handler {
 // showEntity is an entity as reads and look-ups answer it.
 func (d *Deps) showEntity(ctx context.Context, e *identity.Entity) (*engine.Response, error) {
 	c := call.From(ctx)
-	all, err := d.Identities.GroupsOf(ctx, c.Tx, e)
+	all, err := call.From(ctx).Realm.Identities.GroupsOf(ctx, c.Tx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (d *Deps) deleteEntity(find entityFinder) engine.Handler {
 		if err != nil || e == nil {
 			return nil, err
 		}
-		d.Identities.DeleteEntity(call.From(ctx).Tx, e)
+		call.From(ctx).Realm.Identities.DeleteEntity(call.From(ctx).Tx, e)
 		return nil, nil
 	}
 }
@@ -157,12 +157,12 @@ func (d *Deps) deleteEntities(ctx context.Context, req *engine.Request) (*engine
 	}
 	tx := call.From(ctx).Tx
 	for _, id := range ids {
-		e, err := d.Identities.Entity(ctx, tx, id)
+		e, err := call.From(ctx).Realm.Identities.Entity(ctx, tx, id)
 		if err != nil {
 			return nil, err
 		}
 		if e != nil {
-			d.Identities.DeleteEntity(tx, e)
+			call.From(ctx).Realm.Identities.DeleteEntity(tx, e)
 		}
 	}
 	return nil, nil
@@ -177,21 +177,21 @@ func (d *Deps) mergeEntities(ctx context.Context, req *engine.Request) (*engine.
 		return nil, engine.Invalidf("missing entity id to merge to")
 	}
 	tx := call.From(ctx).Tx
-	to, err := d.Identities.Entity(ctx, tx, into)
+	to, err := call.From(ctx).Realm.Identities.Entity(ctx, tx, into)
 	if err != nil {
 		return nil, err
 	}
 	if to == nil {
 		return nil, engine.Invalidf("entity id to merge to is invalid")
 	}
-	return nil, d.Identities.Merge(ctx, tx, to, from, req.Data.Strings("conflicting_alias_ids_to_keep"))
+	return nil, call.From(ctx).Realm.Identities.Merge(ctx, tx, to, from, req.Data.Strings("conflicting_alias_ids_to_keep"))
 }
 
 func (d *Deps) listEntities(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
 	c := call.From(ctx)
-	ids, err := d.Identities.EntityIDs(ctx, c.Tx)
+	ids, err := call.From(ctx).Realm.Identities.EntityIDs(ctx, c.Tx)
 	return keysResponse(ids, err, func(id string) (map[string]any, error) {
-		e, err := d.Identities.Entity(ctx, c.Tx, id)
+		e, err := call.From(ctx).Realm.Identities.Entity(ctx, c.Tx, id)
 		if err != nil || e == nil {
 			return nil, err
 		}
@@ -205,6 +205,6 @@ func (d *Deps) listEntities(ctx context.Context, _ *engine.Request) (*engine.Res
 }
 
 func (d *Deps) listEntityNames(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
-	names, err := d.Identities.EntityNames(ctx, call.From(ctx).Tx)
+	names, err := call.From(ctx).Realm.Identities.EntityNames(ctx, call.From(ctx).Tx)
 	return keysResponse(names, err, nil)
 }

@@ -30,14 +30,14 @@ func (d *Deps) groupRoutes() []engine.Route {
 type groupFinder = func(context.Context, *engine.Request) (*identity.Group, error)
 
 func (d *Deps) groupByID(ctx context.Context, req *engine.Request) (*identity.Group, error) {
-	return d.Identities.Group(ctx, call.From(ctx).Tx, req.Data.String("id"))
+	return call.From(ctx).Realm.Identities.Group(ctx, call.From(ctx).Tx, req.Data.String("id"))
 }
 
 func (d *Deps) groupByName(ctx context.Context, req *engine.Request) (*identity.Group, error) {
 	if _, err := pathName(req, "group/name/"); err != nil {
 		return nil, err
 	}
-	return d.Identities.GroupByName(ctx, call.From(ctx).Tx, req.Data.String("name"))
+	return call.From(ctx).Realm.Identities.GroupByName(ctx, call.From(ctx).Tx, req.Data.String("name"))
 }
 
 func (d *Deps) writeGroup(ctx context.Context, req *engine.Request) (*engine.Response, error) {
@@ -50,7 +50,7 @@ func (d *Deps) writeGroup(ctx context.Context, req *engine.Request) (*engine.Res
 			err = engine.Invalidf("invalid group ID")
 		}
 	case name != "":
-		g, err = d.Identities.GroupByName(ctx, call.From(ctx).Tx, name)
+		g, err = call.From(ctx).Realm.Identities.GroupByName(ctx, call.From(ctx).Tx, name)
 	}
 	if err != nil {
 		return nil, err
@@ -97,11 +97,11 @@ func (d *Deps) putGroup(ctx context.Context, req *engine.Request, old *identity.
 		g.Children = req.Data.Strings("member_group_ids")
 	}
 	tx := call.From(ctx).Tx
-	if err := d.Identities.PutGroup(ctx, tx, old, g); err != nil {
+	if err := call.From(ctx).Realm.Identities.PutGroup(ctx, tx, old, g); err != nil {
 		return nil, err
 	}
 	if req.Data.Has("member_entity_ids") && !g.External {
-		if err := d.Identities.SetMembers(ctx, tx, g, req.Data.Strings("member_entity_ids")); err != nil {
+		if err := call.From(ctx).Realm.Identities.SetMembers(ctx, tx, g, req.Data.Strings("member_entity_ids")); err != nil {
 			return nil, err
 		}
 	}
@@ -127,7 +127,7 @@ func (d *Deps) readGroup(find groupFinder) engine.Handler {
 // showGroup is a group as reads and look-ups answer it.
 func (d *Deps) showGroup(ctx context.Context, g *identity.Group) (*engine.Response, error) {
 	c := call.From(ctx)
-	members, err := d.Identities.Members(ctx, c.Tx, g.ID)
+	members, err := call.From(ctx).Realm.Identities.Members(ctx, c.Tx, g.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -155,19 +155,19 @@ func (d *Deps) deleteGroup(find groupFinder) engine.Handler {
 		if err != nil || g == nil {
 			return nil, err
 		}
-		return nil, d.Identities.DeleteGroup(ctx, call.From(ctx).Tx, g)
+		return nil, call.From(ctx).Realm.Identities.DeleteGroup(ctx, call.From(ctx).Tx, g)
 	}
 }
 
 func (d *Deps) listGroups(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
 	tx := call.From(ctx).Tx
-	ids, err := d.Identities.GroupIDs(ctx, tx)
+	ids, err := call.From(ctx).Realm.Identities.GroupIDs(ctx, tx)
 	return keysResponse(ids, err, func(id string) (map[string]any, error) {
-		g, err := d.Identities.Group(ctx, tx, id)
+		g, err := call.From(ctx).Realm.Identities.Group(ctx, tx, id)
 		if err != nil || g == nil {
 			return nil, err
 		}
-		members, err := d.Identities.Members(ctx, tx, id)
+		members, err := call.From(ctx).Realm.Identities.Members(ctx, tx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -176,7 +176,7 @@ func (d *Deps) listGroups(ctx context.Context, _ *engine.Request) (*engine.Respo
 }
 
 func (d *Deps) listGroupNames(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
-	names, err := d.Identities.GroupNames(ctx, call.From(ctx).Tx)
+	names, err := call.From(ctx).Realm.Identities.GroupNames(ctx, call.From(ctx).Tx)
 	return keysResponse(names, err, nil)
 }
 
@@ -219,13 +219,13 @@ func (d *Deps) lookupEntity(ctx context.Context, req *engine.Request) (*engine.R
 	var e *identity.Entity
 	switch by {
 	case "id":
-		e, err = d.Identities.Entity(ctx, tx, value)
+		e, err = call.From(ctx).Realm.Identities.Entity(ctx, tx, value)
 	case "name":
-		e, err = d.Identities.EntityByName(ctx, tx, value)
+		e, err = call.From(ctx).Realm.Identities.EntityByName(ctx, tx, value)
 	case "alias_id":
-		e, err = d.Identities.EntityByAlias(ctx, tx, value)
+		e, err = call.From(ctx).Realm.Identities.EntityByAlias(ctx, tx, value)
 	default:
-		e, err = d.Identities.EntityByLogin(ctx, tx, req.Data.String("alias_mount_accessor"), value)
+		e, err = call.From(ctx).Realm.Identities.EntityByLogin(ctx, tx, req.Data.String("alias_mount_accessor"), value)
 	}
 	if err != nil || e == nil {
 		return nil, err // 204: nothing was found
@@ -242,13 +242,13 @@ func (d *Deps) lookupGroup(ctx context.Context, req *engine.Request) (*engine.Re
 	var g *identity.Group
 	switch by {
 	case "id":
-		g, err = d.Identities.Group(ctx, tx, value)
+		g, err = call.From(ctx).Realm.Identities.Group(ctx, tx, value)
 	case "name":
-		g, err = d.Identities.GroupByName(ctx, tx, value)
+		g, err = call.From(ctx).Realm.Identities.GroupByName(ctx, tx, value)
 	case "alias_id":
-		g, err = d.Identities.GroupByAlias(ctx, tx, value)
+		g, err = call.From(ctx).Realm.Identities.GroupByAlias(ctx, tx, value)
 	default:
-		g, err = d.Identities.GroupByLogin(ctx, tx, req.Data.String("alias_mount_accessor"), value)
+		g, err = call.From(ctx).Realm.Identities.GroupByLogin(ctx, tx, req.Data.String("alias_mount_accessor"), value)
 	}
 	if err != nil || g == nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -11,14 +12,15 @@ import (
 	"strongroom/engine"
 	"strongroom/internal/call"
 	"strongroom/internal/lease"
+	"strongroom/internal/namespace"
 	"strongroom/internal/storage"
 	"strongroom/internal/token"
 )
 
 // Leases is who takes back what engines have lent.
 type Leases interface {
-	// Renew gives l, in the transaction of c, the life asked for, as far as may be.
-	Renew(ctx context.Context, c *call.Call, l *lease.Lease, increment time.Duration) (warnings []string, err error)
+	// Renew gives l, of the namespace in, the life asked for in tx, as far as may be.
+	Renew(ctx context.Context, tx *storage.Tx, in *call.Place, l *lease.Lease, increment time.Duration) (warnings []string, err error)
 	// End ends the lease or token called id, or all below id, before it returns;
 	// force forgets what cannot be ended.
 	End(ctx context.Context, ns, id string, force bool) error
@@ -60,29 +62,36 @@ func (d *Deps) leaseRoutes() []engine.Route {
 	return routes
 }
 
-func leaseID(req *engine.Request) (string, error) {
+// leaseID is the lease that a request names, and its namespace: that of the request
+// or one below it; nil for another, in which no lease is to be seen.
+func leaseID(ctx context.Context, req *engine.Request) (string, *call.Place, error) {
 	id := req.Data.String("lease_id")
 	if id == "" {
 		id = req.Data.String("url_lease_id")
 	}
 	if id == "" {
-		return "", engine.Invalidf("lease_id must be specified")
+		return "", nil, engine.Invalidf("lease_id must be specified")
 	}
-	return strings.Trim(id, "/"), nil
+	id = strings.Trim(id, "/")
+	p, err := call.From(ctx).Reach(ctx, lease.Namespace(id))
+	return id, p, err
 }
 
 func (d *Deps) lookupLease(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	id, err := leaseID(req)
+	id, p, err := leaseID(ctx, req)
 	if err != nil {
 		return nil, err
 	}
+	if p == nil {
+		return nil, engine.Invalidf("invalid lease")
+	}
 	c, now := call.From(ctx), time.Now()
-	l, tok, err := lease.Open(c.Namespace).Get(ctx, c.Tx, id)
+	l, tok, err := lease.Open(p.Here.ID).Get(ctx, c.Tx, id)
 	if err != nil {
 		return nil, err
 	}
 	if tok != "" {
-		t, err := d.Tokens.ByID(ctx, c.Tx, tok, c.Routing)
+		t, err := p.Tokens.ByID(ctx, c.Tx, tok, p.Issuers)
 		if err == token.ErrInvalid {
 			return nil, engine.Invalidf("invalid lease")
 		}
@@ -122,12 +131,15 @@ func (d *Deps) listLeases(ctx context.Context, req *engine.Request) (*engine.Res
 }
 
 func (d *Deps) renewLease(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	id, err := leaseID(req)
+	id, p, err := leaseID(ctx, req)
 	if err != nil {
 		return nil, err
 	}
+	if p == nil {
+		return nil, engine.Invalidf("lease not found")
+	}
 	c := call.From(ctx)
-	l, tok, err := lease.Open(c.Namespace).Get(ctx, c.Tx, id)
+	l, tok, err := lease.Open(p.Here.ID).Get(ctx, c.Tx, id)
 	switch {
 	case err != nil:
 		return nil, err
@@ -136,7 +148,7 @@ func (d *Deps) renewLease(ctx context.Context, req *engine.Request) (*engine.Res
 	case l == nil || l.Over(time.Now()):
 		return nil, engine.Invalidf("lease not found")
 	}
-	warnings, err := d.Leases.Renew(ctx, c, l, req.Data.Duration("increment"))
+	warnings, err := d.Leases.Renew(ctx, c.Tx, p, l, req.Data.Duration("increment"))
 	if err != nil {
 		return nil, err
 	}
@@ -146,19 +158,19 @@ func (d *Deps) renewLease(ctx context.Context, req *engine.Request) (*engine.Res
 
 // revokeLease succeeds where there is no such lease, as it is ended then.
 func (d *Deps) revokeLease(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	id, err := leaseID(req)
-	if err != nil {
+	id, p, err := leaseID(ctx, req)
+	if err != nil || p == nil {
 		return nil, err
 	}
 	c := call.From(ctx)
-	l, tok, err := lease.Open(c.Namespace).Get(ctx, c.Tx, id)
+	l, tok, err := lease.Open(p.Here.ID).Get(ctx, c.Tx, id)
 	if err != nil || l == nil && tok == "" {
 		return nil, err
 	}
 	if req.Data.Bool("sync") {
-		return nil, d.Leases.End(ctx, c.Namespace, id, false)
+		return nil, d.Leases.End(ctx, p.Here.ID, id, false)
 	}
-	return nil, d.Leases.EndLater(ctx, c.Tx, c.Namespace, id)
+	return nil, d.Leases.EndLater(ctx, c.Tx, p.Here.ID, id)
 }
 
 func (d *Deps) revokePrefix(ctx context.Context, req *engine.Request) (*engine.Response, error) {
@@ -173,23 +185,30 @@ func (d *Deps) revokeForce(ctx context.Context, req *engine.Request) (*engine.Re
 	return nil, d.Leases.End(ctx, call.From(ctx).Namespace, req.Data.String("prefix"), true)
 }
 
-// irrevocable calls do with the leases that could not be ended, until it says no.
-func irrevocable(ctx context.Context, req *engine.Request, do func(l *lease.Lease) bool) error {
+// irrevocable calls do with the leases that could not be ended, and the namespace
+// of each, until it says no.
+func irrevocable(ctx context.Context, req *engine.Request, do func(n *namespace.Namespace, l *lease.Lease) bool) error {
 	if kind := req.Data.String("type"); kind != "irrevocable" {
 		return engine.Invalidf("invalid lease type %q: only \"irrevocable\" is supported", kind)
 	}
 	c := call.From(ctx)
-	book := lease.Open(c.Namespace)
-	for id, err := range book.Irrevocables(ctx, c.Tx) {
-		if err != nil {
-			return err
-		}
-		l, _, err := book.Get(ctx, c.Tx, id)
-		if err != nil {
-			return err
-		}
-		if l != nil && !do(l) {
-			return nil
+	in := []*namespace.Namespace{c.Here}
+	if req.Data.Bool("include_child_namespaces") {
+		in = append(in, c.Tree.Below(c.Here, false)...)
+	}
+	for _, n := range in {
+		book := lease.Open(n.ID)
+		for id, err := range book.Irrevocables(ctx, c.Tx) {
+			if err != nil {
+				return err
+			}
+			l, _, err := book.Get(ctx, c.Tx, id)
+			if err != nil {
+				return err
+			}
+			if l != nil && !do(n, l) {
+				return nil
+			}
 		}
 	}
 	return nil
@@ -206,7 +225,7 @@ func (d *Deps) listIrrevocable(ctx context.Context, req *engine.Request) (*engin
 		}
 	}
 	leases, more := []map[string]any{}, false
-	err := irrevocable(ctx, req, func(l *lease.Lease) bool {
+	err := irrevocable(ctx, req, func(_ *namespace.Namespace, l *lease.Lease) bool {
 		if more = limit > 0 && len(leases) == limit; !more {
 			leases = append(leases, map[string]any{"lease_id": l.ID, "error": l.Error})
 		}
@@ -224,16 +243,24 @@ func (d *Deps) listIrrevocable(ctx context.Context, req *engine.Request) (*engin
 
 func (d *Deps) countIrrevocable(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	c, counts, total := call.From(ctx), map[string]int{}, 0
-	err := irrevocable(ctx, req, func(l *lease.Lease) bool {
+	var failed error
+	err := irrevocable(ctx, req, func(n *namespace.Namespace, l *lease.Lease) bool {
 		path := "unknown" // disabled
-		if m := c.Routing.ByUUID(l.Mount); m != nil {
-			path = m.Entry.Path
+		p, err := c.Reach(ctx, n.ID)
+		if err != nil {
+			failed = err
+			return false
+		}
+		if p != nil {
+			if m := p.Routing.ByUUID(l.Mount); m != nil {
+				path = n.Path[len(c.Here.Path):] + m.Entry.Path
+			}
 		}
 		counts[path]++
 		total++
 		return true
 	})
-	if err != nil {
+	if err = cmp.Or(err, failed); err != nil {
 		return nil, err
 	}
 	return &engine.Response{Data: map[string]any{"lease_count": total, "counts": counts}}, nil

@@ -8,6 +8,7 @@ import (
 	"strongroom/engine"
 	"strongroom/internal/call"
 	"strongroom/internal/lockout"
+	"strongroom/internal/namespace"
 )
 
 // lockedRoutes serve sys/locked-users
@@ -30,12 +31,29 @@ type lockedMount struct {
 	Aliases  []string `json:"alias_identifiers"`
 }
 
-// listLocked answers for the caller's namespace; the mounts with the most names come first.
+// listLocked answers for the request's namespace and those below; the mounts with the most names come first.
 func (d *Deps) listLocked(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	c, only, total := call.From(ctx), req.Data.String("mount_accessor"), 0
-	mounts := []*lockedMount{}
-	for _, n := range d.Lockouts.List() { // in the order of the accessors
-		if n.Namespace != c.Namespace || (only != "" && n.Accessor != only) {
+	in := []*namespace.Namespace{c.Here}
+	if only == "" {
+		in = append(in, c.Tree.Below(c.Here, false)...)
+	}
+	names, namespaces := d.Lockouts.List(), []map[string]any{}
+	for _, n := range in {
+		mounts, count := lockedIn(names, n.ID, only)
+		if total += count; count > 0 {
+			namespaces = append(namespaces, map[string]any{"namespace_id": n.ID, "namespace_path": n.Path, "counts": count, "mount_accessors": mounts})
+		}
+	}
+	slices.SortStableFunc(namespaces, func(a, b map[string]any) int { return cmp.Compare(b["counts"].(int), a["counts"].(int)) })
+	return &engine.Response{Data: map[string]any{"by_namespace": namespaces, "total": total}}, nil
+}
+
+// lockedIn are the locked names of the namespace ns, in the order of the accessors; only is
+// the accessor that is asked for, or "".
+func lockedIn(names []lockout.Name, ns, only string) (mounts []*lockedMount, total int) {
+	for _, n := range names {
+		if n.Namespace != ns || (only != "" && n.Accessor != only) {
 			continue
 		}
 		if len(mounts) == 0 || mounts[len(mounts)-1].Accessor != n.Accessor {
@@ -46,12 +64,8 @@ func (d *Deps) listLocked(ctx context.Context, req *engine.Request) (*engine.Res
 		m.Aliases = append(m.Aliases, n.Alias)
 		total++
 	}
-	namespaces := []map[string]any{}
-	if total > 0 {
-		slices.SortStableFunc(mounts, func(a, b *lockedMount) int { return cmp.Compare(b.Count, a.Count) })
-		namespaces = append(namespaces, map[string]any{"namespace_id": c.Namespace, "namespace_path": "", "counts": total, "mount_accessors": mounts})
-	}
-	return &engine.Response{Data: map[string]any{"by_namespace": namespaces, "total": total}}, nil
+	slices.SortStableFunc(mounts, func(a, b *lockedMount) int { return cmp.Compare(b.Count, a.Count) })
+	return mounts, total
 }
 
 func (d *Deps) unlock(ctx context.Context, req *engine.Request) (*engine.Response, error) {

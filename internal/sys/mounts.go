@@ -167,7 +167,9 @@ func (d *Deps) writeMount(prefix string) engine.Handler {
 		if tune {
 			err = d.tune(&table, path, req)
 		} else {
-			err = d.enable(&table, path, req)
+			if err = shadowed(ctx, path); err == nil {
+				err = d.enable(&table, path, req)
+			}
 		}
 		if err != nil {
 			return nil, err

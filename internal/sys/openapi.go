@@ -29,11 +29,14 @@ func (d *Deps) openAPI(ctx context.Context, req *engine.Request) (*engine.Respon
 	c := call.From(ctx)
 	spec := newSpec(d.Version)
 	for path, m := range c.Routing.All() {
-		if c.ACL.AllowsUnder(path) {
-			spec.mount(m, req.Data.Bool("generic_mount_paths"))
+		if c.ACL.AllowsUnder(c.Prefix + path) {
+			spec.mount(m, c.Here.Root(), req.Data.Bool("generic_mount_paths"))
 		}
 	}
 	for _, o := range outside() {
+		if !c.Here.Root() {
+			break
+		}
 		spec.add(specPath{path: "/sys/" + o.path, tag: "system", singleton: true}, o)
 	}
 	body, err := json.Marshal(spec.document())
@@ -148,7 +151,7 @@ type specPath struct {
 	singleton bool   // part of the server
 }
 
-func (s *spec) mount(m *mount.Mounted, generic bool) {
+func (s *spec) mount(m *mount.Mounted, root, generic bool) {
 	at := specPath{tag: "secrets", given: strings.TrimSuffix(m.Entry.Path, "/"), singleton: m.Entry.Fixed()}
 	base := "/" + m.Entry.Path
 	switch {
@@ -168,6 +171,9 @@ func (s *spec) mount(m *mount.Mounted, generic bool) {
 		}
 	}
 	for _, r := range m.Router.Routes() {
+		if r.RootOnly && !root {
+			continue
+		}
 		at.path = base + strings.ReplaceAll(r.Path, "...}", "}")
 		s.add(at, describeRoute(r))
 	}

@@ -29,7 +29,7 @@ func (d *Deps) policyRoutes() []engine.Route {
 }
 
 func (d *Deps) listPolicies(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
-	names, err := d.ACLs.Names(ctx, call.From(ctx).Tx)
+	names, err := call.From(ctx).Realm.ACLs.Names(ctx, call.From(ctx).Tx)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (d *Deps) listPolicies(ctx context.Context, _ *engine.Request) (*engine.Res
 func (d *Deps) readPolicy(field string) engine.Handler {
 	return func(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 		name := req.Data.String("name")
-		text, ok, err := d.ACLs.Text(ctx, call.From(ctx).Tx, name)
+		text, ok, err := call.From(ctx).Realm.ACLs.Text(ctx, call.From(ctx).Tx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +55,7 @@ func (d *Deps) writePolicy(ctx context.Context, req *engine.Request) (*engine.Re
 	if text == "" {
 		text = req.Data.String("rules")
 	}
-	return nil, d.ACLs.Put(call.From(ctx).Tx, req.Data.String("name"), unbase64(text))
+	return nil, call.From(ctx).Realm.ACLs.Put(call.From(ctx).Tx, req.Data.String("name"), unbase64(text))
 }
 
 // unbase64 decodes text that is base64 of text; rules in plain are not.
@@ -68,5 +68,5 @@ func unbase64(text string) string {
 }
 
 func (d *Deps) deletePolicy(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	return nil, d.ACLs.Delete(call.From(ctx).Tx, req.Data.String("name"))
+	return nil, call.From(ctx).Realm.ACLs.Delete(call.From(ctx).Tx, req.Data.String("name"))
 }

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -176,16 +177,28 @@ func (d *Deps) checkQuotaPath(ctx context.Context, r *quota.Rule) error {
 	if strings.ContainsAny(literal, "*+") || strings.Contains(literal, "//") {
 		return engine.Invalidf("path: only one \"*\" is allowed, as the last character")
 	}
-	m, rest, ok := call.From(ctx).Routing.Find(literal)
+	c := call.From(ctx)
+	n, below := c.Tree.Resolve("", literal)
+	if child := c.Tree.Child(n, below); child != nil && !strings.Contains(strings.TrimSuffix(below, "/"), "/") {
+		if r.Path = child.Path; glob || r.Role != "" {
+			return engine.Invalidf("path: a namespace takes neither \"*\" nor a role: give the namespace (%q), or a mount in it", child.Path)
+		}
+		return nil
+	}
+	p, err := c.Reach(ctx, n.ID)
+	if err != nil || p == nil {
+		return cmp.Or(err, engine.Invalidf("the namespace %q is locked, or being deleted", n.Path))
+	}
+	m, rest, ok := p.Routing.Find(below)
 	if !ok {
 		return engine.Invalidf("invalid mount path %q: nothing is mounted there", r.Path)
 	}
 	if !glob && rest == "" {
-		r.Path = m.Entry.Path
+		r.Path = n.Path + m.Entry.Path
 	} else if !glob {
 		r.Path = strings.TrimSuffix(r.Path, "/")
 	}
-	if r.Role != "" && (r.Path != m.Entry.Path || !m.Entry.Auth()) {
+	if r.Role != "" && (r.Path != n.Path+m.Entry.Path || !m.Entry.Auth()) {
 		return engine.Invalidf("a role is one of an auth method: path must be the method's, such as auth/approle/")
 	}
 	return nil

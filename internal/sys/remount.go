@@ -47,6 +47,11 @@ func (d *Deps) remount(ctx context.Context, req *engine.Request) (*engine.Respon
 	if err != nil {
 		return nil, err
 	}
+	for _, path := range []string{from, to} { // a mount belongs to its namespace, with its leases, tokens and identities
+		if err := shadowed(ctx, path); err != nil {
+			return nil, err
+		}
+	}
 	table, err := mount.Load(ctx, c.Tx, c.Namespace)
 	if err != nil {
 		return nil, err

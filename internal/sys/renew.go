@@ -14,9 +14,9 @@ import (
 // judged asks the auth method that gave t whether it would now, and with which
 // times: it returns t with these, and the life to renew it for if the caller
 // wants none in particular (0: the token's first).
-func (d *Deps) judged(ctx context.Context, req *engine.Request, t *token.Token) (*token.Token, time.Duration, error) {
+func (d *Deps) judged(ctx context.Context, req *engine.Request, p *call.Place, t *token.Token) (*token.Token, time.Duration, error) {
 	c := call.From(ctx)
-	m := c.Routing.ByUUID(t.Mount)
+	m := p.Routing.ByUUID(t.Mount)
 	if m == nil {
 		return t, 0, nil
 	}
@@ -24,12 +24,12 @@ func (d *Deps) judged(ctx context.Context, req *engine.Request, t *token.Token) 
 	if !ok {
 		return t, 0, nil
 	}
-	asked := &engine.Request{Operation: req.Operation, Namespace: req.Namespace, Mount: m.Mount, Storage: c.Tx.View(m.Prefix), Remote: req.Remote, Peer: req.Peer}
+	asked := &engine.Request{Operation: req.Operation, Namespace: p.Here.ID, Mount: m.Mount, Storage: c.Tx.View(m.Prefix), Remote: req.Remote, Peer: req.Peer}
 	now, err := method.Renew(ctx, asked, &engine.Grant{Role: t.Role, Policies: t.Policies, Metadata: t.Meta, Proof: t.Proof})
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := d.regroup(ctx, m, t, now); err != nil {
+	if err := regroup(ctx, p, m, t, now); err != nil {
 		return nil, 0, err
 	}
 	next := *t
@@ -49,12 +49,12 @@ func (d *Deps) judged(ctx context.Context, req *engine.Request, t *token.Token) 
 // regroup brings the external groups of who renews t to what the method m says of them now, as a login does
 // (https://developer.hashicorp.com/vault/docs/concepts/identity#external-vs-internal-groups). It makes no entity: an alias that was taken away
 // stays away until the next login.
-func (d *Deps) regroup(ctx context.Context, m *mount.Mounted, t *token.Token, now *engine.Grant) error {
+func regroup(ctx context.Context, p *call.Place, m *mount.Mounted, t *token.Token, now *engine.Grant) error {
 	if now.Alias == "" || t.EntityID == "" {
 		return nil
 	}
 	tx := call.From(ctx).Tx
-	known, err := d.Identities.EntityByLogin(ctx, tx, m.Entry.Accessor, now.Alias)
+	known, err := p.Identities.EntityByLogin(ctx, tx, m.Entry.Accessor, now.Alias)
 	if err != nil || known == nil {
 		return err
 	}
@@ -62,6 +62,6 @@ func (d *Deps) regroup(ctx context.Context, m *mount.Mounted, t *token.Token, no
 	if metadata == nil {
 		metadata = t.Meta
 	}
-	_, err = d.Identities.Bind(ctx, tx, identity.Login{Accessor: m.Entry.Accessor, Name: now.Alias, Metadata: metadata, Groups: now.Groups})
+	_, err = p.Identities.Bind(ctx, tx, identity.Login{Accessor: m.Entry.Accessor, Name: now.Alias, Metadata: metadata, Groups: now.Groups})
 	return err
 }

@@ -9,23 +9,18 @@ import (
 
 	"strongroom/engine"
 	"strongroom/engine/cubbyhole"
-	"strongroom/internal/acl"
 	"strongroom/internal/audit"
-	"strongroom/internal/identity"
 	"strongroom/internal/lockout"
 	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
 	"strongroom/internal/quota"
 	"strongroom/internal/snapshot"
-	"strongroom/internal/token"
 )
 
 // Deps is what the system engines work on, one Session long.
 type Deps struct {
 	Audit   *audit.Journal
 	Mounts  *mount.Manager
-	Tokens  *token.Store
-	ACLs    *acl.Store
 	Node    Node
 	Version string // of this server
 	Metrics *metrics.Registry
@@ -34,8 +29,6 @@ type Deps struct {
 
 	Lockouts *lockout.Guard
 	Leases   Leases
-
-	Identities *identity.Store
 }
 
 // Node is what sys asks of the node it runs on.
@@ -68,26 +61,36 @@ func (r routes) Routes() []engine.Route { return r }
 func (d *Deps) system() []engine.Route {
 	var all []engine.Route
 	all = append(all, d.mountRoutes()...)
+	all = append(all, d.namespaceRoutes()...)
 	all = append(all, d.policyRoutes()...)
 	all = append(all, d.capabilityRoutes()...)
 	all = append(all, d.uiRoutes()...)
 	all = append(all, d.wrappingRoutes()...)
 	all = append(all, toolRoutes()...)
-	all = append(all, d.raftRoutes()...)
-	all = append(all, d.snapshotRoutes()...)
-	all = append(all, d.rotateRoutes()...)
+	all = append(all, rootOnly(d.raftRoutes())...)
+	all = append(all, rootOnly(d.snapshotRoutes())...)
+	all = append(all, rootOnly(d.rotateRoutes())...)
 	all = append(all, d.lockedRoutes()...)
 	all = append(all, d.leaseRoutes()...)
-	all = append(all, d.auditRoutes()...)
+	all = append(all, rootOnly(d.auditRoutes())...)
 	all = append(all, d.specRoutes()...)
 	all = append(all, d.remountRoutes()...)
 	all = append(all, d.pluginRoutes()...)
 	all = append(all, d.passwordRoutes()...)
-	all = append(all, d.hostRoutes()...)
+	all = append(all, rootOnly(d.hostRoutes())...)
 	all = append(all, d.eventRoutes()...)
 	all = append(all, d.historyRoutes()...)
-	all = append(all, d.metricsRoutes()...)
-	all = append(all, d.inspectRoutes()...)
-	all = append(all, d.quotaRoutes()...)
-	return append(all, d.operateRoutes()...)
+	all = append(all, rootOnly(d.metricsRoutes())...)
+	all = append(all, rootOnly(d.inspectRoutes())...)
+	all = append(all, rootOnly(d.quotaRoutes())...)
+	return append(all, rootOnly(d.operateRoutes())...)
+}
+
+// rootOnly are routes about the whole server, which no other namespace has
+// (https://developer.hashicorp.com/vault/docs/enterprise/namespaces).
+func rootOnly(routes []engine.Route) []engine.Route {
+	for i := range routes {
+		routes[i].RootOnly = true
+	}
+	return routes
 }

@@ -8,6 +8,8 @@ import (
 	"strongroom/auth"
 	"strongroom/engine"
 	"strongroom/internal/call"
+	"strongroom/internal/lease"
+	"strongroom/internal/namespace"
 	"strongroom/internal/token"
 )
 
@@ -16,19 +18,18 @@ func (d *Deps) token() []engine.Route {
 	tok := []engine.Field{{Name: "token", Help: "The token."}}
 	acc := []engine.Field{{Name: "accessor", Help: "Accessor of the token."}}
 	increment := engine.Field{Name: "increment", Type: engine.Duration, Help: "Life asked for, from now."}
-	self := func(ctx context.Context, _ *engine.Request) (*token.Token, error) { return call.From(ctx).Token, nil }
 	create := createFields()
 	routes := []engine.Route{
 		{Path: "create", Help: "Make a token.", Fields: create, Write: d.createToken},
 		{Path: "create/{role_name}", Help: "Make a token by a role.", Fields: append(create, roleName), Write: d.createByRole},
 		{Path: "create-orphan", Help: "Make a token without a parent.", Fields: create, Sudo: true, Write: d.createOrphan},
-		{Path: "lookup-self", Help: "The calling token.", AnyNode: true, Read: d.lookup(self), Write: d.lookup(self)},
+		{Path: "lookup-self", Help: "The calling token.", AnyNode: true, Read: d.lookup(callingToken), Write: d.lookup(callingToken)},
 		{Path: "lookup", Help: "What a token is.", Fields: tok, Write: d.lookup(d.tokenInBody)},
 		{Path: "lookup-accessor", Help: "What the token with an accessor is.", Fields: acc, Write: d.lookup(d.tokenByAccessor)},
-		{Path: "renew-self", Help: "Renew the calling token.", Fields: []engine.Field{increment}, Write: d.renew(self)},
+		{Path: "renew-self", Help: "Renew the calling token.", Fields: []engine.Field{increment}, Write: d.renew(callingToken)},
 		{Path: "renew", Help: "Renew a token.", Fields: append(tok, increment), Write: d.renew(d.tokenInBody)},
 		{Path: "renew-accessor", Help: "Renew the token with an accessor.", Fields: append(acc, increment), Write: d.renew(d.tokenByAccessor)},
-		{Path: "revoke-self", Help: "End the calling token and all made with it.", Write: d.revoke(self)},
+		{Path: "revoke-self", Help: "End the calling token and all made with it.", Write: d.revoke(callingToken)},
 		{Path: "revoke", Help: "End a token and all made with it.", Fields: tok, Write: d.revoke(d.tokenInBody)},
 		{Path: "revoke-accessor", Help: "End the token with an accessor and all made with it.", Fields: acc, Write: d.revoke(d.tokenByAccessor)},
 		{Path: "revoke-orphan", Help: "End a token but not what was made with it.", Fields: tok, Sudo: true, Write: d.revokeOrphan},
@@ -40,37 +41,63 @@ func (d *Deps) token() []engine.Route {
 
 var errBadToken error = &engine.Error{Kind: engine.Denied, Text: "bad token"}
 
-func (d *Deps) tokenInBody(ctx context.Context, req *engine.Request) (*token.Token, error) {
+// finder finds the token that a request is about, and its namespace: that of the
+// request or one below it, never another, whatever it calls the token by.
+type finder = func(context.Context, *engine.Request) (*call.Place, *token.Token, error)
+
+func callingToken(ctx context.Context, _ *engine.Request) (*call.Place, *token.Token, error) {
+	c := call.From(ctx)
+	return c.Home, c.Token, nil
+}
+
+func (d *Deps) tokenInBody(ctx context.Context, req *engine.Request) (*call.Place, *token.Token, error) {
 	raw := req.Data.String("token")
 	if raw == "" {
-		return nil, engine.Invalidf("missing token ID")
+		return nil, nil, engine.Invalidf("missing token ID")
 	}
 	c := call.From(ctx)
-	t, err := d.Tokens.Lookup(ctx, c.Tx, raw, c.Routing)
-	if err == token.ErrInvalid {
-		return nil, errBadToken
+	p, err := placeOf(ctx, raw)
+	if err != nil || p == nil {
+		return nil, nil, cmp.Or(err, errBadToken)
 	}
-	return t, err
+	t, err := p.Tokens.Lookup(ctx, c.Tx, raw, p.Issuers)
+	if err == token.ErrInvalid {
+		return nil, nil, errBadToken
+	}
+	return p, t, err
 }
 
-func (d *Deps) tokenByAccessor(ctx context.Context, req *engine.Request) (*token.Token, error) {
+// placeOf is the namespace that raw is of; nil for one that the request cannot name.
+func placeOf(ctx context.Context, raw string) (*call.Place, error) {
+	c := call.From(ctx)
+	id := token.Namespace(raw)
+	if c.Tree.ByID(id) == nil { // the token of a development server may be any text
+		id = namespace.RootID
+	}
+	return c.Reach(ctx, id)
+}
+
+func (d *Deps) tokenByAccessor(ctx context.Context, req *engine.Request) (*call.Place, *token.Token, error) {
 	accessor := req.Data.String("accessor")
 	if accessor == "" {
-		return nil, engine.Invalidf("missing accessor")
+		return nil, nil, engine.Invalidf("missing accessor")
 	}
-	c := call.From(ctx)
-	t, err := d.Tokens.ByAccessor(ctx, c.Tx, accessor, c.Routing)
+	c, unknown := call.From(ctx), engine.Errorf(engine.Denied, "invalid accessor")
+	_, id := lease.Split(accessor)
+	p, err := c.Reach(ctx, id)
+	if err != nil || p == nil {
+		return nil, nil, cmp.Or(err, unknown)
+	}
+	t, err := p.Tokens.ByAccessor(ctx, c.Tx, accessor, p.Issuers)
 	if err == token.ErrInvalid {
-		return nil, engine.Errorf(engine.Denied, "invalid accessor")
+		return nil, nil, unknown
 	}
-	return t, err
+	return p, t, err
 }
-
-type finder = func(context.Context, *engine.Request) (*token.Token, error)
 
 func (d *Deps) lookup(find finder) engine.Handler {
 	return func(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-		t, err := find(ctx, req)
+		p, t, err := find(ctx, req)
 		if err != nil {
 			return nil, err
 		}
@@ -79,7 +106,8 @@ func (d *Deps) lookup(find finder) engine.Handler {
 			raw = c.RawToken
 		}
 		out := show(t, raw)
-		return &engine.Response{Data: out}, d.introduce(ctx, out, t)
+		out["namespace_path"] = p.Here.Path
+		return &engine.Response{Data: out}, introduce(ctx, out, p, t)
 	}
 }
 
@@ -120,7 +148,7 @@ func show(t *token.Token, raw string) map[string]any {
 
 func (d *Deps) renew(find finder) engine.Handler {
 	return func(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-		t, err := find(ctx, req)
+		p, t, err := find(ctx, req)
 		if err != nil {
 			return nil, err
 		}
@@ -128,14 +156,14 @@ func (d *Deps) renew(find finder) engine.Handler {
 			return nil, engine.Invalidf("batch tokens cannot be renewed")
 		}
 		c := call.From(ctx)
-		if t, err = d.Tokens.ByID(ctx, c.Tx, t.ID, c.Routing); err != nil { // its last use may just have been spent
+		if t, err = p.Tokens.ByID(ctx, c.Tx, t.ID, p.Issuers); err != nil { // its last use may just have been spent
 			return nil, err
 		}
-		t, life, err := d.judged(ctx, req, t)
+		t, life, err := d.judged(ctx, req, p, t)
 		if err != nil {
 			return nil, err
 		}
-		next, warnings, err := d.Tokens.Renew(c.Tx, t, cmp.Or(req.Data.Duration("increment"), life))
+		next, warnings, err := p.Tokens.Renew(c.Tx, t, cmp.Or(req.Data.Duration("increment"), life))
 		if err != nil {
 			return nil, err
 		}
@@ -143,14 +171,14 @@ func (d *Deps) renew(find finder) engine.Handler {
 		if t.ID == c.Token.ID {
 			raw = c.RawToken
 		}
-		c.Auth = &call.Auth{ClientToken: raw, Token: next, LeaseDuration: next.Granted()}
+		c.Auth = &call.Auth{ClientToken: raw, Token: next, LeaseDuration: next.Granted(), Home: p}
 		return &engine.Response{Warnings: warnings}, nil
 	}
 }
 
 func (d *Deps) revoke(find finder) engine.Handler {
 	return func(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-		t, err := find(ctx, req)
+		p, t, err := find(ctx, req)
 		if err == errBadToken {
 			return nil, nil // there is nothing to revoke
 		}
@@ -160,24 +188,24 @@ func (d *Deps) revoke(find finder) engine.Handler {
 		if t.Type == token.Batch {
 			return nil, engine.Invalidf("batch tokens cannot be revoked: they end with their time, or with their parent")
 		}
-		d.Tokens.Revoke(call.From(ctx).Tx, t)
+		p.Tokens.Revoke(call.From(ctx).Tx, t)
 		return nil, nil
 	}
 }
 
 func (d *Deps) revokeOrphan(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	t, err := d.tokenInBody(ctx, req)
+	p, t, err := d.tokenInBody(ctx, req)
 	if err != nil {
 		return nil, err
 	}
 	if t.Type == token.Batch {
 		return nil, engine.Invalidf("batch tokens cannot be revoked: they end with their time, or with their parent")
 	}
-	return nil, d.Tokens.RevokeOrphan(ctx, call.From(ctx).Tx, t)
+	return nil, p.Tokens.RevokeOrphan(ctx, call.From(ctx).Tx, t)
 }
 
 func (d *Deps) accessors(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	names, err := d.Tokens.Accessors(ctx, call.From(ctx).Tx, req.Data.String("after"), int(req.Data.Int("limit")))
+	names, err := call.From(ctx).Realm.Tokens.Accessors(ctx, call.From(ctx).Tx, req.Data.String("after"), int(req.Data.Int("limit")))
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +217,7 @@ func (d *Deps) accessors(ctx context.Context, req *engine.Request) (*engine.Resp
 
 // tidyTokens serves sys/leases/tidy too: tokens and their lease ids are tidied together.
 func (d *Deps) tidyTokens(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
-	d.Tokens.AskTidy(call.From(ctx).Tx)
+	c := call.From(ctx)
+	c.Realm.Tokens.AskTidy(c.Tx)
 	return &engine.Response{Accepted: true, Warnings: []string{"Tidy operation successfully started. Any information from the operation will be printed to the server's logs."}}, nil
 }

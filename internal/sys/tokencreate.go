@@ -43,7 +43,7 @@ func (d *Deps) createOrphan(ctx context.Context, req *engine.Request) (*engine.R
 
 func (d *Deps) createByRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	name := req.Data.String("role_name")
-	role, err := d.Tokens.Role(ctx, call.From(ctx).Tx, name)
+	role, err := call.From(ctx).Realm.Tokens.Role(ctx, call.From(ctx).Tx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func asked(ctx context.Context, req *engine.Request) token.Spec {
 	if ttl == 0 {
 		ttl = data.Duration("lease")
 	}
-	spec := token.Spec{Parent: c.Token, Path: "auth/token/create", Mount: req.Mount, NotRenewable: !data.Bool("renewable"), Raw: data.String("id")}
+	spec := token.Spec{Parent: c.Token, Parents: c.Home.Tokens, Path: "auth/token/create", Mount: req.Mount, NotRenewable: !data.Bool("renewable"), Raw: data.String("id")}
 	spec.Grant = engine.Grant{Policies: data.Strings("policies"), NoDefaultPolicy: data.Bool("no_default_policy"), Metadata: data.Map("meta"), TTL: ttl,
 		ExplicitMaxTTL: data.Duration("explicit_max_ttl"), Period: data.Duration("period"), NumUses: int(data.Int("num_uses")), BoundCIDRs: c.Token.BoundCIDRs}
 	if spec.DisplayName = "token"; data.String("display_name") != "" {
@@ -111,12 +111,12 @@ func (d *Deps) makeToken(ctx context.Context, req *engine.Request, spec token.Sp
 	if spec.EntityID, err = d.standFor(ctx, req, role); err != nil {
 		return nil, err
 	}
-	t, raw, warnings, err := d.Tokens.Issue(ctx, c.Tx, spec)
+	t, raw, warnings, err := call.From(ctx).Realm.Tokens.Issue(ctx, c.Tx, spec)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range t.Policies {
-		if _, ok, err := d.ACLs.Text(ctx, c.Tx, p); err != nil {
+		if _, ok, err := call.From(ctx).Realm.ACLs.Text(ctx, c.Tx, p); err != nil {
 			return nil, err
 		} else if !ok {
 			warnings = append(warnings, "Policy \""+p+"\" does not exist")
@@ -133,7 +133,7 @@ func mayCreate(c *call.Call, spec *token.Spec, role *token.Role, req *engine.Req
 	if role != nil {
 		path = "auth/token/" + req.Path
 	}
-	data, sudo := req.Data, c.ACL.Decide(engine.Update, path, nil).Sudo
+	data, sudo := req.Data, c.ACL.Decide(engine.Update, c.Prefix+path, nil).Sudo
 	switch {
 	case c.Token.Type == token.Batch:
 		return engine.Invalidf("batch tokens cannot create more tokens")
@@ -158,21 +158,27 @@ func mayCreate(c *call.Call, spec *token.Spec, role *token.Role, req *engine.Req
 			}
 		}
 	}
-	return mayHave(c.Token, spec, role, sudo)
+	return mayHave(c.Token, c.Home.Here == c.Here, spec, role, sudo)
 }
 
 // mayHave judges the policies: by the role's lists if it has any, else by the
-// maker's own, which sudo alone may pass.
-func mayHave(maker *token.Token, spec *token.Spec, role *token.Role, sudo bool) error {
+// maker's own, which sudo alone may pass. Those of a maker of a namespace above
+// (here is false) are others, whatever they are called: without sudo it can give no
+// more than "default".
+func mayHave(maker *token.Token, here bool, spec *token.Spec, role *token.Role, sudo bool) error {
 	listed := role != nil && role.Listed()
+	own := maker.Policies
+	if !here && !maker.Root() {
+		own = []string{"default"}
+	}
 	switch {
 	case len(spec.Policies) > 0:
 	case listed:
 		spec.Policies = role.AllowedPolicies
 	default:
-		spec.Policies = maker.Policies
+		spec.Policies = own
 	}
-	if !listed && !sudo && !slices.Contains(maker.Policies, "default") {
+	if !listed && !sudo && !slices.Contains(own, "default") {
 		spec.NoDefaultPolicy = true // a child has nothing that its maker lacks
 	}
 	want := token.Policies(spec.Policies, spec.NoDefaultPolicy)
@@ -192,7 +198,7 @@ func mayHave(maker *token.Token, spec *token.Spec, role *token.Role, sudo bool) 
 		return nil
 	}
 	for _, p := range want {
-		if !slices.Contains(maker.Policies, p) {
+		if !slices.Contains(own, p) {
 			return engine.Invalidf("child policies must be subset of parent")
 		}
 	}

@@ -47,7 +47,7 @@ func tokenRoleFields() []engine.Field {
 }
 
 func (d *Deps) listTokenRoles(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	names, err := d.Tokens.Roles(ctx, call.From(ctx).Tx, req.Data.String("after"), int(req.Data.Int("limit")))
+	names, err := call.From(ctx).Realm.Tokens.Roles(ctx, call.From(ctx).Tx, req.Data.String("after"), int(req.Data.Int("limit")))
 	if err != nil {
 		return nil, err
 	}
@@ -58,13 +58,13 @@ func (d *Deps) listTokenRoles(ctx context.Context, req *engine.Request) (*engine
 }
 
 func (d *Deps) tokenRoleExists(ctx context.Context, req *engine.Request) (bool, error) {
-	r, err := d.Tokens.Role(ctx, call.From(ctx).Tx, req.Data.String("role_name"))
+	r, err := call.From(ctx).Realm.Tokens.Role(ctx, call.From(ctx).Tx, req.Data.String("role_name"))
 	return r != nil, err
 }
 
 func (d *Deps) readTokenRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	name := req.Data.String("role_name")
-	r, err := d.Tokens.Role(ctx, call.From(ctx).Tx, name)
+	r, err := call.From(ctx).Realm.Tokens.Role(ctx, call.From(ctx).Tx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (d *Deps) readTokenRole(ctx context.Context, req *engine.Request) (*engine.
 func (d *Deps) writeTokenRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	c, data, name := call.From(ctx), req.Data, req.Data.String("role_name")
 	r := token.Role{Renewable: true, Type: "default-service"}
-	if have, err := d.Tokens.Role(ctx, c.Tx, name); err != nil {
+	if have, err := call.From(ctx).Realm.Tokens.Role(ctx, c.Tx, name); err != nil {
 		return nil, err
 	} else if have != nil {
 		r = *have
@@ -121,10 +121,10 @@ func (d *Deps) writeTokenRole(ctx context.Context, req *engine.Request) (*engine
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
-	return nil, d.Tokens.PutRole(c.Tx, name, &r)
+	return nil, call.From(ctx).Realm.Tokens.PutRole(c.Tx, name, &r)
 }
 
 func (d *Deps) deleteTokenRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	d.Tokens.DeleteRole(call.From(ctx).Tx, req.Data.String("role_name"))
+	call.From(ctx).Realm.Tokens.DeleteRole(call.From(ctx).Tx, req.Data.String("role_name"))
 	return nil, nil
 }

@@ -26,7 +26,7 @@ func (d *Deps) uiMounts(ctx context.Context, _ *engine.Request) (*engine.Respons
 	c := call.From(ctx)
 	auth, secret := map[string]any{}, map[string]any{}
 	for path, m := range c.Routing.All() {
-		if !c.ACL.AllowsUnder(path) {
+		if !c.ACL.AllowsUnder(c.Prefix + path) {
 			continue
 		}
 		if name, ok := strings.CutPrefix(path, "auth/"); ok {
@@ -42,7 +42,7 @@ func (d *Deps) uiMount(ctx context.Context, req *engine.Request) (*engine.Respon
 	c := call.From(ctx)
 	path := req.Data.String("path")
 	m, _, ok := c.Routing.Find(path)
-	if !ok || !c.ACL.AllowsUnder(m.Entry.Path) { // the same answer for both: mounts are not told to strangers
+	if !ok || !c.ACL.AllowsUnder(c.Prefix+m.Entry.Path) { // the same answer for both: mounts are not told to strangers
 		return nil, engine.Errorf(engine.Denied, "preflight capability check returned 403, please ensure client's policies grant access to path %q", strings.TrimSuffix(path, "/")+"/")
 	}
 	out := describe(m)
@@ -50,8 +50,17 @@ func (d *Deps) uiMount(ctx context.Context, req *engine.Request) (*engine.Respon
 	return &engine.Response{Data: out}, nil
 }
 
-func uiNamespaces(context.Context, *engine.Request) (*engine.Response, error) {
-	return &engine.Response{Data: map[string]any{"keys": []string{}}}, nil
+// uiNamespaces lists the namespaces below the request's in which the caller's
+// policies grant something.
+func uiNamespaces(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
+	c, keys := call.From(ctx), []string{}
+	for _, n := range c.Tree.Below(c.Here, false) {
+		path := n.Path[len(c.Here.Path):]
+		if !n.Deleting && c.ACL.AllowsUnder(c.Prefix+path) {
+			keys = append(keys, path)
+		}
+	}
+	return &engine.Response{Data: map[string]any{"keys": keys}}, nil
 }
 
 func uiFeatures(context.Context, *engine.Request) (*engine.Response, error) {
@@ -65,14 +74,20 @@ func noReplication(context.Context, *engine.Request) (*engine.Response, error) {
 
 // resultantACL is the caller's rules by path; a glob's without its star.
 func (d *Deps) resultantACL(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
-	rules, root := call.From(ctx).ACL.Rules()
+	c := call.From(ctx)
+	rules, root := c.ACL.Rules()
 	exact, glob := map[string]any{}, map[string]any{}
 	for _, r := range rules {
 		entry := map[string]any{"capabilities": r.Capabilities.Names()}
-		if path, ok := strings.CutSuffix(r.Path, "*"); ok {
-			glob[path] = entry
-		} else {
-			exact[r.Path] = entry
+		path, isGlob := strings.CutSuffix(r.Path, "*")
+		below, ok := strings.CutPrefix(path, c.Prefix) // as paths are called here
+		switch {
+		case isGlob && strings.HasPrefix(c.Prefix, path):
+			glob[""] = entry
+		case isGlob && ok:
+			glob[below] = entry
+		case ok:
+			exact[below] = entry
 		}
 	}
 	return &engine.Response{Data: map[string]any{"root": root, "exact_paths": exact, "glob_paths": glob}}, nil

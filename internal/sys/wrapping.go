@@ -2,6 +2,7 @@ package sys
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -52,7 +53,12 @@ func (d *Deps) unwrap(ctx context.Context, req *engine.Request) (*engine.Respons
 // takeWrapped makes what the wrapping token stands for the answer.
 func (d *Deps) takeWrapped(ctx context.Context, req *engine.Request) (*token.Token, error) {
 	c := call.From(ctx)
-	t, payload, err := d.Tokens.Unwrap(ctx, c.Tx, wrapping(ctx, req), c.Routing)
+	raw := wrapping(ctx, req)
+	p, err := placeOf(ctx, raw)
+	if err != nil || p == nil {
+		return nil, cmp.Or(err, token.ErrNotWrapping)
+	}
+	t, payload, err := p.Tokens.Unwrap(ctx, c.Tx, raw, p.Issuers)
 	c.Wrap.Unwrapped = payload
 	return t, err
 }
@@ -69,7 +75,12 @@ func (d *Deps) rewrap(ctx context.Context, req *engine.Request) (*engine.Respons
 
 func (d *Deps) lookupWrapping(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	c := call.From(ctx)
-	t, err := d.Tokens.Wrapping(ctx, c.Tx, wrapping(ctx, req), c.Routing)
+	raw := wrapping(ctx, req)
+	p, err := placeOf(ctx, raw)
+	if err != nil || p == nil {
+		return nil, cmp.Or(err, token.ErrNotWrapping)
+	}
+	t, err := p.Tokens.Wrapping(ctx, c.Tx, raw, p.Issuers)
 	if err != nil {
 		return nil, err
 	}

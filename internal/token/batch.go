@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -68,7 +69,7 @@ func (s *Store) issueBatch(t *Token) (string, error) {
 	}
 	nonce := make([]byte, chacha20poly1305.NonceSizeX, chacha20poly1305.NonceSizeX+len(plain)+chacha20poly1305.Overhead)
 	rand.Read(nonce)
-	raw := BatchPrefix + base64.RawURLEncoding.EncodeToString(s.box.Seal(nonce, nonce, plain, []byte(s.prefix)))
+	raw := BatchPrefix + base64.RawURLEncoding.EncodeToString(s.box.Seal(nonce, nonce, plain, []byte(s.prefix))) + s.suffix
 	if len(raw) > maxRaw {
 		return "", engine.Invalidf("the batch token would have %d characters, at most %d are allowed: give it less metadata, or use token type \"service\"", len(raw), maxRaw)
 	}
@@ -78,6 +79,10 @@ func (s *Store) issueBatch(t *Token) (string, error) {
 
 // openBatch is the record in a batch token, or ErrInvalid.
 func (s *Store) openBatch(raw, body string) (*Token, error) {
+	body, ok := strings.CutSuffix(body, s.suffix)
+	if !ok {
+		return nil, ErrInvalid
+	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(body)
 	if err != nil || len(sealed) < chacha20poly1305.NonceSizeX {
 		return nil, ErrInvalid

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"strongroom/engine"
-	"strongroom/internal/lease"
 	"strongroom/internal/storage"
 )
 
@@ -18,6 +17,7 @@ import (
 type Spec struct {
 	engine.Grant
 	Parent       *Token // nil: an orphan
+	Parents      *Store // of Parent, if that is of another namespace; nil: this one
 	Path         string // of the request: "auth/kubernetes/login"
 	Mount        engine.Mount
 	NotRenewable bool
@@ -37,7 +37,7 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 	}
 	now := time.Now()
 	t = &Token{
-		Accessor: random(24), Policies: Policies(spec.Policies, spec.NoDefaultPolicy), Path: spec.Path, Mount: spec.Mount.UUID,
+		Accessor: random(24) + s.suffix, Policies: Policies(spec.Policies, spec.NoDefaultPolicy), Path: spec.Path, Mount: spec.Mount.UUID,
 		DisplayName: spec.DisplayName, Role: spec.Role, Meta: spec.Metadata, Proof: spec.Proof, Created: now.Unix(), Uses: spec.NumUses, MaxUses: spec.NumUses,
 		Renewable: !spec.NotRenewable, BoundCIDRs: spec.BoundCIDRs,
 		ExplicitMaxTTL: whole(spec.ExplicitMaxTTL), Period: whole(spec.Period),
@@ -47,8 +47,11 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 		return nil, "", nil, err
 	}
 	if spec.Parent != nil {
-		t.Parent, t.EntityID = spec.Parent.ID, cmp.Or(spec.EntityID, spec.Parent.EntityID)
-		if err := s.adopt(ctx, tx, spec.Parent, spec.Type); err != nil {
+		over := cmp.Or(spec.Parents, s)
+		if t.Parent = over.from(s.ns, spec.Parent.ID); over.ns == s.ns { // an entity is nobody outside its namespace
+			t.EntityID = cmp.Or(spec.EntityID, spec.Parent.EntityID)
+		}
+		if err := over.adopt(ctx, tx, spec.Parent, spec.Type); err != nil {
 			return nil, "", nil, err
 		}
 	}
@@ -67,6 +70,7 @@ func (s *Store) Issue(ctx context.Context, tx *storage.Tx, spec Spec) (t *Token,
 	if raw = spec.Raw; raw == "" {
 		raw = Prefix + random(24)
 	}
+	raw += s.suffix
 	t.ID = s.hash(raw)
 	if e, err := tx.Get(ctx, s.recordKey(t.ID)); err != nil {
 		return nil, "", nil, err
@@ -157,11 +161,11 @@ func (s *Store) put(tx *storage.Tx, t *Token) error {
 	}
 	tx.Put(s.accessorKey(t.Accessor), []byte(t.ID))
 	if t.Expires != 0 {
-		tx.Put(lease.DueKey(t.Expires, LeaseKind, t.ID), nil)
+		tx.Put(s.dueKey(t.Expires, t.ID), nil)
 		tx.Put(s.leases.TokenKey(t.Path, t.ID), nil)
 	}
 	if t.Parent != "" {
-		tx.Put(s.childKey(t.Parent, t.ID), nil)
+		tx.Put(s.ownKey(t), nil)
 	}
 	return nil
 }
@@ -189,8 +193,8 @@ func (s *Store) Renew(tx *storage.Tx, t *Token, increment time.Duration) (*Token
 		ttl = min(ttl, t.Created+t.ExplicitMaxTTL-now)
 	}
 	next.Expires, next.Renewed = now+ttl, now
-	tx.Delete(lease.DueKey(t.Expires, LeaseKind, t.ID))
-	tx.Put(lease.DueKey(next.Expires, LeaseKind, t.ID), nil)
+	tx.Delete(s.dueKey(t.Expires, t.ID))
+	tx.Put(s.dueKey(next.Expires, t.ID), nil)
 	return &next, warnings, storage.PutJSON(tx, s.recordKey(t.ID), next)
 }
 

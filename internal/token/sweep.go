@@ -18,11 +18,12 @@ const sweepBatch = 200
 // Expire is the lease.Expirer of tokens.
 func (s *Store) Expire(ctx context.Context, tx *storage.Tx, it lease.Item) error {
 	tx.Delete(it.Key())
-	t, err := s.stored(ctx, tx, it.ID)
+	at, id := s.far(it.ID)
+	t, err := at.stored(ctx, tx, id)
 	if err != nil || t == nil || t.Expires != it.At {
 		return err
 	}
-	s.Revoke(tx, t)
+	at.Revoke(tx, t)
 	return nil
 }
 
@@ -54,14 +55,14 @@ func (s *Store) End(ctx context.Context, tx *storage.Tx, path, id, mount string)
 // transaction, generation by generation, and says how many.
 func (s *Store) SweepBroken(ctx context.Context, store storage.Store) (int, error) {
 	total := 0
-	for broken, err := range store.Keys(ctx, s.brokenKey(""), "") {
+	for broken, err := range store.Keys(ctx, queues+"broken/", "") {
 		if err != nil {
 			return total, err
 		}
-		parent := strings.TrimPrefix(broken, s.brokenKey(""))
+		at, parent := s.far(strings.TrimPrefix(broken, queues+"broken/"))
 		for n := sweepBatch; n == sweepBatch; {
 			tx := storage.Begin(store)
-			if n, err = s.endBatch(ctx, store, tx, parent); err != nil {
+			if n, err = at.endBatch(ctx, store, tx, parent); err != nil {
 				return total, err
 			}
 			if n < sweepBatch {
@@ -87,12 +88,13 @@ func (s *Store) endBatch(ctx context.Context, store storage.Store, tx *storage.T
 		if err != nil || n == sweepBatch {
 			return n, err
 		}
-		t, err := s.stored(ctx, tx, strings.TrimPrefix(child, prefix))
+		at, id := s.far(strings.TrimPrefix(child, prefix))
+		t, err := at.stored(ctx, tx, id)
 		if err != nil {
 			return n, err
 		}
 		if t != nil {
-			s.Revoke(tx, t)
+			at.Revoke(tx, t)
 		}
 		tx.Delete(child)
 		n++
@@ -101,12 +103,13 @@ func (s *Store) endBatch(ctx context.Context, store storage.Store, tx *storage.T
 		if err != nil || n == sweepBatch {
 			return n, err
 		}
-		l, _, err := s.leases.Get(ctx, tx, id)
+		book := lease.Open(lease.Namespace(id))
+		l, _, err := book.Get(ctx, tx, id)
 		if err != nil {
 			return n, err
 		}
 		if l != nil && !l.Over(time.Now()) {
-			if err := s.leases.End(tx, l); err != nil {
+			if err := book.End(tx, l); err != nil {
 				return n, err
 			}
 		}
@@ -116,18 +119,29 @@ func (s *Store) endBatch(ctx context.Context, store storage.Store, tx *storage.T
 	return n, nil
 }
 
-func (s *Store) tidyKey() string { return s.prefix + "tidy" }
+func (s *Store) tidyKey() string { return queues + "tidy" + s.suffix }
 
 // AskTidy has the next Tidy look for index entries without a token.
 func (s *Store) AskTidy(tx *storage.Tx) { tx.Put(s.tidyKey(), nil) }
 
-// Tidy does what AskTidy asked for: it deletes the accessors, children and lease
-// ids that stand for no token, and says how many. Every commit keeps them
-// together, so they come of defects alone.
-func (s *Store) Tidy(ctx context.Context, store storage.Store) (int, error) {
-	if v, err := store.Version(ctx, s.tidyKey()); err != nil || v == 0 {
-		return 0, err
+// Tidy does what AskTidy asked for, in whichever namespace: it deletes the
+// accessors, children and lease ids that stand for no token, and says how many.
+// Every commit keeps them together, so they come of defects alone.
+func (s *Store) Tidy(ctx context.Context, store storage.Store) (total int, err error) {
+	for key, err := range store.Keys(ctx, queues+"tidy", "") {
+		if err != nil {
+			return total, err
+		}
+		_, ns := lease.Split(strings.TrimPrefix(key, queues))
+		n, err := s.At(ns).tidy(ctx, store)
+		if total += n; err != nil {
+			return total, err
+		}
 	}
+	return total, nil
+}
+
+func (s *Store) tidy(ctx context.Context, store storage.Store) (int, error) {
 	total := 0
 	for _, index := range []struct {
 		keys iter.Seq2[string, error]
@@ -166,7 +180,8 @@ func (s *Store) tidyOne(ctx context.Context, tx *storage.Tx, key string, find fu
 	if err != nil || id == "" {
 		return 0, err
 	}
-	t, err := s.stored(ctx, tx, id)
+	at, id := s.far(id)
+	t, err := at.stored(ctx, tx, id)
 	if err != nil || t != nil {
 		return 0, err
 	}

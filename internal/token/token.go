@@ -34,7 +34,7 @@ const Prefix = "hvs."
 type Token struct {
 	ID             string            `json:"id"` // keyed hash of the token
 	Accessor       string            `json:"accessor"`
-	Parent         string            `json:"parent,omitempty"` // ID; none: an orphan
+	Parent         string            `json:"parent,omitempty"` // ID, with ".<ns>" behind it where that is of another namespace; none: an orphan
 	Policies       []string          `json:"policies"`
 	Path           string            `json:"path"` // the request that made it
 	Mount          string            `json:"mount"`
@@ -51,6 +51,7 @@ type Token struct {
 	Uses           int               `json:"uses,omitempty"` // left; 0: no limit
 	Renewable      bool              `json:"renewable,omitempty"`
 	Cubbyhole      bool              `json:"cubbyhole,omitempty"` // holds something; see Fill
+	Elsewhere      []string          `json:"elsewhere,omitempty"` // the same, below these prefixes: in other namespaces
 	Wraps          bool              `json:"wraps,omitempty"`     // stands for an answer; see Wrap
 	EntityID       string            `json:"entity_id,omitempty"`
 	BoundCIDRs     []string          `json:"bound_cidrs,omitempty"`
@@ -111,6 +112,9 @@ func parseCIDR(text string) (netip.Prefix, error) {
 
 // Store keeps the tokens of one namespace. Safe for concurrent use.
 type Store struct {
+	ns      string
+	path    string // of the namespace; "" is the root
+	suffix  string // of its tokens, accessors, and of their IDs outside of it: ".<ns>", or nothing
 	prefix  string // "ns/root/token/"
 	key     []byte // of the hash
 	box     cipher.AEAD
@@ -128,27 +132,80 @@ const (
 
 func prefixOf(ns string) string { return "ns/" + ns + "/token/" }
 
+// queues is where the background work on the tokens of all namespaces stands: those
+// at rest cost nothing.
+const queues = "ns/" + lease.Root + "/token/"
+
+// HashKey is where the key of the tokens of namespace ns is stored; see In.
+func HashKey(ns string) string { return prefixOf(ns) + "key" }
+
 // Initialize prepares namespace ns for tokens.
 func Initialize(tx *storage.Tx, ns string) {
 	key := make([]byte, sha256.Size)
 	rand.Read(key)
-	tx.Put(prefixOf(ns)+"key", key)
+	tx.Put(HashKey(ns), key)
 }
 
 // Open returns the token store of namespace ns.
 func Open(ctx context.Context, store storage.Store, ns string) (*Store, error) {
-	e, err := store.Get(ctx, prefixOf(ns)+"key")
+	e, err := store.Get(ctx, HashKey(ns))
 	if err != nil {
 		return nil, fmt.Errorf("token: read the hash key: %w", err)
 	}
-	if len(e.Value) != sha256.Size {
+	first := &Store{cache: storage.NewCache[*Token](cachedTokens), roles: storage.NewCache[*Role](cachedRoles)}
+	return first.In(ns, "", e.Value)
+}
+
+// In returns the store of namespace ns at path, which shares the memory of s; key is
+// the value of HashKey.
+func (s *Store) In(ns, path string, key []byte) (*Store, error) {
+	if len(key) != sha256.Size {
 		return nil, fmt.Errorf("token: namespace %s has no hash key", ns)
 	}
-	box, err := newBatchBox(e.Value)
+	box, err := newBatchBox(key)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{prefix: prefixOf(ns), key: e.Value, box: box, cache: storage.NewCache[*Token](cachedTokens), roles: storage.NewCache[*Role](cachedRoles), leases: lease.Open(ns)}, nil
+	other := s.At(ns)
+	other.path, other.key, other.box = path, key, box
+	return other, nil
+}
+
+// At is the store of namespace ns for its records alone: it knows no token by itself.
+func (s *Store) At(ns string) *Store {
+	if ns == s.ns {
+		return s
+	}
+	return &Store{ns: ns, suffix: lease.Suffix(ns), prefix: prefixOf(ns), cache: s.cache, roles: s.roles, leases: lease.Open(ns), counter: s.counter}
+}
+
+// far is the store and the ID there of a token by its ID as s stores it.
+func (s *Store) far(id string) (*Store, string) {
+	if bare, ns, ok := strings.Cut(id, "."); ok {
+		return s.At(ns), bare
+	}
+	return s, id
+}
+
+// from is the ID id of s as the namespace ns stores it.
+func (s *Store) from(ns, id string) string {
+	if ns == s.ns {
+		return id
+	}
+	return id + "." + s.ns
+}
+
+// Namespace is the id of the namespace that raw says it is of, by its suffix; that
+// of the root if it has none.
+func Namespace(raw string) string {
+	body := canonical(raw)
+	for _, prefix := range []string{Prefix, BatchPrefix} {
+		body = strings.TrimPrefix(body, prefix)
+	}
+	if i := strings.LastIndexByte(body, '.'); i >= 0 {
+		return body[i+1:]
+	}
+	return lease.Root
 }
 
 // canonical is raw with the prefix that tokens have since Vault 1.10; older
@@ -175,7 +232,13 @@ func (s *Store) hash(raw string) string {
 func (s *Store) recordKey(id string) string        { return s.prefix + "id/" + id }
 func (s *Store) accessorKey(acc string) string     { return s.prefix + "accessor/" + acc }
 func (s *Store) childKey(parent, id string) string { return s.prefix + "child/" + parent + "/" + id }
-func (s *Store) brokenKey(parent string) string    { return s.prefix + "broken/" + parent }
+func (s *Store) brokenKey(parent string) string    { return queues + "broken/" + parent + s.suffix }
+
+// ownKey is where t is found among its parent's children.
+func (s *Store) ownKey(t *Token) string {
+	over, parent := s.far(t.Parent)
+	return over.childKey(parent, s.from(over.ns, t.ID))
+}
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -245,9 +308,10 @@ func (s *Store) alone(ctx context.Context, tx *storage.Tx, id string) (*Token, e
 // Line yields t, what made it, and so on to an orphan; ErrInvalid where that is gone or over.
 func (s *Store) Line(ctx context.Context, tx *storage.Tx, t *Token) iter.Seq2[*Token, error] {
 	return func(yield func(*Token, error) bool) {
-		err := error(nil)
+		err, at, id := error(nil), s, ""
 		for yield(t, err) && err == nil && t.Parent != "" {
-			t, err = s.alone(ctx, tx, t.Parent)
+			at, id = at.far(t.Parent)
+			t, err = at.alone(ctx, tx, id)
 		}
 	}
 }
@@ -309,23 +373,24 @@ func (s *Store) Use(tx *storage.Tx, t *Token) error {
 	return storage.PutJSON(tx, s.recordKey(t.ID), next)
 }
 
-// Lend notes that something is lent to who shows t, and returns the token with
-// which it is to end: t, a batch token's parent, or "" for none. ErrInvalid says
-// that it has just ended.
-func (s *Store) Lend(ctx context.Context, tx *storage.Tx, t *Token) (owner string, err error) {
-	if owner = t.ID; t.Type == Batch {
-		owner = t.Parent
+// Lend notes that something is lent in namespace ns to who shows t, and returns the
+// token with which it is to end, as a lease there names it: t, a batch token's
+// parent, or "" for none. ErrInvalid says that it has just ended.
+func (s *Store) Lend(ctx context.Context, tx *storage.Tx, t *Token, ns string) (owner string, err error) {
+	at, id := s, t.ID
+	if t.Type == Batch {
+		at, id = s.far(t.Parent)
 	}
-	if owner == "" {
+	if id == "" {
 		return "", nil
 	}
-	have, err := s.alone(ctx, tx, owner)
+	have, err := at.alone(ctx, tx, id)
 	if err != nil || have.HasLeases {
-		return owner, err
+		return at.from(ns, id), err
 	}
 	next := *have
 	next.HasLeases = true
-	return owner, storage.PutJSON(tx, s.recordKey(owner), next)
+	return at.from(ns, id), storage.PutJSON(tx, at.recordKey(id), next)
 }
 
 // Revoke ends t, and with it everything made with it; see ByID and SweepBroken.
@@ -334,11 +399,11 @@ func (s *Store) Revoke(tx *storage.Tx, t *Token) {
 	tx.Delete(s.recordKey(t.ID))
 	tx.Delete(s.accessorKey(t.Accessor))
 	if t.Expires != 0 {
-		tx.Delete(lease.DueKey(t.Expires, LeaseKind, t.ID))
+		tx.Delete(s.dueKey(t.Expires, t.ID))
 		tx.Delete(s.leases.TokenKey(t.Path, t.ID))
 	}
 	if t.Parent != "" {
-		tx.Delete(s.childKey(t.Parent, t.ID))
+		tx.Delete(s.ownKey(t))
 	}
 	if t.HasChildren || t.HasLeases {
 		tx.Put(s.brokenKey(t.ID), nil)
@@ -346,10 +411,12 @@ func (s *Store) Revoke(tx *storage.Tx, t *Token) {
 	if t.Wraps {
 		tx.Delete(s.wrapKey(t.ID))
 	}
-	if t.Cubbyhole {
-		tx.Put(s.emptyKey(t.ID), nil)
+	if t.Cubbyhole || len(t.Elsewhere) > 0 {
+		tx.Put(s.emptyKey(t.ID), []byte(strings.Join(t.Elsewhere, "\n")))
 	}
 }
+
+func (s *Store) dueKey(at int64, id string) string { return lease.DueKey(at, LeaseKind, id+s.suffix) }
 
 // RevokeOrphan ends t alone: its children live on without a parent. It refuses
 // with storage.ErrTooLarge when there are too many of them for one write.
@@ -358,7 +425,8 @@ func (s *Store) RevokeOrphan(ctx context.Context, tx *storage.Tx, t *Token) erro
 		if err != nil {
 			return err
 		}
-		c, err := s.alone(ctx, tx, strings.TrimPrefix(child, s.childKey(t.ID, "")))
+		at, id := s.far(strings.TrimPrefix(child, s.childKey(t.ID, "")))
+		c, err := at.alone(ctx, tx, id)
 		if err == ErrInvalid {
 			continue
 		} else if err != nil {
@@ -366,7 +434,7 @@ func (s *Store) RevokeOrphan(ctx context.Context, tx *storage.Tx, t *Token) erro
 		}
 		next := *c
 		next.Parent = ""
-		if err := storage.PutJSON(tx, s.recordKey(c.ID), next); err != nil {
+		if err := storage.PutJSON(tx, at.recordKey(id), next); err != nil {
 			return err
 		}
 		tx.Delete(child)
