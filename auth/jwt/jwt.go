@@ -69,5 +69,10 @@ func (m *Method) Routes() []engine.Route {
 			Write: m.authURL,
 		},
 		{Path: "oidc/callback", Help: "End a login by browser.", Public: true, External: true, Fields: callback, Read: m.callback},
+		{
+			Path: "oidc/poll", Help: "Ask whether a login in direct mode has ended.", Public: true, External: true,
+			Fields: []engine.Field{{Name: "state", Help: "As oidc/auth_url answered it."}, {Name: "client_nonce", Help: "As given to oidc/auth_url."}},
+			Read:   m.poll, Write: m.poll,
+		},
 	}
 }

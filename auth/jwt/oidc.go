@@ -34,6 +34,7 @@ type flow struct {
 	role, redirect, nonce, clientNonce string
 	verifier                           string // of the code challenge (PKCE, RFC 7636)
 	ends                               time.Time
+	direct                             *direct // in direct mode only
 }
 
 // flows are the logins under way, by state, in the memory of the node that began
@@ -67,6 +68,9 @@ func (f *flows) take(state string) *flow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fl := f.known[state]
+	if fl != nil && fl.direct != nil { // it ends with its outcome: a page that is loaded again ends nothing
+		return nil
+	}
 	delete(f.known, state)
 	if fl == nil || !time.Now().Before(fl.ends) {
 		return nil
@@ -111,7 +115,11 @@ func (m *Method) authURL(ctx context.Context, req *engine.Request) (*engine.Resp
 	}
 	state := random()
 	fl := &flow{role: name, redirect: redirect, nonce: random(), clientNonce: clientNonce, verifier: random(), ends: time.Now().Add(flowLife)}
-	m.flows.add(state, fl)
+	answer := map[string]any{}
+	if r.Direct {
+		fl.direct = &direct{interval: r.pollInterval()}
+		answer["state"], answer["poll_interval"] = state, int64(r.pollInterval()/time.Second)
+	}
 	challenge := sha256.Sum256([]byte(fl.verifier))
 	q := to.Query()
 	for k, v := range map[string]string{
@@ -125,7 +133,9 @@ func (m *Method) authURL(ctx context.Context, req *engine.Request) (*engine.Resp
 		q.Set("max_age", strconv.FormatInt(r.MaxAge, 10))
 	}
 	to.RawQuery = q.Encode()
-	return &engine.Response{Data: map[string]any{"auth_url": to.String()}}, nil
+	m.flows.add(state, fl)
+	answer["auth_url"] = to.String()
+	return &engine.Response{Data: answer}, nil
 }
 
 // errExpired: the state is not that of a login under way here.
@@ -137,6 +147,9 @@ func errExpired() error {
 // that a token of this server's.
 func (m *Method) callback(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	d := req.Data
+	if fl := m.flows.answered(d.String("state")); fl != nil {
+		return m.answerDirect(ctx, req, fl)
+	}
 	fl := m.flows.take(d.String("state"))
 	if fl == nil {
 		return nil, errExpired()
@@ -146,6 +159,12 @@ func (m *Method) callback(ctx context.Context, req *engine.Request) (*engine.Res
 	if subtle.ConstantTimeCompare([]byte(fl.clientNonce), []byte(d.String("client_nonce"))) != 1 {
 		return nil, engine.Invalidf("invalid client_nonce: it is not that of oidc/auth_url")
 	}
+	return m.complete(ctx, req, fl)
+}
+
+// complete makes the grant of what the provider has sent the browser back with.
+func (m *Method) complete(ctx context.Context, req *engine.Request, fl *flow) (*engine.Response, error) {
+	d := req.Data
 	if d.String("error") != "" {
 		return nil, engine.Invalidf("Vault login failed. The provider refused the login; its log says why")
 	}
@@ -163,7 +182,7 @@ func (m *Method) callback(ctx context.Context, req *engine.Request) (*engine.Res
 	if r == nil || r.Type != typeOIDC {
 		return nil, errExpired()
 	}
-	if !r.Token.Admits(req.Remote.Addr()) {
+	if fl.direct == nil && !r.Token.Admits(req.Remote.Addr()) { // in direct mode this is the browser, not who gets the token
 		return nil, engine.ErrDenied
 	}
 	p, err := m.remote.discover(ctx, c)

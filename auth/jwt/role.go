@@ -37,7 +37,9 @@ type role struct {
 	NotBefore    int64               `json:"not_before_leeway"`
 	Scopes       []string            `json:"oidc_scopes"`
 	RedirectURIs []string            `json:"allowed_redirect_uris"`
-	MaxAge       int64               `json:"max_age"` // seconds; 0: any
+	Direct       bool                `json:"direct,omitempty"`        // the provider sends the browser to the server itself
+	PollInterval int64               `json:"poll_interval,omitempty"` // seconds; 0: the default
+	MaxAge       int64               `json:"max_age"`                 // seconds; 0: any
 	Verbose      bool                `json:"verbose_oidc_logging"`
 	Token        auth.Token          `json:"token"`
 }
@@ -59,6 +61,8 @@ func roleFields() []engine.Field {
 		{Name: "not_before_leeway", Type: engine.Any, Help: "Life before the issue of tokens without a beginning; 0: 150s, -1: none. jwt roles only."},
 		{Name: "oidc_scopes", Type: engine.StringList, Help: "Scopes to ask for besides openid."},
 		{Name: "allowed_redirect_uris", Type: engine.StringList, Help: "Where the provider may send the browser back."},
+		{Name: "callback_mode", Help: "\"client\" (default): the browser comes back to who logs in, or \"direct\": to this server, which is then polled. With direct, whoever can have a user open a link can log in as that user."},
+		{Name: "poll_interval", Type: engine.Duration, Help: "How long to wait between polls in direct mode; 5s by default."},
 		{Name: "max_age", Type: engine.Duration, Help: "Longest time since the user was last asked for their password at the provider."},
 		{Name: "verbose_oidc_logging", Type: engine.Bool, Help: "Log which claims were received. Their values, and tokens, are never logged."},
 	}, auth.TokenFields("policies", "ttl", "max_ttl", "period", "num_uses", "bound_cidrs")...)
@@ -109,7 +113,10 @@ func (m *Method) readRole(ctx context.Context, req *engine.Request) (*engine.Res
 		"role_type": r.Type, "bound_audiences": auth.Shown(r.Audiences), "bound_subject": r.Subject, "bound_claims": claims, "bound_claims_type": kind,
 		"user_claim": r.UserClaim, "user_claim_json_pointer": r.UserPointer, "groups_claim": r.GroupsClaim, "claim_mappings": r.Mappings,
 		"clock_skew_leeway": r.Leeway, "expiration_leeway": r.ExpiryLeeway, "not_before_leeway": r.NotBefore, "oidc_scopes": auth.Shown(r.Scopes),
-		"allowed_redirect_uris": auth.Shown(r.RedirectURIs), "max_age": r.MaxAge, "verbose_oidc_logging": r.Verbose,
+		"allowed_redirect_uris": auth.Shown(r.RedirectURIs), "max_age": r.MaxAge, "verbose_oidc_logging": r.Verbose, "callback_mode": r.callbackMode(),
+	}
+	if r.Direct {
+		data["poll_interval"] = int64(r.pollInterval() / time.Second)
 	}
 	r.Token.Show(data)
 	return &engine.Response{Data: data}, nil
@@ -174,6 +181,16 @@ func (r *role) update(d engine.Data) error {
 	}
 	if d.Has("max_age") {
 		r.MaxAge = int64(d.Duration("max_age") / time.Second)
+	}
+	if d.Has("callback_mode") {
+		mode := d.String("callback_mode")
+		if mode != "" && mode != "client" && mode != "direct" {
+			return engine.Invalidf("invalid 'callback_mode': %q; it must be \"client\" or \"direct\"", mode)
+		}
+		r.Direct = mode == "direct"
+	}
+	if d.Has("poll_interval") {
+		r.PollInterval = int64(max(d.Duration("poll_interval"), 0) / time.Second)
 	}
 	if d.Has("claim_mappings") {
 		r.Mappings = d.Map("claim_mappings")

@@ -208,6 +208,7 @@ func loginHelp(kind string) (text string, known bool) {
 			"  role=ROLE\n      The role to use; without it the default of the method.\n" +
 			"  listenaddress=ADDRESS, port=PORT\n      Where to wait for the browser: localhost and 8250.\n" +
 			"  callbackhost=HOST, callbackport=PORT, callbackmethod=SCHEME\n      How the browser reaches that: localhost, the same port, and http.\n" +
+			"  callbackmode=direct\n      Have the browser, which may be elsewhere, go to the server, and ask that for the outcome.\n" +
 			"  skip_browser=true\n      Print the address only, and open no browser.",
 		"token":    "[TOKEN]\n\n  Logs in with a token that is there already: an argument, or typed when asked.",
 		"userpass": "username=NAME [password=PASSWORD]\n\n  Logs in with a name and a password, which is asked for if it is missing.",

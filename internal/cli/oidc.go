@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,7 @@ type oidcResult struct {
 // oidcOptions are the key=value arguments of -method=oidc.
 type oidcOptions struct {
 	role, listen, port, scheme, host, callbackPort string
+	mode                                           string // client, or direct: the browser goes to the server
 	skipBrowser                                    bool
 }
 
@@ -50,7 +52,10 @@ func oidcArguments(data map[string]any) (oidcOptions, error) {
 	}
 	o := oidcOptions{
 		role: text("role", ""), listen: text("listenaddress", "localhost"), port: text("port", "8250"),
-		scheme: text("callbackmethod", "http"), host: text("callbackhost", "localhost"), callbackPort: text("callbackport", ""),
+		mode: text("callbackmode", "client"), scheme: text("callbackmethod", ""), host: text("callbackhost", ""), callbackPort: text("callbackport", ""),
+	}
+	if o.mode != "client" && o.mode != "direct" {
+		return o, usagef("callbackmode must be client or direct, not %q", o.mode)
 	}
 	var err error
 	if o.skipBrowser, err = strconv.ParseBool(text("skip_browser", "false")); err != nil {
@@ -60,7 +65,7 @@ func oidcArguments(data map[string]any) (oidcOptions, error) {
 		delete(data, ignored)
 	}
 	for name := range data {
-		return o, usagef("-method=oidc has no argument %q: it takes role, port, listenaddress, callbackhost, callbackport, callbackmethod and skip_browser", name)
+		return o, usagef("-method=oidc has no argument %q: it takes role, port, listenaddress, callbackmode, callbackhost, callbackport, callbackmethod and skip_browser", name)
 	}
 	return o, nil
 }
@@ -75,6 +80,10 @@ func (l *login) withOIDC(ctx context.Context, c *call, client *api.Client) (*api
 	if err != nil {
 		return nil, err
 	}
+	f := &oidcLogin{client: client, path: "auth/" + l.path + "/oidc/", clientNonce: rand.Text(), done: make(chan oidcResult, 1)}
+	if o.mode == "direct" {
+		return f.direct(ctx, c, o)
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(o.listen, o.port))
 	if err != nil {
 		return nil, usagef("the browser's answer cannot be awaited: %w; free the port, or add port=NUMBER", err)
@@ -84,35 +93,40 @@ func (l *login) withOIDC(ctx context.Context, c *call, client *api.Client) (*api
 	if err != nil {
 		return nil, err
 	}
-	redirect := o.scheme + "://" + net.JoinHostPort(o.host, cmp.Or(o.callbackPort, port)) + "/oidc/callback"
-	f := &oidcLogin{client: client, path: "auth/" + l.path + "/oidc/", clientNonce: rand.Text(), done: make(chan oidcResult, 1)}
-	where, err := f.begin(ctx, o.role, redirect)
+	redirect := cmp.Or(o.scheme, "http") + "://" + net.JoinHostPort(cmp.Or(o.host, "localhost"), cmp.Or(o.callbackPort, port)) + "/oidc/callback"
+	where, interval, err := f.begin(ctx, o.role, redirect)
 	if err != nil {
 		return nil, err
+	}
+	if interval > 0 {
+		return nil, usagef("the role is for logins in direct mode: add callbackmode=direct")
 	}
 	f.open(ctx, c, where, o.skipBrowser)
 	return f.await(ctx, listener)
 }
 
-// begin asks the server where to send the browser.
-func (f *oidcLogin) begin(ctx context.Context, role, redirect string) (string, error) {
+// begin asks the server where to send the browser, and in direct mode how often to ask for the outcome.
+func (f *oidcLogin) begin(ctx context.Context, role, redirect string) (where string, interval time.Duration, err error) {
 	secret, err := f.client.Logical().WriteWithContext(ctx, f.path+"auth_url", map[string]any{"role": role, "redirect_uri": redirect, "client_nonce": f.clientNonce})
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	where := ""
 	if secret != nil {
 		where, _ = secret.Data["auth_url"].(string)
+		if n, ok := secret.Data["poll_interval"].(json.Number); ok {
+			seconds, _ := n.Int64()
+			interval = time.Duration(max(seconds, 1)) * time.Second
+		}
 	}
 	if where == "" {
-		return "", answerf("Unable to authorize role %q with redirect_uri %q. Check Vault logs for more information: the role's allowed_redirect_uris must hold it", role, redirect)
+		return "", 0, answerf("Unable to authorize role %q with redirect_uri %q. Check Vault logs for more information: the role's allowed_redirect_uris must hold it", role, redirect)
 	}
 	u, err := url.Parse(where)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") {
-		return "", answerf("the server sends the browser to something that is no web page")
+		return "", 0, answerf("the server sends the browser to something that is no web page")
 	}
 	f.state = u.Query().Get("state")
-	return where, nil
+	return where, interval, nil
 }
 
 // open shows where to log in, and goes there.

@@ -125,9 +125,9 @@ func (p *oidcProvider) browser() *http.Client { return p.Client() }
 
 // loginByBrowser runs `vault login -method=oidc` against addr and is the user in front of it: it opens the link that is printed, and
 // returns what the browser shows in the end.
-func (p *oidcProvider) loginByBrowser(t *testing.T, addr, home, port string) (page, stdout, stderr string, code int) {
+func (p *oidcProvider) loginByBrowser(t *testing.T, addr, home, option string) (page, stdout, stderr string, code int) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(binDir, "vault"), "login", "-method=oidc", "skip_browser=true", "role=dev", "port="+port)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(binDir, "vault"), "login", "-method=oidc", "skip_browser=true", "role=dev", option)
 	cmd.Env = append(os.Environ(), "HOME="+home, "VAULT_ADDR="+addr, "VAULT_MAX_RETRIES=0")
 	var out, complaints bytes.Buffer
 	cmd.Stdout = &out
@@ -199,7 +199,7 @@ func TestOIDCLogin(t *testing.T) {
 
 	home := t.TempDir()
 	standby := c.Nodes[1].Addr
-	page, out, complaint, code := p.loginByBrowser(t, standby, home, port)
+	page, out, complaint, code := p.loginByBrowser(t, standby, home, "port="+port)
 	if code != 0 || !strings.Contains(page, "Signed in via your OIDC provider") || !strings.Contains(out, "You are now authenticated") || !strings.Contains(out, `["operate"]`) {
 		t.Fatalf("login: %d\n%s\n%s\npage: %s", code, out, complaint, page)
 	}
@@ -212,14 +212,14 @@ func TestOIDCLogin(t *testing.T) {
 	p.mu.Lock()
 	p.groups = []string{}
 	p.mu.Unlock()
-	if _, out, complaint, code = p.loginByBrowser(t, standby, home, port); code != 0 || strings.Contains(out, "operate") {
+	if _, out, complaint, code = p.loginByBrowser(t, standby, home, "port="+port); code != 0 || strings.Contains(out, "operate") {
 		t.Errorf("login after leaving the group: %d\n%s\n%s", code, out, complaint)
 	}
 
 	p.mu.Lock()
 	p.refuse = "access_denied"
 	p.mu.Unlock()
-	page, out, complaint, code = p.loginByBrowser(t, standby, home, port)
+	page, out, complaint, code = p.loginByBrowser(t, standby, home, "port="+port)
 	if code != 2 || out != "" || !strings.Contains(complaint, "Vault login failed") || strings.Contains(page+complaint, "<script>") || !strings.Contains(page, "The login failed") {
 		t.Errorf("a refused login: %d\n%s\n%s\npage: %s", code, out, complaint, page)
 	}
@@ -266,5 +266,35 @@ func TestCertificateLoginThroughStandby(t *testing.T) {
 		fmt.Sprintf("vault login -method=cert -token-only -ca-cert=%[1]s/cert.pem -client-cert=%[1]s/known.pem -client-key=%[1]s/known-key.pem name=web", dir))
 	if code != 0 || !strings.HasPrefix(out, "hvs.") {
 		t.Errorf("vault login at a standby: %q, %q, %d", out, complaint, code)
+	}
+}
+
+// A login in direct mode: the browser, which may be on another machine, comes to a standby, and the command line asks there for the outcome.
+func TestOIDCLoginDirect(t *testing.T) {
+	c := cluster.NewReady(t, 3)
+	p := startOIDC(t)
+	root := must[*api.Client](t)(c.Nodes[0].Client(c.Keys.Root))
+	standby := c.Nodes[1].Addr
+	if err := root.Sys().EnableAuthWithOptions("oidc", &api.EnableAuthOptions{Type: "oidc"}); err != nil {
+		t.Fatal(err)
+	}
+	for path, data := range map[string]map[string]any{
+		"auth/oidc/config":   {"oidc_discovery_url": p.URL, "oidc_discovery_ca_pem": p.ca, "oidc_client_id": oidcClient, "oidc_client_secret": oidcSecret},
+		"auth/oidc/role/dev": {"user_claim": "sub", "allowed_redirect_uris": standby + "/v1/auth/oidc/oidc/callback", "callback_mode": "direct", "poll_interval": "1s"},
+	} {
+		if _, err := root.Logical().Write(path, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, out, complaint, code := p.loginByBrowser(t, standby, t.TempDir(), "callbackmode=direct")
+	if code != 0 || !strings.Contains(page, "Signed in via your OIDC provider") || !strings.Contains(out, "You are now authenticated") {
+		t.Errorf("login: %d\n%s\n%s\npage: %s", code, out, complaint, page)
+	}
+	p.mu.Lock()
+	p.refuse = "access_denied"
+	p.mu.Unlock()
+	page, out, complaint, code = p.loginByBrowser(t, standby, t.TempDir(), "callbackmode=direct")
+	if code != 2 || out != "" || !strings.Contains(complaint, "The provider refused the login") || strings.Contains(page, "<") {
+		t.Errorf("a refused login: %d\n%s\n%s\npage: %s", code, out, complaint, page)
 	}
 }
