@@ -6,12 +6,20 @@
 # The .git folder stays outside, so say which commit it is:
 #   --build-arg REVISION=$(git rev-parse --short=12 HEAD) --build-arg BUILD_DATE=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 
+FROM --platform=$BUILDPLATFORM node:22-bookworm-slim AS ui
+WORKDIR /src/ui
+COPY ui/package.json ui/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY ui ./
+RUN npm run build
+
 # Debian, for the packages of busybox and of the CA certificates.
 FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+COPY --from=ui /src/ui/dist/app ui/dist/app
 ARG TARGETARCH
 ARG VERSION=0.1.0-dev
 ARG REVISION

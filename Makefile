@@ -1,7 +1,7 @@
 # Strongroom's everyday commands. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e lint fmt generate bench chaos image clean
+.PHONY: help build ui demo test e2e lint fmt generate bench chaos image clean
 
 VERSION ?= 0.1.0-dev
 ARCH    ?= amd64,arm64
@@ -13,9 +13,19 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
 
-build: ## bin/strongroom, bin/vault (the same program) and bin/strongroom-operator
+build: ui ## bin/strongroom, bin/vault (the same program) and bin/strongroom-operator
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom ./cmd/strongroom-operator
 	ln -sf strongroom bin/vault
+
+# What npm fetches stays in its own cache and in ui/node_modules; it runs again when the lock file has changed, and Vite when a source has.
+ui: ui/dist/app/index.html.gz ## the web UI, which build puts into the server; needs Node.js 20.19 or later
+
+ui/node_modules/.package-lock.json: ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund
+	touch $@
+
+ui/dist/app/index.html.gz: ui/node_modules/.package-lock.json $(shell find ui/src ui/public ui/scripts ui/index.html ui/vite.config.ts ui/tsconfig.json -type f)
+	cd ui && npm run --silent build
 
 # KUBECONFIG and DEMO_EXIT reach the program through its environment, given before make or after.
 # It builds the rest itself, and says how far it is. Not by go run, which would leave it behind when it is told to end.
@@ -50,8 +60,8 @@ chaos: ## break a cluster for CHAOS_MINUTES (10) while clients work, and check w
 	CHAOS_MINUTES=$${CHAOS_MINUTES:-10} go test -count=1 -timeout 0 -v -run TestChaos ./test/chaos
 
 # ARCH=amd64 builds for one. busybox and the CA certificates are Debian's packages, so it wants apt-get; the Dockerfile brings its own.
-image: ## dist/: container images of both programs as OCI archives, and what is in them; no Docker needed
+image: ui ## dist/: container images of both programs as OCI archives, and what is in them; no Docker needed
 	go run ./build/image -version $(VERSION) -arch $(ARCH) -out dist
 
 clean: ## remove what build made; the test Kubernetes stays in its cache
-	rm -rf bin dist
+	rm -rf bin dist ui/dist/app

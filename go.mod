@@ -2,6 +2,8 @@ module strongroom
 
 go 1.26.0
 
+ignore ./ui/node_modules // packages for the browser; some bring Go along
+
 require (
 	github.com/ProtonMail/go-crypto v1.5.2
 	github.com/anishathalye/porcupine v1.3.1

@@ -56,6 +56,12 @@ type program struct {
 
 // compile builds both programs for Linux on arch into dir.
 func (s source) compile(ctx context.Context, arch, dir string) (server, operator program, err error) {
+	// The Dockerfile brings the web UI built, and make image has made it: this is for whoever runs the command alone.
+	if _, err := os.Stat(filepath.Join(s.root, "ui", "dist", "app", "index.html.gz")); err != nil {
+		if _, err := output(ctx, s.root, "make", "ui"); err != nil {
+			return server, operator, fmt.Errorf("the web UI, which is part of the server: %w", err)
+		}
+	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", s.ldflags,
 		"-o", dir+string(filepath.Separator), "./cmd/strongroom", "./cmd/strongroom-operator")
 	cmd.Dir = s.root

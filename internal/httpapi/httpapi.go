@@ -40,7 +40,7 @@ type Config struct {
 	MaxBody     int64         // bytes
 	MaxDuration time.Duration // of serving one request
 	EventWait   time.Duration // a subscriber may take over one event; 0: 10 seconds
-	UI          bool          // answer / and /ui/ by saying that there is no UI yet
+	UI          http.Handler  // serves /ui/, to which / leads, in every state of the node; nil: nobody
 
 	// What may be looked at; nil: nothing.
 	Metrics *metrics.Registry
@@ -189,14 +189,15 @@ func depth(body []byte) (most int) {
 
 // outside answers what is not the API.
 func (h *Handler) outside(w http.ResponseWriter, r *http.Request) {
-	if h.config.UI && r.Method == http.MethodGet && (r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/ui")) {
-		if r.URL.Path == "/" {
+	if h.config.UI != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		switch {
+		case r.URL.Path == "/" || r.URL.Path == "/ui":
 			http.Redirect(w, r, "/ui/", http.StatusTemporaryRedirect)
 			return
+		case strings.HasPrefix(r.URL.Path, "/ui/"):
+			h.config.UI.ServeHTTP(w, r)
+			return
 		}
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		io.WriteString(w, "Strongroom is running. Its web UI is not in this release: use the CLI, or the HTTP API below /v1/.\n")
-		return
 	}
 	writeErrors(w, http.StatusNotFound, "not found: the API is below /v1/")
 }

@@ -26,6 +26,7 @@ import (
 	"strongroom/internal/node"
 	"strongroom/internal/registration"
 	"strongroom/internal/sys"
+	"strongroom/ui"
 )
 
 // Main is the server command: it runs a node until ctx ends and returns the
@@ -111,8 +112,12 @@ func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
 	}
 	nc.Metrics, nc.Inspect = registry, sys.Inspect{Flights: flights, Logs: logs}
 	s := &running{logger: logger, node: node.New(nc), audit: nc.Audit, failed: make(chan error, len(config.Listeners))}
+	var pages http.Handler // a nil *ui.Handler would not be a nil http.Handler
+	if config.UI {
+		pages = ui.New()
+	}
 	api := func(l Listener) *httpapi.Handler {
-		return httpapi.New(s.node, httpapi.Config{MaxBody: l.MaxRequestSize, MaxDuration: l.MaxRequestDuration, UI: config.UI, Metrics: registry, Flights: flights, Logs: logs,
+		return httpapi.New(s.node, httpapi.Config{MaxBody: l.MaxRequestSize, MaxDuration: l.MaxRequestDuration, UI: pages, Metrics: registry, Flights: flights, Logs: logs,
 			Public: httpapi.Public{Metrics: l.UnauthenticatedMetrics, Pprof: l.UnauthenticatedPprof, InFlight: l.UnauthenticatedInFlight}}, logger.Named("http"))
 	}
 	if err := s.node.Start(api(config.Listeners[0]).Forwarded()); err != nil {

@@ -1,0 +1,38 @@
+import { read, write, type Auth } from './client'
+import { session, type Identity } from './session'
+
+interface Lookup { accessor: string; display_name: string; policies: string[]; identity_policies?: string[]; path: string; renewable?: boolean; ttl: number; expire_time: string | null }
+
+/** Looks a token up and makes it the session's. Throws ApiError when the server does not know it. */
+export async function adopt(token: string, keep: boolean) {
+  session.signIn(await identify(token), keep)
+}
+
+async function identify(token: string): Promise<Identity> {
+  const { data } = await read<Lookup>('auth/token/lookup-self', { token })
+  return {
+    token, accessor: data.accessor, name: data.display_name || 'token', path: data.path, renewable: data.renewable ?? false, ttl: data.ttl,
+    policies: [...new Set([...data.policies, ...(data.identity_policies ?? [])])],
+    expires: data.expire_time ? Date.parse(data.expire_time) : undefined,
+  }
+}
+
+/** Signs in at an auth method: `path` is below auth/, such as userpass/login/ada. */
+export async function signIn(path: string, body: Record<string, unknown>, keep: boolean) {
+  const { auth } = await write('auth/' + path, body, { token: '' })
+  if (!auth) throw new Error('The server accepted this but gave no token. Its auth method may be set up wrongly.')
+  await adopt(auth.client_token, keep)
+}
+
+/** Renews the session's token, for as long as it was given before. */
+export async function renew(who: Identity) {
+  const { auth } = await write('auth/token/renew-self', {}, { token: who.token }) as { auth: Auth | null }
+  if (auth) session.update({ ...who, ttl: auth.lease_duration, renewable: auth.renewable, expires: Date.now() + auth.lease_duration * 1000 })
+}
+
+/** Signs out; a token that came from a login here is revoked, one that was pasted is its owner's to keep. */
+export async function leave(who: Identity) {
+  const pasted = who.path.startsWith('auth/token/')
+  session.signOut()
+  if (!pasted) await write('auth/token/revoke-self', {}, { token: who.token }).catch(() => {})
+}

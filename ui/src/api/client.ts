@@ -1,0 +1,97 @@
+import { ApiError } from './errors'
+import { session } from './session'
+
+/** What the server wraps around what it answers. */
+export interface Envelope<T> {
+  data: T
+  auth: Auth | null
+  wrap_info: WrapInfo | null
+  warnings: string[] | null
+  lease_id: string
+  lease_duration: number
+}
+export interface Auth { client_token: string; accessor: string; policies: string[]; lease_duration: number; renewable: boolean; entity_id: string }
+export interface WrapInfo { token: string; accessor: string; ttl: number; creation_time: string; creation_path: string }
+
+interface Options {
+  body?: unknown
+  query?: Record<string, string | number | boolean | undefined>
+  /** A token other than the session's; '' sends none. */
+  token?: string
+  /** Seconds: the answer comes wrapped, for that long. */
+  wrapSeconds?: number
+  signal?: AbortSignal
+  headers?: Record<string, string>
+}
+
+/** Encodes each segment of a path and keeps its slashes: names of secrets may hold anything. */
+export const encodePath = (path: string) => path.split('/').map(encodeURIComponent).join('/')
+
+async function send(method: string, path: string, options: Options): Promise<Response> {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(options.query ?? {})) if (value !== undefined) query.set(name, String(value))
+  const headers: Record<string, string> = { 'X-Vault-Request': 'true', ...options.headers }
+  const token = options.token ?? session.token()
+  if (token) headers['X-Vault-Token'] = token
+  const namespace = session.namespace()
+  if (namespace) headers['X-Vault-Namespace'] = namespace
+  if (options.wrapSeconds) headers['X-Vault-Wrap-TTL'] = `${options.wrapSeconds}s`
+  if (options.body !== undefined) headers['Content-Type'] ??= method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
+  const suffix = query.size > 0 ? '?' + query : ''
+  try {
+    return await fetch('/v1/' + encodePath(path) + suffix, {
+      method, headers, body: options.body === undefined ? undefined : JSON.stringify(options.body),
+      signal: options.signal, cache: 'no-store', credentials: 'omit', redirect: 'error',
+    })
+  } catch (e) {
+    if (options.signal?.aborted) throw e
+    throw new ApiError(0, [], path)
+  }
+}
+
+async function fail(response: Response, path: string): Promise<ApiError> {
+  const text = await response.text().catch(() => '')
+  try {
+    const body = JSON.parse(text) as { errors?: string[]; data?: { error?: string } }
+    return new ApiError(response.status, body.errors ?? [], path)
+  } catch {
+    return new ApiError(response.status, text && !text.startsWith('<') ? [text] : [], path)
+  }
+}
+
+/**
+ * Asks the API for `path`, which is below /v1/. When the session's token turns out to be gone, it waits until the reader has
+ * signed in again, over the page, and asks once more: what a page was doing goes on. Throws ApiError.
+ */
+export async function request<T = unknown>(method: string, path: string, options: Options = {}): Promise<T> {
+  const response = await raw(method, path, options)
+  if (response.status === 204) return undefined as T
+  return await response.json() as T
+}
+
+/** The same, for answers that are not JSON. */
+export async function raw(method: string, path: string, options: Options = {}): Promise<Response> {
+  for (;;) {
+    const used = options.token ?? session.token()
+    const response = await send(method, path, options)
+    if (response.ok) return response
+    const error = await fail(response, path)
+    if (!error.tokenGone || options.token !== undefined || !used) throw error
+    await session.replaced(used)
+  }
+}
+
+export const read = <T>(path: string, options?: Options) => request<Envelope<T>>('GET', path, options)
+export const write = <T = unknown>(path: string, body: unknown = {}, options?: Options) => request<Envelope<T>>('POST', path, { ...options, body })
+export const remove = (path: string, options?: Options) => request<Envelope<unknown> | undefined>('DELETE', path, options)
+
+/** The names at a path; none is an empty list, not an error. */
+export async function list(path: string, options?: Options): Promise<string[]> {
+  try {
+    const answer = await read<{ keys: string[] }>(path.endsWith('/') || path === '' ? path.replace(/\/+$/, '') : path, { ...options, query: { ...options?.query, list: true } })
+    return answer.data.keys ?? []
+  } catch (e) {
+    if (e instanceof ApiError && e.status === 404) return []
+    throw e
+  }
+}

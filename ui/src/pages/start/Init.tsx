@@ -1,0 +1,67 @@
+import './start.css'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useState, type FormEvent } from 'react'
+import { request } from '../../api/client'
+import { sealStatus } from '../../api/queries'
+import { Button, Check, Note, Problem, TextArea, TextField } from '../../kit'
+import { Keep, type Founded } from './Keep'
+
+/** Founds a cluster: asks how the key is shared, shows the shares once, and goes on when they are kept. */
+export default function Init({ onFounding }: { onFounding: (on: boolean) => void }) {
+  const client = useQueryClient()
+  const { data: status } = useQuery(sealStatus)
+  const auto = status?.recovery_seal || (status !== undefined && status.type !== 'shamir')
+  const [shares, setShares] = useState('5')
+  const [threshold, setThreshold] = useState('3')
+  const [pgp, setPgp] = useState(false)
+  const [keys, setKeys] = useState<string[]>([])
+  const [busy, setBusy] = useState(false)
+  const [problem, setProblem] = useState<unknown>()
+  const [founded, setFounded] = useState<Founded>()
+
+  const n = Number(shares), t = Number(threshold)
+  const wrong = !Number.isInteger(n) || n < 1 || n > 255 ? 'Between 1 and 255.' : undefined
+  const wrongT = !Number.isInteger(t) || t < 1 || t > n ? `Between 1 and ${n}.` : n > 1 && t === 1 ? 'With a threshold of 1 every share alone unseals: use at least 2, or one share.' : undefined
+
+  const submit = async (e: FormEvent) => {
+    e.preventDefault()
+    if (wrong || wrongT) return
+    setBusy(true)
+    setProblem(undefined)
+    const pgpKeys = pgp ? Array.from({ length: n }, (_, i) => (keys[i] ?? '').trim()) : undefined
+    onFounding(true)
+    try {
+      const body = auto ? { recovery_shares: n, recovery_threshold: t, recovery_pgp_keys: pgpKeys } : { secret_shares: n, secret_threshold: t, pgp_keys: pgpKeys }
+      const made = await request<{ keys_base64: string[]; recovery_keys_base64?: string[]; root_token: string }>('POST', 'sys/init', { token: '', body })
+      setFounded({ shares: made.recovery_keys_base64 ?? made.keys_base64, rootToken: made.root_token, recovery: !!auto, threshold: t, encrypted: pgp })
+    } catch (e) {
+      onFounding(false)
+      setProblem(e)
+      setBusy(false)
+      void client.invalidateQueries(sealStatus)
+    }
+  }
+  if (founded) return <Keep founded={founded} onKept={() => { void client.invalidateQueries(sealStatus); onFounding(false) }} />
+  return (
+    <form className="front-card stack" onSubmit={submit} aria-labelledby="init" noValidate>
+      <div className="stack-s">
+        <h1 id="init">Set up Strongroom</h1>
+        <p className="muted">{auto
+          ? <>This server unseals by itself with its <b>{status?.type}</b> seal. The recovery key below stands in for it in emergencies.</>
+          : <>Everything is encrypted under a key that is split into shares. After each restart, some of the shares together unseal a server. Give each to another person.</>}</p>
+      </div>
+      <div className="columns narrow">
+        <TextField label="Key shares" type="number" min={1} max={255} value={shares} onChange={setShares} problem={wrong} autoFocus />
+        <TextField label="Needed to unseal" type="number" min={1} max={255} value={threshold} onChange={setThreshold} problem={wrongT} />
+      </div>
+      <Check checked={pgp} onChange={setPgp}>Encrypt each share for its owner with a PGP key</Check>
+      {pgp && !wrong && Array.from({ length: n }, (_, i) => (
+        <TextArea key={i} label={`Public key of owner ${i + 1}`} hint={i === 0 ? 'Binary key in Base64 (gpg --export KEY | base64 -w0), or keybase:NAME where the server may ask Keybase.' : undefined} code rows={2} required value={keys[i] ?? ''}
+          onChange={(v) => setKeys((k) => Object.assign([...k], { [i]: v }))} />
+      ))}
+      <Note>Is this another node of a cluster that runs already? Then do not set it up: it joins by itself, or with <code>vault operator raft join</code>.</Note>
+      {problem !== undefined && <Problem error={problem} />}
+      <Button type="submit" look="primary" wide busy={busy}>Create the keys</Button>
+    </form>
+  )
+}

@@ -1,0 +1,40 @@
+import { request, write, type Envelope } from '../../api/client'
+
+interface Answer { path: string; state: string; code: string; error: string }
+
+/** The channel on which the provider's window hands over what it was given. Only pages of this origin hear it. */
+export const channelName = 'strongroom.oidc'
+
+/**
+ * Signs in at an OIDC method: the provider has a window of its own, which comes back to this origin with a code, and that becomes a
+ * token here. Returns the token. Errors: the window was closed or blocked, the provider refused.
+ */
+export async function oidcLogin(mount: string, role: string): Promise<string> {
+  const popup = window.open('about:blank', 'strongroom-oidc', 'width=520,height=720') // now, while the click counts
+  if (!popup) throw new Error('The browser blocked the window of the provider. Allow pop-ups for this page, then try again.')
+  try {
+    const nonce = crypto.randomUUID()
+    const redirect = `${location.origin}/ui/vault/auth/${mount}/oidc/callback`
+    const { data } = await write<{ auth_url: string }>(`auth/${mount}/oidc/auth_url`, { role, redirect_uri: redirect, client_nonce: nonce }, { token: '' })
+    if (!data.auth_url) throw new Error(`The role does not take this UI as a place to come back to. Add ${redirect} to its allowed_redirect_uris.`)
+    popup.location.href = new URL(data.auth_url).href
+    const answer = await hear(popup, mount, new URL(data.auth_url).searchParams.get('state') ?? '')
+    if (answer.error) throw new Error(`The provider refused: ${answer.error}`)
+    const { auth } = await request<Envelope<unknown>>('GET', `auth/${mount}/oidc/callback`, { token: '', query: { state: answer.state, code: answer.code, client_nonce: nonce } })
+    if (!auth) throw new Error('The server gave no token for the provider\'s answer. Check the role.')
+    return auth.client_token
+  } finally {
+    popup.close()
+  }
+}
+
+function hear(popup: Window, mount: string, state: string) {
+  return new Promise<Answer>((resolve, reject) => {
+    const channel = new BroadcastChannel(channelName)
+    const end = (finish: () => void) => { channel.close(); clearInterval(timer); finish() }
+    const timer = setInterval(() => { if (popup.closed) end(() => reject(new Error('The window of the provider was closed before you were signed in.'))) }, 500)
+    channel.onmessage = (e: MessageEvent<Answer>) => {
+      if (e.data.path === mount && e.data.state === state) end(() => resolve(e.data))
+    }
+  })
+}

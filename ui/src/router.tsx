@@ -1,0 +1,31 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router'
+import { Empty, Loading, Problem } from './kit'
+import { Gate } from './shell/Gate'
+import { Shell } from './shell/Shell'
+
+// Every page of the UI, each loaded when it is first asked for. A mount's path may hold slashes: as $mount it is one segment, encoded.
+
+const root = createRootRoute({ component: Outlet })
+
+// A provider of identities sends its window here; it needs no session.
+const oidcCallback = createRoute({ getParentRoute: () => root, path: '/vault/auth/$', component: lazyRouteComponent(() => import('./pages/start/OidcCallback')) })
+
+const shell = createRoute({ getParentRoute: () => root, id: 'shell', component: () => <Gate><Shell /></Gate> })
+const page = <P extends string>(path: P, load: () => Promise<{ default: () => React.ReactNode }>) =>
+  createRoute({ getParentRoute: () => shell, path, component: lazyRouteComponent(load) })
+
+const home = createRoute({ getParentRoute: () => shell, path: '/', beforeLoad: () => { throw redirect({ to: '/secrets' }) } })
+const secrets = page('/secrets', () => import('./pages/secrets/Engines'))
+
+export const router = createRouter({
+  basepath: '/ui',
+  routeTree: root.addChildren([oidcCallback, shell.addChildren([home, secrets])]),
+  defaultPreload: 'intent',
+  defaultPendingComponent: Loading,
+  defaultErrorComponent: ({ error, reset }) => <Problem error={error} retry={reset} />,
+  defaultNotFoundComponent: () => <Empty icon="search" title="There is no such page"><p>The address may be mistyped, or from another version.</p></Empty>,
+})
+
+declare module '@tanstack/react-router' {
+  interface Register { router: typeof router }
+}

@@ -1,0 +1,17 @@
+import type { IconName } from '../kit'
+
+export interface NavEntry {
+  label: string
+  to: string
+  icon: IconName
+  /** The letter that leads here after g. */
+  key: string
+  /** A path of the API: the entry is offered to those who may do `needs` there. Nothing: to everyone. */
+  path?: string
+  needs?: 'read' | 'list' | 'update' | 'sudo'
+}
+
+/** What the side of every page lists. A page adds its line here. */
+export const nav: { section: string; entries: NavEntry[] }[] = [
+  { section: 'Secrets', entries: [{ label: 'Secrets', to: '/secrets', icon: 'key', key: 's' }] },
+]
