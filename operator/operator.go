@@ -27,6 +27,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
+	"strongroom/operator/instant"
 	"strongroom/operator/pace"
 	"strongroom/operator/source"
 	"strongroom/operator/vaultauth"
@@ -141,6 +142,7 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	live := mgr.GetAPIReader()
 	kube := current{Client: mgr.GetClient(), live: live}
 	pool := vaultclient.NewPool(vaultclient.Credentials(kube, live), dial)
+	hub := instant.NewHub(pool)
 	reporter := condition.Reporter{Client: kube, Events: mgr.GetEventRecorder("strongroom-operator")}
 	connections := vaultconnection.Resolver{Cache: kube, Live: live}
 	auths := vaultauth.Resolver{
@@ -148,14 +150,17 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 		OperatorNamespace: options.OperatorNamespace, AllowDefaultGlobals: options.AllowDefaultGlobals,
 	}
 
-	connection := &vaultconnection.Reconciler{Resolver: connections, Reporter: reporter, Pool: pool, Pace: pace.New()}
-	auth := &vaultauth.Reconciler{Resolver: auths, Reporter: reporter, Pool: pool, Pace: pace.New()}
+	connection := &vaultconnection.Reconciler{Resolver: connections, Reporter: reporter, Pool: pool, Watcher: hub.Watcher("VaultConnection")}
+	auth := &vaultauth.Reconciler{Resolver: auths, Reporter: reporter, Pool: pool, Watcher: hub.Watcher("VaultAuth")}
 	secret := &vaultsecret.Reconciler{
 		Targets: vaultsecret.Targets{Client: kube, Live: live},
 		Auths:   auths, Source: source.NewReader(pool), Reporter: reporter, Pace: pace.New(),
 	}
-	if err := measure(pool.Collectors()...); err != nil {
+	if err := measure(append(pool.Collectors(), hub)...); err != nil {
 		return err
+	}
+	if err := mgr.Add(hub); err != nil {
+		return fmt.Errorf("add the event streams: %w", err)
 	}
 	if err := mgr.Add(pool); err != nil {
 		return fmt.Errorf("add the pool of logins: %w", err)
@@ -166,7 +171,7 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	if err := auth.Register(mgr, concurrency); err != nil {
 		return fmt.Errorf("register VaultAuth: %w", err)
 	}
-	global := &vaultauthglobal.Reconciler{Auths: auths, Reporter: reporter, Pace: pace.New()}
+	global := &vaultauthglobal.Reconciler{Auths: auths, Reporter: reporter, Watcher: hub.Watcher("VaultAuthGlobal")}
 	if err := global.Register(mgr, concurrency); err != nil {
 		return fmt.Errorf("register VaultAuthGlobal: %w", err)
 	}

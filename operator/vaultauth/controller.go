@@ -18,7 +18,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
-	"strongroom/operator/pace"
+	"strongroom/operator/instant"
 	"strongroom/operator/vaultclient"
 )
 
@@ -30,7 +30,7 @@ type Reconciler struct {
 	Resolver
 	Reporter condition.Reporter
 	Pool     *vaultclient.Pool
-	Pace     *pace.Pace
+	Watcher  *instant.Watcher
 }
 
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultauths,verbs=get;list;watch
@@ -44,6 +44,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager, concurrency int) error {
 		For(&v1beta1.VaultAuth{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1beta1.VaultConnection{}, handler.EnqueueRequestsFromMapFunc(r.users)).
 		Watches(&v1beta1.VaultAuthGlobal{}, handler.EnqueueRequestsFromMapFunc(r.users), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(r.Watcher.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency}).
 		Complete(r)
 }
@@ -76,7 +77,7 @@ func (r *Reconciler) users(ctx context.Context, used client.Object) []reconcile.
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	auth := &v1beta1.VaultAuth{}
 	if err := r.Connections.Cache.Get(ctx, request.NamespacedName, auth); err != nil {
-		r.Pace.Forget(request)
+		r.Watcher.Forget(request)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	before := auth.DeepCopy()
@@ -88,7 +89,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.Reporter.Report(ctx, before, auth, "Login", problem, valid); err != nil {
 		return reconcile.Result{}, err
 	}
-	return reconcile.Result{RequeueAfter: r.Pace.Next(request, problem, checkEvery)}, nil
+	return reconcile.Result{RequeueAfter: r.Watcher.Next(request, problem, checkEvery)}, nil
 }
 
 // check says what is valid about auth, or its Problem. It logs in, unless the VaultAuth is offered to other

@@ -15,7 +15,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
-	"strongroom/operator/pace"
+	"strongroom/operator/instant"
 	"strongroom/operator/vaultauth"
 )
 
@@ -26,7 +26,7 @@ const checkEvery = time.Minute
 type Reconciler struct {
 	Auths    vaultauth.Resolver
 	Reporter condition.Reporter
-	Pace     *pace.Pace
+	Watcher  *instant.Watcher
 }
 
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultauthglobals,verbs=get;list;watch
@@ -36,6 +36,7 @@ type Reconciler struct {
 func (r *Reconciler) Register(mgr ctrl.Manager, concurrency int) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("vaultauthglobal").
 		For(&v1beta1.VaultAuthGlobal{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(r.Watcher.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency}).
 		Complete(r)
 }
@@ -44,7 +45,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager, concurrency int) error {
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	global := &v1beta1.VaultAuthGlobal{}
 	if err := r.Auths.Connections.Cache.Get(ctx, request.NamespacedName, global); err != nil {
-		r.Pace.Forget(request)
+		r.Watcher.Forget(request)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	before := global.DeepCopy()
@@ -56,5 +57,5 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.Reporter.Report(ctx, before, global, "Check", problem, "VaultAuths that it allows inherit from it"); err != nil {
 		return reconcile.Result{}, err
 	}
-	return reconcile.Result{RequeueAfter: r.Pace.Next(request, problem, checkEvery)}, nil
+	return reconcile.Result{RequeueAfter: r.Watcher.Next(request, problem, checkEvery)}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	vault "github.com/hashicorp/vault/api"
@@ -61,6 +62,9 @@ type transport struct {
 	http *http.Transport
 	used time.Time
 	tell func(status int) // of every answer; 0: none
+
+	upgrade sync.Once
+	http1   *http.Transport // set by upgrade
 }
 
 // RoundTrip bounds the answer's body, as the server may be anyone's.

@@ -15,7 +15,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
-	"strongroom/operator/pace"
+	"strongroom/operator/instant"
 	"strongroom/operator/vaultclient"
 )
 
@@ -27,7 +27,7 @@ type Reconciler struct {
 	Resolver
 	Reporter condition.Reporter
 	Pool     *vaultclient.Pool
-	Pace     *pace.Pace
+	Watcher  *instant.Watcher
 }
 
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultconnections,verbs=get;list;watch
@@ -39,6 +39,7 @@ type Reconciler struct {
 func (r *Reconciler) Register(mgr ctrl.Manager, concurrency int) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("vaultconnection").
 		For(&v1beta1.VaultConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(r.Watcher.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency}).
 		Complete(r)
 }
@@ -47,12 +48,13 @@ func (r *Reconciler) Register(mgr ctrl.Manager, concurrency int) error {
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	connection := &v1beta1.VaultConnection{}
 	if err := r.Cache.Get(ctx, request.NamespacedName, connection); err != nil {
-		r.Pace.Forget(request)
+		r.Watcher.Forget(request)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	before := connection.DeepCopy()
 	server, err := r.Server(ctx, connection)
 	if err == nil {
+		r.Watcher.Heed(request, server.Key())
 		var health vaultclient.Health
 		health, err = r.Pool.Probe(ctx, server)
 		if health.Version != "" {
@@ -66,5 +68,5 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.Reporter.Report(ctx, before, connection, "Probe", problem, server.Address+" answers and is unsealed"); err != nil {
 		return reconcile.Result{}, err
 	}
-	return reconcile.Result{RequeueAfter: r.Pace.Next(request, problem, probeEvery)}, nil
+	return reconcile.Result{RequeueAfter: r.Watcher.Next(request, problem, probeEvery)}, nil
 }

@@ -1,0 +1,298 @@
+package instant
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"strongroom/operator/vaultclient"
+)
+
+const (
+	firstRetry = 500 * time.Millisecond
+	lastRetry  = 15 * time.Second
+	// deniedRetry is how often a login is tried again that may not subscribe: its policies may change.
+	deniedRetry = 5 * time.Minute
+	// grace is how long a stream may be down until its followers are told that they must poll.
+	grace = 10 * time.Second
+	// spread is the time over which they are told.
+	spread = 20 * time.Second
+	// rightsEvery is how often a stream asks on which paths its login has the capability subscribe.
+	rightsEvery = 5 * time.Minute
+	// rightsBatch is the time in which paths come together that are asked about in one request, rightsChunk how many.
+	rightsBatch = 100 * time.Millisecond
+	rightsChunk = 100
+	// remembered is how long an event is known, for those who read before it and follow after it.
+	remembered = 2 * time.Minute
+)
+
+type streamKey struct {
+	login     vaultclient.LoginKey
+	namespace string
+}
+
+// stream follows the events of one login in one namespace. The hub's mutex guards what changes.
+type stream struct {
+	hub    *Hub
+	key    streamKey
+	login  vaultclient.Login
+	cancel context.CancelFunc // nil until it runs
+	retry  chan struct{}      // try to connect now
+	ask    chan struct{}      // paths came whose rights are not known
+
+	followers map[string]map[target]bool // by path; those that end in a slash are in folders too
+	folders   map[string]bool
+	rights    map[string]bool      // by path: whether changes are told; absent: not asked yet
+	recent    map[string]time.Time // by path: when an event came
+	up        bool
+	since     time.Time   // of up
+	fall      *time.Timer // of run only
+}
+
+func newStream(h *Hub, key streamKey, login vaultclient.Login) *stream {
+	return &stream{
+		hub: h, key: key, login: login, retry: make(chan struct{}, 1), ask: make(chan struct{}, 1),
+		followers: make(map[string]map[target]bool), folders: make(map[string]bool),
+		rights: make(map[string]bool), recent: make(map[string]time.Time),
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (s *stream) retryNow() { signal(s.retry) }
+
+func (s *stream) add(t target, paths []string) {
+	for _, path := range paths {
+		put(s.followers, path, t)
+		if strings.HasSuffix(path, "/") {
+			s.folders[path] = true
+		}
+		if _, known := s.rights[path]; !known {
+			signal(s.ask)
+		}
+	}
+}
+
+func (s *stream) remove(t target, paths, kept []string) {
+	for _, path := range paths {
+		if slices.Contains(kept, path) {
+			continue
+		}
+		take(s.followers, path, t)
+		if s.followers[path] == nil {
+			delete(s.folders, path)
+			delete(s.rights, path)
+		}
+	}
+}
+
+// covers tells whether all changes at paths are told.
+func (s *stream) covers(paths []string) bool {
+	return s.up && !slices.ContainsFunc(paths, func(path string) bool { return !s.rights[path] })
+}
+
+// missed tells whether something may have changed at paths since a reading that began at started.
+func (s *stream) missed(started time.Time, paths []string) bool {
+	if !s.up {
+		return false // all are looked at when it is up
+	}
+	if s.since.After(started) || time.Since(started) > remembered {
+		return true
+	}
+	for _, path := range paths {
+		for changed, at := range s.recent {
+			if at.After(started) && (changed == path || strings.HasSuffix(path, "/") && strings.HasPrefix(changed, path)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// told wakes those who follow what changed.
+func (s *stream) told(event vaultclient.Event) {
+	s.hub.metrics.events.Inc()
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	now := time.Now()
+	for path, at := range s.recent {
+		if now.Sub(at) > remembered {
+			delete(s.recent, path)
+		}
+	}
+	s.recent[event.Path] = now
+	for t := range s.followers[event.Path] {
+		t.wake(0)
+	}
+	for folder := range s.folders {
+		if strings.HasPrefix(event.Path, folder) {
+			for t := range s.followers[folder] {
+				t.wake(0)
+			}
+		}
+	}
+}
+
+// all are the stream's followers; the hub's mutex is held.
+func (s *stream) all() map[target]bool {
+	all := make(map[target]bool)
+	for _, some := range s.followers {
+		for t := range some {
+			all[t] = true
+		}
+	}
+	return all
+}
+
+// connected has everything looked at once: what changed before was not told.
+func (s *stream) connected() {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.up, s.since = true, time.Now()
+	clear(s.rights)
+	clear(s.recent)
+	signal(s.ask)
+	wakeAll(s.all(), wakePause)
+}
+
+// run keeps the stream up until ctx ends.
+func (s *stream) run(ctx context.Context) {
+	defer func() {
+		if s.fall != nil {
+			s.fall.Stop()
+		}
+	}()
+	pause := firstRetry
+	for ctx.Err() == nil {
+		up, err := s.once(ctx)
+		if up {
+			pause = firstRetry
+		}
+		wait := pause
+		if errors.Is(err, vaultclient.ErrNoEvents) {
+			wait = deniedRetry
+		}
+		pause = min(2*pause, lastRetry)
+		s.pause(ctx, time.Duration(float64(wait)*(0.9+0.2*rand.Float64())), up) //nolint:gosec // no secret depends on it
+	}
+}
+
+// pause waits before the next try. Followers of a stream that was up, and is not up again soon, are told to poll.
+func (s *stream) pause(ctx context.Context, wait time.Duration, was bool) {
+	if was {
+		s.fall = time.AfterFunc(grace, func() {
+			s.hub.mu.Lock()
+			defer s.hub.mu.Unlock()
+			if all := s.all(); !s.up && ctx.Err() == nil {
+				wakeAll(all, max(wakePause, spread/time.Duration(max(1, len(all)))))
+			}
+		})
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.retry:
+	case <-ctx.Done():
+	}
+}
+
+// once connects and follows until the stream ends; it tells whether it was up.
+func (s *stream) once(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	close(done)
+	up := false
+	err := s.hub.pool.Subscribe(ctx, s.login, s.key.namespace, func() {
+		up = true
+		s.hub.metrics.streams.Inc()
+		s.connected()
+		done = make(chan struct{})
+		go func() { defer close(done); s.keepRights(ctx) }()
+	}, s.told)
+	cancel()
+	<-done
+	if up {
+		s.hub.metrics.streams.Dec()
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.up = false
+	return up, err
+}
+
+// keepRights learns on which paths changes are told: those of new followers soon, all from time to time.
+func (s *stream) keepRights(ctx context.Context) {
+	ticker := time.NewTicker(time.Duration(float64(rightsEvery) * (0.9 + 0.2*rand.Float64()))) //nolint:gosec // no secret depends on it
+	defer ticker.Stop()
+	for {
+		all := false
+		select {
+		case <-s.ask:
+			batch := time.NewTimer(rightsBatch)
+			select {
+			case <-batch.C:
+			case <-ctx.Done():
+				batch.Stop()
+				return
+			}
+		case <-ticker.C:
+			all = true
+		case <-ctx.Done():
+			return
+		}
+		for chunk := range slices.Chunk(s.unknown(all), rightsChunk) {
+			s.learn(ctx, chunk)
+		}
+	}
+}
+
+// unknown are the paths to ask about.
+func (s *stream) unknown(all bool) []string {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	var paths []string
+	for path := range s.followers {
+		if _, known := s.rights[path]; all || !known {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// learn asks about some paths. Where rights were lost, the followers are told to poll; where they are known for the first
+// time and there are none, they poll already.
+func (s *stream) learn(ctx context.Context, paths []string) {
+	var may map[string]bool
+	err := s.hub.pool.Do(ctx, s.login, func(ctx context.Context, client *vaultclient.Client) error {
+		var err error
+		may, err = client.In(s.key.namespace).Subscribable(ctx, paths)
+		return err
+	})
+	if err != nil && ctx.Err() != nil {
+		return
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	lost := make(map[target]bool)
+	for _, path := range paths {
+		if s.followers[path] == nil {
+			continue // nobody's any more
+		}
+		if s.rights[path] && !may[path] {
+			for t := range s.followers[path] {
+				lost[t] = true
+			}
+		}
+		s.rights[path] = may[path]
+	}
+	wakeAll(lost, wakePause)
+}
