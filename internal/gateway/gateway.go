@@ -85,6 +85,7 @@ type Request struct {
 	ShowRate bool
 	Peer     []*x509.Certificate // see engine.Request
 	WrapTTL  time.Duration       // has the answer wrapped for as long; 0: not at all
+	Guarded  bool                // for Record: the token's rules must allow it
 
 	// Caller is who asks when it is the server itself, in the place of a token. Nothing
 	// that a client sends sets it.

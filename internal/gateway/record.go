@@ -255,15 +255,23 @@ func fault(err error) string {
 }
 
 // Record has act serve a request that is not the gateway's: key shares or a
-// proof in its body stand for a token. act runs only if that is recorded, and
+// proof in its body stand for a token, or come on top of it where req is Guarded
+// (its path is then one of a route of sys). act runs only if that is recorded, and
 // what it answers, as JSON, may leave only if Record returns no error.
 func (g *Gateway) Record(ctx context.Context, req *Request, act func() (json.RawMessage, error)) error {
 	rec := &recording{g: g, here: true}
 	err := again(ctx, func() error {
+		if req.Guarded {
+			return g.begin(ctx, req, rec)
+		}
 		v := &visit{Call: call.Call{Tx: storage.Begin(g.store), Namespace: namespace.RootID, RawToken: req.Token, Remote: req.Remote}, req: req, path: req.Path}
 		v.Here = &namespace.Namespace{ID: namespace.RootID}
 		return rec.request(ctx, v, nil)
 	})
+	if err != nil && req.Guarded {
+		_, err = rec.response(ctx, nil, err)
+		return err
+	}
 	if err != nil && !errors.Is(err, barrier.ErrSealed) { // a sealed server has no devices
 		return err
 	}

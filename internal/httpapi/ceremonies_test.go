@@ -111,7 +111,7 @@ func TestRekeyVerified(t *testing.T) {
 	p.want(200, `"progress":1`, "PUT", "sys/rekey/verify", "", shareBody(old[0], nonce))
 	p.want(200, `"progress":2`, "PUT", "sys/rekey/verify", "", shareBody(old[1], nonce))
 	p.want(400, "still in force", "PUT", "sys/rekey/verify", "", shareBody(old[2], nonce))
-	p.want(200, `"nonce"`, "DELETE", "sys/rekey/verify", "", "")
+	p.want(200, `"nonce"`, "DELETE", "sys/rekey/verify", root, "")
 	p.want(400, "incorrect nonce", "PUT", "sys/rekey/verify", "", shareBody(res.Keys[0], nonce))
 	nonce = reply[rekeyReply](p, "GET", "sys/rekey/verify", "").Nonce
 	if done := give([]*peer{p}, "sys/rekey/verify", nonce, res.Keys[:3]); !done.Complete {
@@ -138,7 +138,7 @@ func TestFailoverEndsCeremonies(t *testing.T) {
 }
 
 func TestGenerateRoot(t *testing.T) {
-	peers, shares, _ := three(t)
+	peers, shares, root := three(t)
 	type status struct {
 		rekeyReply
 		OTP       string
@@ -151,7 +151,7 @@ func TestGenerateRoot(t *testing.T) {
 		t.Fatalf("%+v", st)
 	}
 	peers[0].want(400, "already in progress", "PUT", "sys/generate-root/attempt", "", `{}`)
-	peers[0].want(204, "", "DELETE", "sys/generate-root/attempt", "", "")
+	peers[0].want(204, "", "DELETE", "sys/generate-root/attempt", root, "")
 	peers[0].want(400, "no root generation in progress", "PUT", "sys/generate-root/update", "", shareBody(shares[0], st.Nonce))
 	st = reply[status](peers[1], "PUT", "sys/generate-root/attempt", `{}`)
 	otp := st.OTP

@@ -89,7 +89,8 @@ func freePort(t *testing.T) string {
 func (p *peer) start() {
 	p.t.Helper()
 	p.node = node.New(p.config)
-	h := httpapi.New(p.node, httpapi.Config{MaxBody: 1 << 20, MaxDuration: 30 * time.Second, EventWait: 2 * time.Second}, p.config.Logger)
+	h := httpapi.New(p.node, httpapi.Config{MaxBody: 1 << 20, MaxDuration: 30 * time.Second, EventWait: 2 * time.Second,
+		Public: httpapi.Public{Rekey: true, GenerateRoot: true}}, p.config.Logger)
 	forwarded := h.Forwarded()
 	if err := p.node.Start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.forwarded.Add(1)

@@ -171,7 +171,7 @@ func (h *Handler) sealStandby(x *exchange) {
 	seal := func(x *exchange) error { return done(x, h.node.Seal(x.r.Context())) }
 	var err error
 	if s := h.node.Reader(); s != nil {
-		err = recorded(x, s, seal)
+		err = recorded(x, s, false, seal)
 	} else {
 		err = seal(x)
 	}

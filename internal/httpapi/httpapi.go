@@ -40,7 +40,11 @@ type Config struct {
 	MaxBody     int64         // bytes
 	MaxDuration time.Duration // of serving one request
 	EventWait   time.Duration // a subscriber may take over one event; 0: 10 seconds
-	UI          http.Handler  // serves /ui/, to which / leads, in every state of the node; nil: nobody
+	JSON        JSONLimits
+	// RequireHeader refuses requests without X-Vault-Request: true, which a browser
+	// or a server that is made to fetch an address does not send.
+	RequireHeader bool
+	UI            http.Handler // serves /ui/, to which / leads, in every state of the node; nil: nobody
 
 	// What may be looked at; nil: nothing.
 	Metrics *metrics.Registry
@@ -59,10 +63,16 @@ type Handler struct {
 }
 
 // openPath serves every path below prefix on the active node; what the caller
-// proves by the body stands for a token.
+// proves by the body stands for a token, or, unless public, comes on top of it.
 type openPath struct {
 	prefix string
 	serve  func(*exchange) error
+	public bool
+}
+
+// guarded says whether x needs a token. Whoever has none never gives up what others began.
+func (o *openPath) guarded(x *exchange) bool {
+	return !o.public || x.r.Method == http.MethodDelete
 }
 
 // New makes the handler of n.
@@ -75,10 +85,12 @@ func New(n *node.Node, config Config, logger hclog.Logger) *Handler {
 		"sys/storage/raft/join": h.join,
 	}
 	h.open = []openPath{
-		{"sys/storage/raft/bootstrap/", h.bootstrap},
-		{"sys/rekey/init", h.rekey(false)}, {"sys/rekey/update", h.rekey(false)}, {"sys/rekey/verify", h.rekey(false)},
-		{"sys/rekey-recovery-key/init", h.rekey(true)}, {"sys/rekey-recovery-key/update", h.rekey(true)}, {"sys/rekey-recovery-key/verify", h.rekey(true)},
-		{"sys/generate-root/", h.generateRoot}, {"sys/decode-token", h.decodeToken},
+		{"sys/storage/raft/bootstrap/", h.bootstrap, true},
+		{"sys/generate-root/", h.generateRoot, config.Public.GenerateRoot}, {"sys/decode-token", h.decodeToken, true},
+	}
+	for _, step := range []string{"init", "update", "verify"} {
+		h.open = append(h.open, openPath{"sys/rekey/" + step, h.rekey(false), config.Public.Rekey},
+			openPath{"sys/rekey-recovery-key/" + step, h.rekey(true), config.Public.Rekey})
 	}
 	h.public()
 	return h
@@ -104,7 +116,7 @@ type exchange struct {
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) {
-	w.Header().Set("Cache-Control", "no-store")
+	guard(w.Header())
 	path, ok := strings.CutPrefix(r.URL.Path, "/v1/")
 	if !ok {
 		h.outside(w, r)
@@ -113,6 +125,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 	ctx, cancel := context.WithTimeout(r.Context(), h.config.MaxDuration)
 	defer cancel()
 	x := &exchange{w: w, r: r.WithContext(ctx), id: uuid.NewString(), path: path, forwarded: forwarded}
+	if h.config.RequireHeader && !forwarded && r.Header.Get("X-Vault-Request") != "true" {
+		h.respondError(w, x.id, engine.Errorf(engine.Precondition, "missing 'X-Vault-Request' header: this listener wants it to be \"true\""))
+		return
+	}
 	if err := x.check(); err != nil {
 		h.respondError(w, x.id, err)
 		return
@@ -137,8 +153,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 		h.respondError(w, x.id, err)
 		return
 	}
-	if depth(x.body) > maxDepth {
-		h.respondError(w, x.id, engine.Invalidf("the JSON body is nested more than %d levels deep", maxDepth))
+	if err := h.config.JSON.check(x.body); err != nil {
+		h.respondError(w, x.id, err)
 		return
 	}
 	if local := h.local[path]; local != nil && !forwarded {
@@ -164,27 +180,11 @@ func (x *exchange) elsewhere() bool {
 // maxAnonymous bounds the body of a request without a token, in bytes.
 const maxAnonymous = 1 << 20
 
-// maxDepth is how deep a JSON body may be nested, Vault's default.
-const maxDepth = 300
-
-// depth is how deep the brackets of body are nested, outside of strings.
-func depth(body []byte) (most int) {
-	level, quoted := 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			level++
-			most = max(most, level)
-		case c == '}' || c == ']':
-			level--
-		}
-	}
-	return most
+// guard has a browser keep nothing, take nothing for a page, and run nothing.
+func guard(hd http.Header) {
+	hd.Set("Cache-Control", "no-store")
+	hd.Set("X-Content-Type-Options", "nosniff")
+	hd.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 }
 
 // outside answers what is not the API.
@@ -288,7 +288,7 @@ func (h *Handler) perform(x *exchange, s node.Session) error {
 			if x.namespace != "" {
 				return errRootOnly
 			}
-			return recorded(x, s, o.serve)
+			return recorded(x, s, o.guarded(x), o.serve)
 		}
 	}
 	req, err := x.request()

@@ -17,7 +17,10 @@ import (
 )
 
 // Public is what a listener gives without a token, in every state of the node.
-type Public struct{ Metrics, Pprof, InFlight bool }
+//
+// Rekey and GenerateRoot open the collecting of key shares on the active node, but
+// not its cancelling, as servers of old did.
+type Public struct{ Metrics, Pprof, InFlight, Rekey, GenerateRoot bool }
 
 // public adds the paths that config opens to whoever reaches the listener.
 func (h *Handler) public() {

@@ -11,12 +11,14 @@ import (
 )
 
 // recorded has serve answer x, what it does and answers being recorded by s: the
-// answer leaves only if it was. With an error, nothing has left.
-func recorded(x *exchange, s node.Session, serve func(*exchange) error) error {
+// answer leaves only if it was. Guarded, the caller's token must allow it. With an
+// error, nothing has left.
+func recorded(x *exchange, s node.Session, guarded bool, serve func(*exchange) error) error {
 	req, err := x.request()
 	if err != nil {
 		return err
 	}
+	req.Guarded = guarded
 	answer := &recorder{header: http.Header{}}
 	var refused *engine.Error // what serve has answered itself
 	err = s.Record(x.r.Context(), req, func() (json.RawMessage, error) {
@@ -55,7 +57,7 @@ func (h *Handler) serveLocal(x *exchange, local http.HandlerFunc) {
 		local(x.w, x.withBody())
 		return
 	}
-	err := recorded(x, s, func(x *exchange) error {
+	err := recorded(x, s, false, func(x *exchange) error {
 		local(x.w, x.withBody())
 		return nil
 	})

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"strongroom/internal/declare"
+	"strongroom/internal/httpapi"
 	"strongroom/internal/metrics"
 )
 
@@ -90,6 +91,13 @@ type Listener struct {
 	UnauthenticatedMetrics  bool // telemetry { unauthenticated_metrics_access }
 	UnauthenticatedPprof    bool // profiling { unauthenticated_pprof_access }
 	UnauthenticatedInFlight bool // inflight_requests_logging { unauthenticated_in_flight_requests_access }
+
+	// What the active node lets whoever has key shares do without a token.
+	UnauthenticatedRekey        bool // disable_unauthed_rekey_endpoints = false
+	UnauthenticatedGenerateRoot bool // disable_unauthed_generate_root_endpoints = false
+
+	RequireRequestHeader bool // X-Vault-Request: true, which no browser sends by itself
+	JSON                 httpapi.JSONLimits
 
 	at position
 }

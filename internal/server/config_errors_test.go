@@ -46,7 +46,7 @@ func TestConfigErrors(t *testing.T) {
 		{"client certificates both ways", tcp(pair + "tls_disable_client_certs = true\ntls_require_and_verify_client_cert = true"), "contradict each other"},
 		{"cipher suite", tcp(`tls_cipher_suites = "TLS_RSA_WITH_RC4_128_SHA"`), `"TLS_RSA_WITH_RC4_128_SHA" is not a cipher suite this server offers`},
 		{"unix", store + `listener "unix" {}`, `v.hcl:2:1: listener "unix" is not supported: use listener "tcp"`},
-		{"guard", tcp("tls_disable = true\nrequire_request_header = true"), "v.hcl:4:1: require_request_header: not in this release, and it guards the listener"},
+		{"guard", tcp("tls_disable = true\nchroot_namespace = \"a\""), "v.hcl:4:1: chroot_namespace: not in this release, and it guards the listener"},
 		{"network", tcp("x_forwarded_for_authorized_addrs = \"proxy\""), `"proxy" is neither an IP address nor a range`},
 		{"boolean", store + plain + `ui = "maybe"`, "v.hcl:3:1: ui: true or false is needed here"},
 		{"number", plain + "storage \"raft\" {\n path = \"d\"\nperformance_multiplier = 11\n}", "v.hcl:4:1: performance_multiplier: a number from 0 to 10 is needed here"},

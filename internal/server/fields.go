@@ -132,37 +132,42 @@ func (d *decoder) listener(c *Config, kind string, body *block) error {
 	l := newListener()
 	l.at = body.at
 	known := setters{
-		"address":                            address(&l.Address),
-		"cluster_address":                    address(&l.ClusterAddress),
-		"tls_disable":                        boolean(&l.TLS.Disable),
-		"tls_cert_file":                      text(&l.TLS.CertFile),
-		"tls_key_file":                       text(&l.TLS.KeyFile),
-		"tls_min_version":                    d.tlsVersion(&l.TLS.MinVersion),
-		"tls_max_version":                    d.tlsVersion(&l.TLS.MaxVersion),
-		"tls_cipher_suites":                  cipherSuites(&l.TLS.CipherSuites),
-		"tls_client_ca_file":                 text(&l.TLS.ClientCAFile),
-		"tls_require_and_verify_client_cert": boolean(&l.TLS.RequireClientCert),
-		"tls_disable_client_certs":           boolean(&l.TLS.DisableClientCertPrompt),
-		"http_idle_timeout":                  duration(&l.HTTP.Idle),
-		"http_read_header_timeout":           duration(&l.HTTP.ReadHeader),
-		"http_read_timeout":                  duration(&l.HTTP.Read),
-		"http_write_timeout":                 duration(&l.HTTP.Write),
-		"max_request_size":                   size(&l.MaxRequestSize),
-		"max_request_duration":               duration(&l.MaxRequestDuration),
-		"telemetry":                          d.nested(d.listenerTelemetry(&l)),
+		"address":                                  address(&l.Address),
+		"cluster_address":                          address(&l.ClusterAddress),
+		"tls_disable":                              boolean(&l.TLS.Disable),
+		"tls_cert_file":                            text(&l.TLS.CertFile),
+		"tls_key_file":                             text(&l.TLS.KeyFile),
+		"tls_min_version":                          d.tlsVersion(&l.TLS.MinVersion),
+		"tls_max_version":                          d.tlsVersion(&l.TLS.MaxVersion),
+		"tls_cipher_suites":                        cipherSuites(&l.TLS.CipherSuites),
+		"tls_client_ca_file":                       text(&l.TLS.ClientCAFile),
+		"tls_require_and_verify_client_cert":       boolean(&l.TLS.RequireClientCert),
+		"tls_disable_client_certs":                 boolean(&l.TLS.DisableClientCertPrompt),
+		"http_idle_timeout":                        duration(&l.HTTP.Idle),
+		"http_read_header_timeout":                 duration(&l.HTTP.ReadHeader),
+		"http_read_timeout":                        duration(&l.HTTP.Read),
+		"http_write_timeout":                       duration(&l.HTTP.Write),
+		"max_request_size":                         size(&l.MaxRequestSize),
+		"max_request_duration":                     duration(&l.MaxRequestDuration),
+		"max_json_depth":                           count(&l.JSON.Depth, 0, math.MaxInt32),
+		"max_json_string_value_length":             count(&l.JSON.String, 0, math.MaxInt32),
+		"max_json_object_entry_count":              count(&l.JSON.Entries, 0, math.MaxInt32),
+		"max_json_array_element_count":             count(&l.JSON.Elements, 0, math.MaxInt32),
+		"require_request_header":                   boolean(&l.RequireRequestHeader),
+		"disable_unauthed_rekey_endpoints":         not(&l.UnauthenticatedRekey),
+		"disable_unauthed_generate_root_endpoints": not(&l.UnauthenticatedGenerateRoot),
+		"telemetry":                                d.nested(d.listenerTelemetry(&l)),
 		"profiling": d.nested(setters{"unauthenticated_pprof_access": boolean(&l.UnauthenticatedPprof),
 			"unauthenticated_in_flight_request_access": boolean(&l.UnauthenticatedInFlight)}),
 		"inflight_requests_logging": d.nested(setters{"unauthenticated_in_flight_requests_access": boolean(&l.UnauthenticatedInFlight)}),
 	}
 	d.forwardedFor(known, &l.XForwardedFor)
-	for _, name := range []string{"require_request_header", "proxy_protocol_behavior", "proxy_protocol_authorized_addrs", "chroot_namespace"} {
+	for _, name := range []string{"proxy_protocol_behavior", "proxy_protocol_authorized_addrs", "chroot_namespace"} {
 		// Protection that is asked for and not given is worse than a server that does not start.
 		known[name] = refused("not in this release, and it guards the listener, so it is not passed over: remove it")
 	}
-	known["require_request_header"] = unlessFalse(known["require_request_header"])
 	d.ignore(known, notYet, "custom_response_headers", "cors", "redact_addresses", "redact_cluster_name",
-		"redact_version", "max_json_depth", "max_json_string_value_length", "max_json_object_entry_count", "max_json_array_element_count",
-		"disable_replication_status_endpoints", "disable_unauthed_rekey_endpoints", "disable_request_limiter", "agent_api")
+		"redact_version", "disable_replication_status_endpoints", "disable_request_limiter", "agent_api")
 	d.ignore(known, nothing, "tls_prefer_server_cipher_suites")
 	err := d.decode(body, known)
 	c.Listeners = append(c.Listeners, l)
@@ -193,13 +198,12 @@ func (d *decoder) forwardedFor(known setters, x *XForwardedFor) {
 	d.ignore(known, notYet, "x_forwarded_for_client_cert_header", "x_forwarded_for_client_cert_header_decoders")
 }
 
-// unlessFalse refuses a switch only where it is turned on.
-func unlessFalse(refuse setter) setter {
+// not sets to to the contrary of a switch.
+func not(to *bool) setter {
 	return func(f field) error {
 		var on bool
-		if err := boolean(&on)(f); err != nil || !on {
-			return err
-		}
-		return refuse(f)
+		err := boolean(&on)(f)
+		*to = err == nil && !on
+		return err
 	}
 }

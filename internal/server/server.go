@@ -118,9 +118,11 @@ func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
 	}
 	api := func(l Listener) *httpapi.Handler {
 		return httpapi.New(s.node, httpapi.Config{MaxBody: l.MaxRequestSize, MaxDuration: l.MaxRequestDuration, UI: pages, Metrics: registry, Flights: flights, Logs: logs,
-			Public: httpapi.Public{Metrics: l.UnauthenticatedMetrics, Pprof: l.UnauthenticatedPprof, InFlight: l.UnauthenticatedInFlight}}, logger.Named("http"))
+			JSON: l.JSON, RequireHeader: l.RequireRequestHeader,
+			Public: httpapi.Public{Metrics: l.UnauthenticatedMetrics, Pprof: l.UnauthenticatedPprof, InFlight: l.UnauthenticatedInFlight,
+				Rekey: l.UnauthenticatedRekey, GenerateRoot: l.UnauthenticatedGenerateRoot}}, logger.Named("http"))
 	}
-	if err := s.node.Start(api(config.Listeners[0]).Forwarded()); err != nil {
+	if err := s.node.Start(api(forwardedTo(config.Listeners)).Forwarded()); err != nil {
 		s.node.Close()
 		s.audit.Close()
 		return nil, err
@@ -360,4 +362,15 @@ func writePIDFile(path string) error {
 		return fmt.Errorf("pid_file: %w", err)
 	}
 	return nil
+}
+
+// forwardedTo is the listener as whose requests those from other nodes count: what
+// any listener of this node wants guarded is guarded for them.
+func forwardedTo(listeners []Listener) Listener {
+	out := listeners[0]
+	for _, l := range listeners {
+		out.UnauthenticatedRekey = out.UnauthenticatedRekey && l.UnauthenticatedRekey
+		out.UnauthenticatedGenerateRoot = out.UnauthenticatedGenerateRoot && l.UnauthenticatedGenerateRoot
+	}
+	return out
 }

@@ -69,7 +69,7 @@ func describeRoute(r engine.Route) described {
 // outside are the paths below sys/ that a server answers without an open Session:
 // no route of the engine "system" stands for them.
 func outside() []described {
-	read, write, remove := engine.Read, engine.Update, engine.Delete
+	read, write := engine.Read, engine.Update
 	str := func(names ...string) (out []engine.Field) {
 		for _, n := range names {
 			out = append(out, engine.Field{Name: n})
@@ -80,9 +80,7 @@ func outside() []described {
 		{Name: "secret_shares", Type: engine.Int, Help: "Number of key shares."}, {Name: "secret_threshold", Type: engine.Int, Help: "Shares needed."},
 		{Name: "pgp_keys", Type: engine.StringList, Help: "PGP keys that encrypt the shares."},
 	}
-	rekey := append([]engine.Field{{Name: "backup", Type: engine.Bool, Help: "Keep the encrypted shares."},
-		{Name: "require_verification", Type: engine.Bool, Help: "Prove the new shares before they count."}, {Name: "nonce", Help: "Of the rekey."}}, shares...)
-	share := []engine.Field{{Name: "key", Help: "One key share."}, {Name: "nonce", Help: "Of the ceremony."}}
+	share := engine.Field{Name: "key", Help: "One key share."}
 	all := []described{
 		{path: "health", help: "Whether this node serves, by its status code.", operations: []engine.Operation{read}},
 		{path: "seal-status", help: "Whether this node is sealed, and how far unsealing is.", operations: []engine.Operation{read}},
@@ -90,24 +88,16 @@ func outside() []described {
 		{path: "init", help: "Initialize the server.", operations: []engine.Operation{read, write}, fields: append(slices.Clone(shares),
 			engine.Field{Name: "recovery_shares", Type: engine.Int, Help: "Shares of the recovery key."}, engine.Field{Name: "recovery_threshold", Type: engine.Int, Help: "Recovery shares needed."},
 			engine.Field{Name: "recovery_pgp_keys", Type: engine.StringList, Help: "PGP keys that encrypt them."}, engine.Field{Name: "root_token_pgp_key", Help: "PGP key that encrypts the root token."})},
-		{path: "unseal", help: "Enter a key share, or begin again.", operations: []engine.Operation{write}, fields: []engine.Field{share[0],
+		{path: "unseal", help: "Enter a key share, or begin again.", operations: []engine.Operation{write}, fields: []engine.Field{share,
 			{Name: "reset", Type: engine.Bool, Help: "Forget the shares entered so far."}, {Name: "migrate", Type: engine.Bool, Help: "Migrate to another seal."}}},
 		{path: "storage/raft/join", help: "Have this node join a cluster.", operations: []engine.Operation{write},
 			fields: append(str("leader_api_addr", "leader_ca_cert", "leader_client_cert", "leader_client_key", "auto_join", "auto_join_scheme"),
 				engine.Field{Name: "retry", Type: engine.Bool}, engine.Field{Name: "non_voter", Type: engine.Bool}, engine.Field{Name: "auto_join_port", Type: engine.Int})},
 		{path: "storage/raft/bootstrap/challenge", help: "Begin to join: a challenge to answer.", operations: []engine.Operation{write}, fields: str("server_id")},
 		{path: "storage/raft/bootstrap/answer", help: "Answer the challenge.", operations: []engine.Operation{write}, fields: str("answer", "server_id", "cluster_addr")},
-		{path: "generate-root/attempt", help: "Begin, see or give up the making of a root token.", operations: []engine.Operation{read, write, remove}, fields: str("otp", "pgp_key")},
-		{path: "generate-root/update", help: "Enter a key share for it.", operations: []engine.Operation{write}, fields: share},
 		{path: "decode-token", help: "Decode a token that was made for a one-time password.", operations: []engine.Operation{write}, fields: str("encoded_token", "otp")},
 		{path: "storage/raft/snapshot", help: "Take a snapshot, or restore one of this cluster.", sudo: true, operations: []engine.Operation{read, write}},
 		{path: "storage/raft/snapshot-force", help: "Restore a snapshot, whatever cluster it is from.", sudo: true, operations: []engine.Operation{write}},
-	}
-	for _, base := range []string{"rekey", "rekey-recovery-key"} {
-		all = append(all,
-			described{path: base + "/init", help: "Begin, see or give up a rekey.", operations: []engine.Operation{read, write, remove}, fields: rekey},
-			described{path: base + "/update", help: "Enter a key share for it.", operations: []engine.Operation{write}, fields: share},
-			described{path: base + "/verify", help: "Enter a new key share to verify it.", operations: []engine.Operation{read, write, remove}, fields: share})
 	}
 	for i := range all {
 		all[i].public = !all[i].sudo

@@ -69,6 +69,7 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, toolRoutes()...)
 	all = append(all, rootOnly(d.raftRoutes())...)
 	all = append(all, rootOnly(d.snapshotRoutes())...)
+	all = append(all, rootOnly(ceremonyRoutes())...)
 	all = append(all, rootOnly(d.rotateRoutes())...)
 	all = append(all, d.lockedRoutes()...)
 	all = append(all, d.leaseRoutes()...)

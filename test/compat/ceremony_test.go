@@ -126,9 +126,13 @@ func TestCeremonyCommands(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.home, "shares"), []byte(strings.Join(old, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(s.home, "token"), []byte(c.Token()), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, script := range []string{
 		// A root token, by an OTP of the command's own.
 		`set -e
+export VAULT_TOKEN=$(cat token)
 otp=$(vault operator generate-root -generate-otp)
 vault operator generate-root -init -otp="$otp" >&2
 sed -n 1,2p shares | while read k; do vault operator generate-root "$k" >&2; done
@@ -138,6 +142,7 @@ export VAULT_TOKEN
 vault token lookup -format=json | grep '"root"' >&2
 vault operator rotate | grep 'Key Term *2'`,
 		`set -e
+export VAULT_TOKEN=$(cat token)
 vault operator rekey -init -key-shares=1 -key-threshold=1 | grep 'Started *true'
 vault operator rekey -status | grep 'New Shares *1'
 vault operator rekey -cancel
