@@ -204,6 +204,21 @@ func (v *visit) spend(tx *storage.Tx, t *token.Token) error {
 	return v.Home.Tokens.Use(tx, t)
 }
 
+// Spends says whether a request with that token may count one of its uses: also
+// where this node does not know the token, which may have ended with its last one.
+func (g *Gateway) Spends(ctx context.Context, raw string) bool {
+	if raw == "" {
+		return false
+	}
+	tx := storage.Begin(g.store)
+	routing, err := g.mounts.Routing(ctx, tx, Namespace)
+	if err != nil {
+		return true
+	}
+	t, err := g.tokens.Lookup(ctx, tx, raw, routing)
+	return err != nil || t.Uses > 0
+}
+
 // spendAlone counts the use of a token whose request failed with cause, without
 // anything that the handler wrote, and returns cause.
 func (g *Gateway) spendAlone(ctx context.Context, v *visit, cause error) error {

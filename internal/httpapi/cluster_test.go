@@ -32,6 +32,7 @@ type peer struct {
 	serve  atomic.Pointer[httpapi.Handler]
 
 	forwarded atomic.Int64 // requests that other nodes had it serve
+	cut       atomic.Bool  // it serves the next of them, and breaks the connection before it answers
 }
 
 // cluster starts n nodes that look for each other.
@@ -94,6 +95,10 @@ func (p *peer) start() {
 	forwarded := h.Forwarded()
 	if err := p.node.Start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.forwarded.Add(1)
+		if p.cut.CompareAndSwap(true, false) { // as if it died before it could answer
+			forwarded.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		}
 		forwarded.ServeHTTP(w, r)
 	})); err != nil {
 		p.t.Fatal(err)

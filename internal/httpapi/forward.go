@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -36,7 +37,8 @@ func (x *exchange) withBody() *http.Request {
 
 // forward has the leader serve x. It tries again, for as long as a failover may
 // take, what surely had no effect: requests that were never sent, that a node
-// which does not lead refused, and reads.
+// which does not lead refused, and reads that count no use of their token. (One
+// that lends may lend anew: what was lent without an answer ends with its time.)
 func (h *Handler) forward(x *exchange) {
 	for deadline := h.deadline(); ; {
 		leader, ok := h.node.Leader()
@@ -51,7 +53,7 @@ func (h *Handler) forward(x *exchange) {
 			}
 			if err == nil {
 				resp.Body.Close()
-			} else if sent && !isRead(x.r.Method) {
+			} else if sent && !h.repeatable(x) {
 				h.logger.Warn("the leader was lost while it served a forwarded request", "request_id", x.id, "leader", leader.NodeID, "error", err)
 				writeErrors(x.w, http.StatusBadGateway, "the leader was lost while it served the request; it may or may not have taken effect: read before you write again")
 				return
@@ -115,6 +117,13 @@ func (x *exchange) outgoing(ctx context.Context, leader node.LeaderInfo, body io
 	out.Header.Set(remoteHeader, x.r.RemoteAddr)
 	x.setPeer(out.Header)
 	return out, nil
+}
+
+// repeatable says whether x may be served twice: a read with a token whose uses
+// are not counted, as far as this node knows.
+func (h *Handler) repeatable(x *exchange) bool {
+	s := cmp.Or(h.node.Session(), h.node.Reader())
+	return isRead(x.r.Method) && s != nil && !s.Spends(x.r.Context(), clientToken(x.r))
 }
 
 func isRead(method string) bool {

@@ -116,3 +116,52 @@ func TestIndexHeaders(t *testing.T) {
 		}
 	}
 }
+
+// A leader is lost before it answers: a read is asked again, unless it may have
+// spent a use of its token, which would be a second one.
+func TestLostAnswerOfACountedRead(t *testing.T) {
+	peers := cluster(t, 2)
+	shares, root := peers[0].initialize()
+	for _, p := range peers {
+		p.unseal(shares)
+	}
+	eventually(t, "two voters", func() bool { return voters(peers[0], root) == 2 })
+	create := func(body string) string {
+		var made struct {
+			Auth struct {
+				Token string `json:"client_token"`
+			} `json:"auth"`
+		}
+		if err := json.Unmarshal([]byte(peers[0].want(200, "", "POST", "auth/token/create", root, body)), &made); err != nil {
+			t.Fatal(err)
+		}
+		return made.Auth.Token
+	}
+	uses := func(token string) string {
+		_, answer := peers[0].call("POST", "auth/token/lookup", root, `{"token":"`+token+`"}`)
+		_, after, _ := strings.Cut(answer, `"num_uses":`)
+		n, _, _ := strings.Cut(after, ",")
+		return n
+	}
+	lookup := func(token string) (int, string) {
+		peers[0].cut.Store(true)
+		return peers[1].call("GET", "auth/token/lookup-self", token, "")
+	}
+	three := create(`{"policies":"default","num_uses":3}`)
+	if code, answer := lookup(three); code != 502 || !strings.Contains(answer, "may or may not have taken effect") {
+		t.Errorf("a counted read: %d %s", code, answer)
+	}
+	if n := uses(three); n != "2" {
+		t.Errorf("%s uses are left of 3", n)
+	}
+	if code, answer := lookup(create(`{"policies":"default","num_uses":1}`)); code != 502 {
+		t.Errorf("the last use: %d %s", code, answer)
+	}
+	// What only the leader answers is asked again with a token that is not counted.
+	peers[0].cut.Store(true)
+	before := peers[0].forwarded.Load()
+	peers[1].want(200, "servers", "GET", "sys/storage/raft/configuration", root, "")
+	if n := peers[0].forwarded.Load() - before; n != 2 {
+		t.Errorf("asked %d times", n)
+	}
+}

@@ -81,6 +81,20 @@ func (c *Cache[T]) lookup(name string) (cached[T], bool) {
 	return cached[T]{}, false
 }
 
+// Drop forgets what is kept of the key called name, to give its memory back: what
+// a deleted key held would be kept, unseen, until others take its place.
+func (c *Cache[T]) Drop(name string) {
+	if g := c.young.Load(); forget(&g.m, name) {
+		g.n.Add(-1)
+	}
+	forget(&c.old.Load().m, name)
+}
+
+func forget(m *sync.Map, name string) bool {
+	_, had := m.LoadAndDelete(name)
+	return had
+}
+
 func (c *Cache[T]) store(name string, v cached[T]) {
 	g := c.young.Load()
 	if _, had := g.m.Swap(name, v); had || g.n.Add(1) < int64(c.limit) {

@@ -288,6 +288,34 @@ func TestCacheFollowsTheStore(t *testing.T) {
 	}
 }
 
+// What is dropped is decoded anew, and makes room.
+func TestCacheDrop(t *testing.T) {
+	s := seed(t, "a", "b", "c")
+	c := storage.NewCache[string](3)
+	decoded := 0
+	get := func(key string) {
+		t.Helper()
+		if _, _, err := c.Get(t.Context(), storage.Begin(s), key, key, func(b []byte) (string, error) { decoded++; return string(b), nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get("a")
+	get("b")
+	for range 10 { // with c it would be full, and begin anew, if what is dropped counted
+		get("c")
+		c.Drop("c")
+		c.Drop("none")
+	}
+	if decoded != 12 {
+		t.Errorf("decoded %d times, want 12", decoded)
+	}
+	get("a")
+	get("b")
+	if decoded != 12 {
+		t.Error("what was not dropped is gone")
+	}
+}
+
 // A transaction that only read is told when what it read never stood together.
 func TestReadOnlyCommit(t *testing.T) {
 	s := storage.NewMem()

@@ -396,7 +396,9 @@ func (s *Store) Lend(ctx context.Context, tx *storage.Tx, t *Token, ns string) (
 // Revoke ends t, and with it everything made with it; see ByID and SweepBroken.
 func (s *Store) Revoke(tx *storage.Tx, t *Token) {
 	s.free(tx, t)
-	tx.Delete(s.recordKey(t.ID))
+	key := s.recordKey(t.ID)
+	tx.Delete(key)
+	tx.OnApplied(func(uint64) { s.cache.Drop(key) }) // nobody will ask for it again
 	tx.Delete(s.accessorKey(t.Accessor))
 	if t.Expires != 0 {
 		tx.Delete(s.dueKey(t.Expires, t.ID))

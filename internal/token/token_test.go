@@ -3,6 +3,7 @@ package token
 import (
 	"bytes"
 	"encoding/base64"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -182,4 +183,35 @@ func TestRenewKeepsOneDueKey(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Tokens that end give back the memory of their use.
+func TestEndedTokensHoldNoMemory(t *testing.T) {
+	s, store := open(t)
+	const many = 3000
+	for range many {
+		tok, raw := s.issue(t, store, Spec{Grant: engine.Grant{Policies: []string{"reader"}, Metadata: map[string]string{"team": "x"}}, Path: "auth/token/create"})
+		tx := storage.Begin(store)
+		if _, err := s.Lookup(t.Context(), tx, raw, everything{}); err != nil {
+			t.Fatal(err)
+		}
+		tx = storage.Begin(store)
+		s.Revoke(tx, tok)
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := heap()
+	s.cache = nil
+	if held -= heap(); held > many*50 {
+		t.Errorf("%d tokens that ended hold %d bytes", many, held)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

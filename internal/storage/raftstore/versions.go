@@ -67,8 +67,10 @@ func (v *versions) note(changed map[string]uint64) {
 	for key, version := range changed {
 		s := v.shard(key)
 		s.mu.Lock()
-		if _, ok := s.m[key]; ok {
+		if _, ok := s.m[key]; ok && version != 0 {
 			s.m[key] = version
+		} else { // a deleted key is seldom asked for again
+			delete(s.m, key)
 		}
 		s.mu.Unlock()
 	}
