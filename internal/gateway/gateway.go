@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -210,12 +211,16 @@ func (g *Gateway) Spends(ctx context.Context, raw string) bool {
 	if raw == "" {
 		return false
 	}
-	tx := storage.Begin(g.store)
-	routing, err := g.mounts.Routing(ctx, tx, Namespace)
+	tree, _, err := g.forest.Tree(ctx, g.store)
 	if err != nil {
 		return true
 	}
-	t, err := g.tokens.Lookup(ctx, tx, raw, routing)
+	tx := storage.Begin(g.store)
+	home, err := g.place(ctx, tx, tree, cmp.Or(tree.ByID(token.Namespace(raw)), tree.Root()))
+	if err != nil {
+		return true
+	}
+	t, err := home.Tokens.Lookup(ctx, tx, raw, home.Issuers)
 	return err != nil || t.Uses > 0
 }
 
