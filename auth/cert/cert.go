@@ -23,14 +23,14 @@ const configKey = "config"
 type Method struct {
 	mount   engine.Mount
 	configs *storage.Cache[*config]
-	roles   *storage.Cache[*role]
+	roles   *auth.Stored[role]
 	crls    *storage.Cache[*crl]
 }
 
 // Factory makes the method for a mount.
 func Factory(env engine.Env) (engine.Engine, error) {
 	return &Method{
-		mount: env.Mount, configs: storage.NewCache[*config](1), roles: storage.NewCache[*role](1024), crls: storage.NewCache[*crl](16),
+		mount: env.Mount, configs: storage.NewCache[*config](1), roles: auth.NewStored(roleFolder, "name", decodeRole), crls: storage.NewCache[*crl](16),
 	}, nil
 }
 
@@ -38,10 +38,10 @@ func Factory(env engine.Env) (engine.Engine, error) {
 func (m *Method) Routes() []engine.Route {
 	return []engine.Route{
 		{Path: "config", Help: "How the method works.", Fields: configFields(), Read: m.readConfig, Write: m.writeConfig},
-		{Path: "certs", Help: "List the roles.", List: m.listRoles, Fields: auth.ListFields()},
+		{Path: "certs", Help: "List the roles.", List: m.roles.List, Fields: auth.ListFields()},
 		{
 			Path: "certs/{name}", Help: "Whose certificates may log in, and what token they get.",
-			Fields: roleFields(), Exists: m.roleExists, Read: m.readRole, Write: m.writeRole, Delete: m.deleteRole,
+			Fields: roleFields(), Exists: m.roles.Exists, Read: m.readRole, Write: m.writeRole, Delete: m.roles.Delete,
 		},
 		{Path: "crls", Help: "List the CRLs.", List: m.listCRLs, Fields: auth.ListFields()},
 		{

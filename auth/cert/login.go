@@ -53,7 +53,7 @@ func (m *Method) match(ctx context.Context, req *engine.Request, only string) (s
 	}
 	now, trusted := time.Now(), false
 	for _, name := range names {
-		r, err := m.loadRole(ctx, req, name)
+		r, err := m.roles.Load(ctx, req, name)
 		if err != nil {
 			return "", nil, err
 		}
@@ -82,7 +82,7 @@ func (m *Method) Renew(ctx context.Context, req *engine.Request, g *engine.Grant
 	if err != nil {
 		return nil, err
 	}
-	r, err := m.loadRole(ctx, req, g.Role)
+	r, err := m.roles.Load(ctx, req, g.Role)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,6 @@ import (
 
 	"strongroom/auth"
 	"strongroom/engine"
-	"strongroom/internal/storage"
 )
 
 const (
@@ -120,28 +119,10 @@ func parseCertificates(text string) ([]*x509.Certificate, error) {
 	}
 }
 
-// loadRole returns a role that must not be changed; nil if there is none.
-func (m *Method) loadRole(ctx context.Context, req *engine.Request, name string) (*role, error) {
-	r, _, err := m.roles.Get(ctx, req.Storage, roleFolder+name, name, decodeRole)
-	return r, err
-}
-
-func (m *Method) roleExists(ctx context.Context, req *engine.Request) (bool, error) {
-	v, err := req.Storage.Version(ctx, roleFolder+req.Data.String("name"))
-	return v != 0, err
-}
-
-func (m *Method) listRoles(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	return auth.List(ctx, req, roleFolder)
-}
-
 func (m *Method) readRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	r, err := m.loadRole(ctx, req, req.Data.String("name"))
+	r, err := m.roles.Named(ctx, req)
 	if err != nil {
 		return nil, err
-	}
-	if r == nil {
-		return nil, engine.ErrNotFound
 	}
 	data := map[string]any{"certificate": r.Certificate, "display_name": r.DisplayName}
 	for name, l := range r.lists() {
@@ -160,15 +141,10 @@ func (r *role) lists() map[string]*[]string {
 	}
 }
 
-func (m *Method) deleteRole(_ context.Context, req *engine.Request) (*engine.Response, error) {
-	req.Storage.Delete(roleFolder + req.Data.String("name"))
-	return nil, nil
-}
-
 // writeRole makes a role, or changes what the caller gives of one.
 func (m *Method) writeRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	name := req.Data.String("name")
-	old, err := m.loadRole(ctx, req, name)
+	old, err := m.roles.Load(ctx, req, name)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +155,7 @@ func (m *Method) writeRole(ctx context.Context, req *engine.Request) (*engine.Re
 	if err := r.update(req.Data); err != nil {
 		return nil, err
 	}
-	if err := storage.PutJSON(req.Storage, roleFolder+name, r); err != nil {
+	if err := m.roles.Put(req, name, r); err != nil {
 		return nil, err
 	}
 	if w := r.Token.Warnings(m.mount); w != nil {

@@ -103,7 +103,7 @@ func (m *Method) poll(ctx context.Context, req *engine.Request) (*engine.Respons
 	if err != nil {
 		return nil, err
 	}
-	r, err := m.loadRole(ctx, req, grant.Role)
+	r, err := m.roles.Load(ctx, req, grant.Role)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type Method struct {
 	mount   engine.Mount
 	logger  hclog.Logger
 	configs *storage.Cache[*config]
-	roles   *storage.Cache[*role]
+	roles   *auth.Stored[role]
 	remote  *remote // what providers have answered
 	flows   *flows  // OIDC logins under way
 }
@@ -29,7 +29,7 @@ type Method struct {
 // Factory makes the method for a mount.
 func Factory(env engine.Env) (engine.Engine, error) {
 	return &Method{
-		mount: env.Mount, logger: env.Logger, configs: storage.NewCache[*config](1), roles: storage.NewCache[*role](1024), remote: newRemote(), flows: newFlows(),
+		mount: env.Mount, logger: env.Logger, configs: storage.NewCache[*config](1), roles: auth.NewStored(roleFolder, "name", auth.FromJSON[role]("jwt role")), remote: newRemote(), flows: newFlows(),
 	}, nil
 }
 
@@ -46,10 +46,10 @@ func (m *Method) Routes() []engine.Route {
 	}
 	return []engine.Route{
 		{Path: "config", Help: "Who signs tokens, and where their keys are.", Fields: configFields(), Read: m.readConfig, Write: m.writeConfig},
-		{Path: "role", Help: "List the roles.", List: m.listRoles, Fields: auth.ListFields()},
+		{Path: "role", Help: "List the roles.", List: m.roles.List, Fields: auth.ListFields()},
 		{
 			Path: "role/{name}", Help: "Whose tokens may log in, and what token they get.",
-			Fields: roleFields(), Exists: m.roleExists, Read: m.readRole, Write: m.writeRole, Delete: m.deleteRole,
+			Fields: roleFields(), Exists: m.roles.Exists, Read: m.readRole, Write: m.writeRole, Delete: m.roles.Delete,
 		},
 		{
 			Path: "login", Help: "Log in with a signed JWT.", Public: true,

@@ -102,7 +102,7 @@ func (m *Method) start(ctx context.Context, req *engine.Request) (*config, strin
 	if name == "" {
 		return nil, "", nil, engine.Invalidf("missing role")
 	}
-	r, err := m.loadRole(ctx, req, name)
+	r, err := m.roles.Load(ctx, req, name)
 	if err == nil && r == nil {
 		err = engine.Invalidf("role %q could not be found", name)
 	}
@@ -148,7 +148,7 @@ func (m *Method) login(ctx context.Context, req *engine.Request) (*engine.Respon
 
 // Renew implements engine.Renewer: the role must be there, and its times count.
 func (m *Method) Renew(ctx context.Context, req *engine.Request, g *engine.Grant) (*engine.Grant, error) {
-	r, err := m.loadRole(ctx, req, g.Role)
+	r, err := m.roles.Load(ctx, req, g.Role)
 	if err != nil {
 		return nil, err
 	}

@@ -175,7 +175,7 @@ func (m *Method) complete(ctx context.Context, req *engine.Request, fl *flow) (*
 	if err != nil {
 		return nil, err
 	}
-	r, err := m.loadRole(ctx, req, fl.role)
+	r, err := m.roles.Load(ctx, req, fl.role)
 	if err != nil {
 		return nil, err
 	}

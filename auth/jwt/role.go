@@ -3,7 +3,6 @@ package jwt
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"strongroom/auth"
 	"strongroom/engine"
-	"strongroom/internal/storage"
 )
 
 const (
@@ -68,36 +66,10 @@ func roleFields() []engine.Field {
 	}, auth.TokenFields("policies", "ttl", "max_ttl", "period", "num_uses", "bound_cidrs")...)
 }
 
-func decodeRole(b []byte) (*role, error) {
-	r := &role{}
-	if err := json.Unmarshal(b, r); err != nil {
-		return nil, fmt.Errorf("jwt: decode role: %w", err)
-	}
-	return r, nil
-}
-
-// loadRole returns a role that must not be changed; nil if there is none.
-func (m *Method) loadRole(ctx context.Context, req *engine.Request, name string) (*role, error) {
-	r, _, err := m.roles.Get(ctx, req.Storage, roleFolder+name, name, decodeRole)
-	return r, err
-}
-
-func (m *Method) roleExists(ctx context.Context, req *engine.Request) (bool, error) {
-	v, err := req.Storage.Version(ctx, roleFolder+req.Data.String("name"))
-	return v != 0, err
-}
-
-func (m *Method) listRoles(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	return auth.List(ctx, req, roleFolder)
-}
-
 func (m *Method) readRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	r, err := m.loadRole(ctx, req, req.Data.String("name"))
+	r, err := m.roles.Named(ctx, req)
 	if err != nil {
 		return nil, err
-	}
-	if r == nil {
-		return nil, engine.ErrNotFound
 	}
 	claims := map[string]any{}
 	for name, values := range r.Claims {
@@ -122,15 +94,10 @@ func (m *Method) readRole(ctx context.Context, req *engine.Request) (*engine.Res
 	return &engine.Response{Data: data}, nil
 }
 
-func (m *Method) deleteRole(_ context.Context, req *engine.Request) (*engine.Response, error) {
-	req.Storage.Delete(roleFolder + req.Data.String("name"))
-	return nil, nil
-}
-
 // writeRole makes a role, or changes what the caller gives of one.
 func (m *Method) writeRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	name := req.Data.String("name")
-	old, err := m.loadRole(ctx, req, name)
+	old, err := m.roles.Load(ctx, req, name)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +108,7 @@ func (m *Method) writeRole(ctx context.Context, req *engine.Request) (*engine.Re
 	if err := r.update(req.Data); err != nil {
 		return nil, err
 	}
-	if err := storage.PutJSON(req.Storage, roleFolder+name, r); err != nil {
+	if err := m.roles.Put(req, name, r); err != nil {
 		return nil, err
 	}
 	warnings := r.Token.Warnings(m.mount)

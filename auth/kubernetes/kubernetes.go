@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"strongroom/auth"
 	"strongroom/engine"
 	"strongroom/internal/kube"
 	"strongroom/internal/storage"
@@ -27,7 +28,7 @@ type Method struct {
 	timeout time.Duration // of one TokenReview
 
 	configs *storage.Cache[*config]
-	roles   *storage.Cache[*role]
+	roles   *auth.Stored[role]
 	reviews singleflight.Group // of reviews under way
 
 	mu        sync.Mutex
@@ -42,7 +43,7 @@ func Factory(env engine.Env) (engine.Engine, error) { return New(env, kube.InPod
 func New(env engine.Env, pod kube.Pod) *Method {
 	return &Method{
 		pod: pod, mount: env.Mount, timeout: reviewTimeout,
-		configs: storage.NewCache[*config](1), roles: storage.NewCache[*role](1024),
+		configs: storage.NewCache[*config](1), roles: auth.NewStored(roleFolder, "name", auth.FromJSON[role]("kubernetes role")),
 	}
 }
 
@@ -53,10 +54,10 @@ func (m *Method) Routes() []engine.Route {
 			Path: "config", Help: "How to reach the Kubernetes API server that reviews tokens.",
 			Fields: configFields, Read: m.readConfig, Write: m.writeConfig,
 		},
-		{Path: "role", Help: "List the roles.", List: m.listRoles},
+		{Path: "role", Help: "List the roles.", List: m.roles.List, Fields: auth.ListFields()},
 		{
 			Path: "role/{name}", Help: "Which service accounts may log in, and what token they get.",
-			Fields: roleFields, Exists: m.roleExists, Read: m.readRole, Write: m.writeRole, Delete: m.deleteRole,
+			Fields: roleFields, Exists: m.roles.Exists, Read: m.readRole, Write: m.writeRole, Delete: m.roles.Delete,
 		},
 		{
 			Path: "login", Help: "Log in with a service account's token.", Public: true,

@@ -18,7 +18,7 @@ func (m *Method) login(ctx context.Context, req *engine.Request) (*engine.Respon
 	if jwt == "" {
 		return nil, engine.Invalidf("missing jwt")
 	}
-	r, err := m.loadRole(ctx, req, name)
+	r, err := m.roles.Load(ctx, req, name)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -10,7 +9,6 @@ import (
 
 	"strongroom/auth"
 	"strongroom/engine"
-	"strongroom/internal/storage"
 )
 
 const (
@@ -37,43 +35,10 @@ var roleFields = append([]engine.Field{
 	{Name: "alias_name_source", Help: "What names the caller's identity: serviceaccount_uid (default) or serviceaccount_name."},
 }, auth.TokenFields("policies", "ttl", "max_ttl", "period", "num_uses", "bound_cidrs")...)
 
-func decodeRole(b []byte) (*role, error) {
-	r := &role{}
-	if err := json.Unmarshal(b, r); err != nil {
-		return nil, fmt.Errorf("kubernetes: decode role: %w", err)
-	}
-	return r, nil
-}
-
-// loadRole returns a role that must not be changed; nil if there is none.
-func (m *Method) loadRole(ctx context.Context, req *engine.Request, name string) (*role, error) {
-	r, _, err := m.roles.Get(ctx, req.Storage, roleFolder+name, name, decodeRole)
-	return r, err
-}
-
-func (m *Method) roleExists(ctx context.Context, req *engine.Request) (bool, error) {
-	v, err := req.Storage.Version(ctx, roleFolder+req.Data.String("name"))
-	return v != 0, err
-}
-
-func (m *Method) listRoles(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	names, err := req.Storage.List(ctx, roleFolder, "", 0)
-	if err != nil {
-		return nil, err
-	}
-	if len(names) == 0 {
-		return nil, engine.ErrNotFound
-	}
-	return &engine.Response{Data: map[string]any{"keys": names}}, nil
-}
-
 func (m *Method) readRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	r, err := m.loadRole(ctx, req, req.Data.String("name"))
+	r, err := m.roles.Named(ctx, req)
 	if err != nil {
 		return nil, err
-	}
-	if r == nil {
-		return nil, engine.ErrNotFound
 	}
 	data := map[string]any{
 		"bound_service_account_names":              r.Names,
@@ -88,22 +53,21 @@ func (m *Method) readRole(ctx context.Context, req *engine.Request) (*engine.Res
 	return &engine.Response{Data: data}, nil
 }
 
-func (m *Method) deleteRole(_ context.Context, req *engine.Request) (*engine.Response, error) {
-	req.Storage.Delete(roleFolder + req.Data.String("name"))
-	return nil, nil
-}
-
 // writeRole makes a role, or changes what the caller gives of one.
 func (m *Method) writeRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	name := req.Data.String("name")
 	r := &role{AliasSource: aliasByUID}
-	if _, err := storage.GetJSON(ctx, req.Storage, roleFolder+name, r); err != nil {
+	old, err := m.roles.Load(ctx, req, name)
+	if err != nil {
 		return nil, err
+	}
+	if old != nil {
+		*r = *old
 	}
 	if err := r.update(req.Data); err != nil {
 		return nil, err
 	}
-	if err := storage.PutJSON(req.Storage, roleFolder+name, r); err != nil {
+	if err := m.roles.Put(req, name, r); err != nil {
 		return nil, err
 	}
 	var warnings []string

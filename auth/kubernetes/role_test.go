@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"strongroom/auth"
 	"strongroom/engine"
 	"strongroom/engine/enginetest"
 )
@@ -41,6 +42,9 @@ func TestRole(t *testing.T) {
 	}
 
 	f.must(t, engine.Create, "role/argocd", object{"bound_service_account_names": []string{"argocd-*"}, "bound_service_account_namespaces": "*", "ttl": "9999h"})
+	if got := f.must(t, engine.List, "role", object{"after": "argocd", "limit": 1}).Data; !reflect.DeepEqual(got, object{"keys": []string{"longhorn-role"}}) {
+		t.Errorf("a page: %v", got)
+	}
 	if got := f.must(t, engine.List, "role", nil).Data; !reflect.DeepEqual(got, object{"keys": []string{"argocd", "longhorn-role"}}) {
 		t.Errorf("list: %v", got)
 	}
@@ -126,7 +130,7 @@ func FuzzRole(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := decodeRole(b)
+		again, err := auth.FromJSON[role]("kubernetes role")(b)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ func (m *Method) login(ctx context.Context, req *engine.Request) (*engine.Respon
 	if password == "" {
 		return nil, engine.Invalidf("missing password")
 	}
-	u, err := m.load(ctx, req, name)
+	u, err := m.users.Load(ctx, req, name)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (m *Method) login(ctx context.Context, req *engine.Request) (*engine.Respon
 // Renew implements engine.Renewer: the user must be there with the policies that
 // the login gave, and the user's times count.
 func (m *Method) Renew(ctx context.Context, req *engine.Request, g *engine.Grant) (*engine.Grant, error) {
-	u, err := m.load(ctx, req, g.Metadata["username"])
+	u, err := m.users.Load(ctx, req, g.Metadata["username"])
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package userpass
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -12,7 +11,6 @@ import (
 
 	"strongroom/auth"
 	"strongroom/engine"
-	"strongroom/internal/storage"
 )
 
 const (
@@ -54,45 +52,14 @@ func userFields() []engine.Field {
 	return append(fields, auth.TokenFields("policies", "ttl", "max_ttl", "bound_cidrs")...)
 }
 
-func decodeUser(b []byte) (*user, error) {
-	u := &user{}
-	if err := json.Unmarshal(b, u); err != nil {
-		return nil, fmt.Errorf("userpass: decode a user: %w", err)
-	}
-	return u, nil
-}
-
-// load returns a user that must not be changed; nil if there is none.
-func (m *Method) load(ctx context.Context, req *engine.Request, name string) (*user, error) {
-	u, _, err := m.users.Get(ctx, req.Storage, userFolder+name, name, decodeUser)
-	return u, err
-}
-
-func (m *Method) userExists(ctx context.Context, req *engine.Request) (bool, error) {
-	v, err := req.Storage.Version(ctx, userFolder+req.Data.String("username"))
-	return v != 0, err
-}
-
-func (m *Method) listUsers(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	return auth.List(ctx, req, userFolder)
-}
-
 func (m *Method) readUser(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	u, err := m.load(ctx, req, req.Data.String("username"))
+	u, err := m.users.Named(ctx, req)
 	if err != nil {
 		return nil, err
-	}
-	if u == nil {
-		return nil, engine.ErrNotFound
 	}
 	data := map[string]any{}
 	u.Token.Show(data)
 	return &engine.Response{Data: data}, nil
-}
-
-func (m *Method) deleteUser(_ context.Context, req *engine.Request) (*engine.Response, error) {
-	req.Storage.Delete(userFolder + req.Data.String("username"))
-	return nil, nil
 }
 
 // writeUser makes a user, or changes what the caller gives of one.
@@ -102,7 +69,7 @@ func (m *Method) writeUser(ctx context.Context, req *engine.Request) (*engine.Re
 		return nil, engine.Invalidf("a username has at most %d bytes, and no space at its ends", maxName)
 	}
 	u := &user{}
-	old, err := m.load(ctx, req, name)
+	old, err := m.users.Load(ctx, req, name)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +94,7 @@ func (m *Method) writeUser(ctx context.Context, req *engine.Request) (*engine.Re
 }
 
 func (m *Method) save(req *engine.Request, u *user, warnings []string) (*engine.Response, error) {
-	if err := storage.PutJSON(req.Storage, userFolder+req.Data.String("username"), u); err != nil {
+	if err := m.users.Put(req, req.Data.String("username"), u); err != nil {
 		return nil, err
 	}
 	if warnings == nil {
@@ -138,7 +105,7 @@ func (m *Method) save(req *engine.Request, u *user, warnings []string) (*engine.
 
 // change saves what edit makes of the user in the path.
 func (m *Method) change(ctx context.Context, req *engine.Request, edit func(*user) ([]string, error)) (*engine.Response, error) {
-	old, err := m.load(ctx, req, req.Data.String("username"))
+	old, err := m.users.Load(ctx, req, req.Data.String("username"))
 	if err != nil {
 		return nil, err
 	}

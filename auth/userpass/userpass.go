@@ -13,13 +13,12 @@ import (
 
 	"strongroom/auth"
 	"strongroom/engine"
-	"strongroom/internal/storage"
 )
 
 // Method is one mounted userpass auth method.
 type Method struct {
 	mount engine.Mount
-	users *storage.Cache[*user]
+	users *auth.Stored[user]
 	// compare tells whether a hash is of a password; tests count its calls.
 	compare func(hash, password []byte) error
 	// turns bounds how many passwords are compared at once: each takes 50 ms of a
@@ -33,7 +32,7 @@ func Factory(env engine.Env) (engine.Engine, error) { return New(env), nil }
 // New makes the method for a mount.
 func New(env engine.Env) *Method {
 	return &Method{
-		mount: env.Mount, users: storage.NewCache[*user](1024), compare: bcrypt.CompareHashAndPassword,
+		mount: env.Mount, users: auth.NewStored(userFolder, "username", auth.FromJSON[user]("userpass user")), compare: bcrypt.CompareHashAndPassword,
 		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 }
@@ -41,10 +40,10 @@ func New(env engine.Env) *Method {
 // Routes implements engine.Engine.
 func (m *Method) Routes() []engine.Route {
 	return []engine.Route{
-		{Path: "users", Help: "List the users.", List: m.listUsers, Fields: auth.ListFields()},
+		{Path: "users", Help: "List the users.", List: m.users.List, Fields: auth.ListFields()},
 		{
 			Path: "users/{username}", Help: "Who may log in, and what token they get.",
-			Fields: userFields(), Exists: m.userExists, Read: m.readUser, Write: m.writeUser, Delete: m.deleteUser,
+			Fields: userFields(), Exists: m.users.Exists, Read: m.readUser, Write: m.writeUser, Delete: m.users.Delete,
 		},
 		{Path: "users/{username}/password", Help: "Change a user's password.", Fields: append([]engine.Field{nameField()}, passwordFields()...), Write: m.writePassword},
 		{

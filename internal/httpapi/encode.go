@@ -87,6 +87,7 @@ func (h *Handler) respond(w http.ResponseWriter, id string, resp *gateway.Respon
 	switch {
 	case resp.Raw != nil:
 		w.Header().Set("Content-Type", resp.Raw.ContentType)
+		w.Header().Set("X-Content-Type-Options", "nosniff") // a browser may be looking: a page of text is no other thing
 		w.WriteHeader(resp.Raw.Status)
 		w.Write(resp.Raw.Body)
 		return

@@ -151,6 +151,9 @@ func (p *oidcProvider) loginByBrowser(t *testing.T, addr, home, option string) (
 			if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/plain") {
 				t.Errorf("the browser gets %s", kind)
 			}
+			if resp.Header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Error("the browser may guess what the page is")
+			}
 		}
 	}
 	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
