@@ -39,6 +39,7 @@ type Config struct {
 	Audit   *audit.Log        // nil: no device can be enabled
 	Metrics *metrics.Registry // nil: nothing is measured
 	Inspect sys.Inspect
+	Lockout lockout.Defaults
 	// Version and BuildDate are this server's own.
 	Version, BuildDate string
 	// Standby: the node does not lead. The Session answers reads only and does
@@ -87,7 +88,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	}
 	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, call.Realm{Tokens: tokens, ACLs: acls, Identities: identities}, c.Logger).Audited(journal).Measured(c.Metrics).Limited(deps.Quotas)}
 	deps.Leases = s.Lessor()
-	s.LockOut(lockouts)
+	s.LockOut(lockouts, c.Lockout)
 	if c.Standby {
 		s.Gateway, s.stop = s.Gateway.Standby(), func() {}
 		return s, nil

@@ -21,6 +21,7 @@ import (
 	"strongroom/internal/active"
 	"strongroom/internal/barrier"
 	"strongroom/internal/gateway"
+	"strongroom/internal/lockout"
 	"strongroom/internal/mount"
 	"strongroom/internal/secret"
 	"strongroom/internal/snapshot"
@@ -35,6 +36,8 @@ type server struct {
 	s     *active.Session
 	root  string
 	more  map[string]mount.Type // further engines
+
+	lockout lockout.Defaults
 }
 
 type fakeNode struct {
@@ -92,7 +95,7 @@ func (s *server) reopen() {
 	maps.Copy(types, s.more)
 	sess, err := active.Open(s.t.Context(), active.Config{Store: s.store, Node: &fakeNode{}, Logger: hclog.NewNullLogger(),
 		Limits: mount.Limits{Default: 768 * time.Hour, Max: 768 * time.Hour},
-		Types:  types})
+		Types:  types, Lockout: s.lockout})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"strongroom/engine"
+	"strongroom/internal/lockout"
 )
 
 // A mount says itself when it locks out, from the next login on.
@@ -44,5 +45,31 @@ func TestLockoutIsTuned(t *testing.T) {
 		s.must("", engine.Update, "auth/userpass/login/ada", `{"password":"right"}`)
 		s.fails(engine.Invalid, "lockout_threshold", s.root, engine.Update, "sys/auth/userpass/tune", `{"user_lockout_config":{"lockout_threshold":-1}}`)
 		s.fails(engine.Invalid, "not allowed", s.root, engine.Update, "sys/auth/token/tune", `{"user_lockout_config":{"lockout_threshold":1}}`)
+	})
+}
+
+// The configuration's defaults hold where a mount says nothing else.
+func TestLockoutIsConfigured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := startMethods(t)
+		s.lockout = lockout.Defaults{Types: map[string]lockout.Config{"userpass": {Threshold: 1}}}
+		s.reopen()
+		wrong := func() error {
+			_, err := s.do("", engine.Update, "auth/userpass/login/ada", `{"password":"wrong"}`)
+			return err
+		}
+		if err := wrong(); !engine.IsBadLogin(err) {
+			t.Fatal(err)
+		}
+		if err := wrong(); engine.KindOf(err) != engine.Denied {
+			t.Errorf("after the configured threshold: %v", err)
+		}
+		s.lockout.Off = true
+		s.reopen()
+		for range 3 {
+			if err := wrong(); !engine.IsBadLogin(err) {
+				t.Fatalf("lockout is off: %v", err)
+			}
+		}
 	})
 }

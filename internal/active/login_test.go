@@ -10,12 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"strongroom/auth/approle"
 	"strongroom/auth/userpass"
 	"strongroom/engine"
-	"strongroom/internal/active"
 	"strongroom/internal/gateway"
 	"strongroom/internal/mount"
 	"strongroom/internal/storage"
@@ -39,14 +36,8 @@ func startMethods(t *testing.T) (*server, *counted) {
 	s.s.Close()
 	store := &counted{Store: s.store}
 	s.store = store
-	sess, err := active.Open(t.Context(), active.Config{Store: store, Node: &fakeNode{}, Logger: hclog.NewNullLogger(),
-		Limits: mount.Limits{Default: 768 * time.Hour, Max: 768 * time.Hour},
-		Types:  map[string]mount.Type{"approle": {Factory: approle.Factory, Auth: true}, "userpass": {Factory: userpass.Factory, Auth: true}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.s = sess
-	t.Cleanup(sess.Close)
+	s.more = map[string]mount.Type{"approle": {Factory: approle.Factory, Auth: true}, "userpass": {Factory: userpass.Factory, Auth: true}}
+	s.reopen()
 	for _, kind := range []string{"approle", "userpass"} {
 		s.must(s.root, engine.Update, "sys/auth/"+kind, `{"type":"`+kind+`"}`)
 	}

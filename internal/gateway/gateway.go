@@ -38,7 +38,8 @@ type Gateway struct {
 	root   *call.Realm
 	realms *storage.Cache[*call.Realm] // of the other namespaces
 
-	lockouts *lockout.Guard // nil: nobody is locked out
+	lockouts        *lockout.Guard // nil: nobody is locked out
+	lockoutDefaults lockout.Defaults
 
 	lessor *Lessor
 

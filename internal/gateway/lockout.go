@@ -7,8 +7,11 @@ import (
 	"strongroom/internal/lockout"
 )
 
-// LockOut has g count failed logins in guard.
-func (g *Gateway) LockOut(guard *lockout.Guard) { g.lockouts = guard }
+// LockOut has g count failed logins in guard, by the defaults where a mount says
+// nothing else.
+func (g *Gateway) LockOut(guard *lockout.Guard, defaults lockout.Defaults) {
+	g.lockouts, g.lockoutDefaults = guard, defaults
+}
 
 // attempt runs the handler. Of a login it refuses whoever is locked out, and
 // counts failures; the answer tells nobody whether the name exists, or whether
@@ -18,7 +21,7 @@ func (g *Gateway) attempt(ctx context.Context, v *visit) (*engine.Response, erro
 		return v.handler(v.inside(ctx), v.engReq)
 	}
 	name := lockout.Name{Namespace: v.Namespace, Accessor: v.Mount.Entry.Accessor, Alias: v.route.Login(v.engReq)}
-	config := v.Mount.Entry.Config.UserLockout.Config()
+	config := g.lockoutDefaults.For(v.Mount.Entry.Type, v.Mount.Entry.Config.UserLockout.Config())
 	if g.lockouts.Locked(name, config) {
 		return nil, engine.ErrDenied
 	}

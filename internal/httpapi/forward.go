@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -109,8 +110,8 @@ func (x *exchange) outgoing(ctx context.Context, leader node.LeaderInfo, body io
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"X-Vault-Token", "Authorization", "Content-Type", "X-Vault-Request", "X-Vault-Namespace", "User-Agent", "Correlation-Id", "X-Correlation-Id", indexHeader, wrapHeader, wrapFormatHeader} {
-		if v := x.r.Header.Values(name); v != nil {
+	for name, v := range x.r.Header { // whatever the leader is to record
+		if !stays(name) {
 			out.Header[name] = v
 		}
 	}
@@ -124,6 +125,19 @@ func (x *exchange) outgoing(ctx context.Context, leader node.LeaderInfo, body io
 func (h *Handler) repeatable(x *exchange) bool {
 	s := cmp.Or(h.node.Session(), h.node.Reader())
 	return isRead(x.r.Method) && s != nil && !s.Spends(x.r.Context(), clientToken(x.r))
+}
+
+// stays says whether a client's header ends at this node: it is about the
+// connection (RFC 9110, 7.6.1), or only another node's word counts. What else a
+// client lists in Connection goes on all the same: nobody hides a header from the
+// audit log so.
+func stays(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+		"Content-Length", "Host", "Expect", "Accept-Encoding", "X-Vault-No-Request-Forwarding":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Strongroom-")
 }
 
 func isRead(method string) bool {

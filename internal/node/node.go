@@ -23,6 +23,7 @@ import (
 	"strongroom/internal/barrier"
 	"strongroom/internal/cluster"
 	"strongroom/internal/declare"
+	"strongroom/internal/lockout"
 	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
 	"strongroom/internal/seal"
@@ -64,6 +65,7 @@ type Config struct {
 	Logger      hclog.Logger
 	Metrics     *metrics.Registry // nil: nothing is measured
 	Inspect     sys.Inspect
+	Lockout     lockout.Defaults
 	Audit       *audit.Log // nil: no audit device
 	// Declared is applied to a new cluster; nil: nothing. A node that unseals itself,
 	// and is the one to found the cluster, then initializes it too.
@@ -307,7 +309,7 @@ func (n *Node) settleReader(ctx context.Context, m *member, wanted bool) {
 
 func (n *Node) sessionConfig(m *member, standby bool) active.Config {
 	return active.Config{Store: m.barrier, Types: n.config.Types, Limits: n.config.Limits, Node: nodeAPI{n}, Logger: n.logger, Audit: n.config.Audit, Standby: standby,
-		Version: n.config.Version, BuildDate: n.config.BuildDate, Metrics: n.config.Metrics, Inspect: n.config.Inspect}
+		Version: n.config.Version, BuildDate: n.config.BuildDate, Metrics: n.config.Metrics, Inspect: n.config.Inspect, Lockout: n.config.Lockout}
 }
 
 func (n *Node) beginSession(ctx context.Context, m *member) error {

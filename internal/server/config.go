@@ -17,6 +17,7 @@ import (
 
 	"strongroom/internal/declare"
 	"strongroom/internal/httpapi"
+	"strongroom/internal/lockout"
 	"strongroom/internal/metrics"
 )
 
@@ -33,6 +34,7 @@ type Config struct {
 	Log         Logging
 	Telemetry   metrics.Options
 	Audit       Audit
+	Lockout     lockout.Defaults
 	PIDFile     string // empty: none
 
 	Declared     *declare.Plan        // nil: nothing
@@ -221,6 +223,7 @@ func environment(c *Config) error {
 	override("VAULT_LOG_FORMAT", oneOf(&c.Log.Format, logFormats()...))
 	override("VAULT_LOG_FILE", text(&c.Log.File))
 	override("VAULT_UI", boolean(&c.UI))
+	override("VAULT_DISABLE_USER_LOCKOUT", boolean(&c.Lockout.Off))
 	override("VAULT_DISABLE_MLOCK", boolean(&c.DisableMlock))
 	c.Storage.PodName = os.Getenv("VAULT_K8S_POD_NAME")
 	if c.Storage.Type == "raft" {

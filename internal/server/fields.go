@@ -36,6 +36,7 @@ func (d *decoder) root(c *Config) setters {
 		"pid_file":                        text(&c.PIDFile),
 		"disable_mlock":                   boolean(&c.DisableMlock),
 		"audit":                           labelled("file", func(kind string, body *block) error { return d.audit(c, kind, body) }),
+		"user_lockout":                    labelled("all", func(kind string, body *block) error { return d.userLockout(c, kind, body) }),
 		"initialize":                      labelled("name", func(name string, body *block) error { return d.initialize(c, name, body) }),
 		"unsafe_allow_api_audit_creation": boolean(&c.Audit.AllowAPI),
 		"allow_audit_log_prefixing":       boolean(&c.Audit.AllowPrefix),
@@ -46,7 +47,7 @@ func (d *decoder) root(c *Config) setters {
 			return d.serviceRegistration(c, kind, body)
 		}),
 	}
-	d.ignore(known, notYet, "user_lockout", "default_max_request_duration", "raw_storage_endpoint",
+	d.ignore(known, notYet, "default_max_request_duration", "raw_storage_endpoint",
 		"introspection_endpoint", "enable_response_header_hostname", "enable_response_header_raft_node_id", "disable_clustering",
 		"log_rotate_duration", "log_rotate_bytes", "log_rotate_max_files", "plugin_tmpdir",
 		"plugin_file_uid", "plugin_file_permissions", "enable_post_unseal_trace", "post_unseal_trace_directory")

@@ -280,6 +280,7 @@ func nodeConfig(c *Config, opts Options, logger hclog.Logger) (node.Config, erro
 	if err := openSeals(&nc, c.Seals); err != nil {
 		return nc, err
 	}
+	nc.Lockout = c.Lockout
 	nc.Declared, nc.Founder = c.Declared, c.founder()
 	nc.Raft.TrailingLogs = c.Storage.TrailingLogs
 	if opts.Dev {
