@@ -229,7 +229,7 @@ func TestLogin(t *testing.T) {
 }
 
 // Lesson: an unknown role is answered as a wrong secret is, and both count as guesses.
-func TestLoginTellsNothing(t *testing.T) {
+func TestLessonUnknownRolesHearTheSame(t *testing.T) {
 	f := mount(t)
 	f.must(engine.Create, "role/r", object{"role_id": "known"})
 	f.must(engine.Create, "role/other", nil)
@@ -397,7 +397,7 @@ func TestDeletedRoleLeavesNothing(t *testing.T) {
 }
 
 // Lesson: a disk, or whoever reads storage, learns no secret id and no role id from a key.
-func TestNothingIsStoredInPlain(t *testing.T) {
+func TestLessonNothingIsStoredInPlain(t *testing.T) {
 	f := mount(t)
 	f.must(engine.Create, "role/r", object{"role_id": "our-role"})
 	f.must(engine.Update, "role/r/custom-secret-id", object{"secret_id": "our-secret"})

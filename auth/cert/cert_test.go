@@ -198,7 +198,7 @@ func TestLogin(t *testing.T) {
 
 // Lesson: what is compared is the whole certificate, not its serial number, its
 // names or its key: anybody can make one with these.
-func TestWholeCertificateIsCompared(t *testing.T) {
+func TestLessonWholeCertificateIsCompared(t *testing.T) {
 	f := mount(t)
 	trusted := issue(t, nil, 7, nil)
 	f.must(engine.Create, "certs/r", object{"certificate": trusted.pem()})
@@ -321,7 +321,7 @@ func TestCRL(t *testing.T) {
 }
 
 // Lesson: a token is renewed for the certificate it was given for, and as long as that may log in.
-func TestRenewal(t *testing.T) {
+func TestLessonRenewalIsBoundToTheCertificate(t *testing.T) {
 	f, ca := mount(t), authority(t, nil, 1, "ca")
 	f.must(engine.Create, "certs/r", object{"certificate": ca.pem(), "token_policies": "p", "token_ttl": "1h"})
 	client, other := issue(t, &ca, 40, nil), issue(t, &ca, 41, nil)

@@ -190,7 +190,7 @@ func TestLogin(t *testing.T) {
 
 // Lesson: a token counts by the signature of a known key alone: not without one,
 // not with a public key taken as a shared secret, not with another's key.
-func TestSignatures(t *testing.T) {
+func TestLessonSignaturesOfTheKeysOwnKind(t *testing.T) {
 	f, key := mount(t), newSigner(t, "k")
 	f.must(engine.Update, "config", object{"jwt_validation_pubkeys": key.pem(t)})
 	f.must(engine.Create, "role/dev", object{"role_type": "jwt", "user_claim": "sub", "bound_subject": "ada"})

@@ -131,7 +131,7 @@ func TestRedirects(t *testing.T) {
 }
 
 // Flows end by themselves, and whoever begins many fills no memory.
-func TestFlowsAreBounded(t *testing.T) {
+func TestLessonFlowsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlows()
 		add := func(state string) { f.add(state, &flow{ends: time.Now().Add(flowLife)}) }
@@ -153,7 +153,7 @@ func TestFlowsAreBounded(t *testing.T) {
 }
 
 // Lesson: no token, code or claim's value is in the log, even if asked for.
-func TestLogHoldsNoToken(t *testing.T) {
+func TestLessonLogHoldsNoToken(t *testing.T) {
 	f, p := mountOIDC(t)
 	var log bytes.Buffer
 	f.Engine.(*Method).logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: &log})

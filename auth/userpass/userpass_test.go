@@ -163,7 +163,7 @@ func TestUserErrors(t *testing.T) {
 }
 
 // Lesson: neither the answer nor the work tells whether a user exists.
-func TestLoginTellsNothing(t *testing.T) {
+func TestLessonUnknownUsersCostAndHearTheSame(t *testing.T) {
 	f := mount(t)
 	f.must(engine.Create, "users/ada", object{"password": strings.Repeat("x", 72)})
 	var costs []int
@@ -231,7 +231,7 @@ func TestLoginsTakeTurns(t *testing.T) {
 }
 
 // Lesson: no password and no hash of one is shown or printed.
-func TestPasswordsAreNotShown(t *testing.T) {
+func TestLessonPasswordsAreNotShown(t *testing.T) {
 	f := mount(t)
 	f.must(engine.Create, "users/ada", object{"password": "s3cret"})
 	if text := fmt.Sprint(f.must(engine.Read, "users/ada", nil)); strings.Contains(text, "$2a$") || strings.Contains(text, "password") {

@@ -385,7 +385,7 @@ func TestPlainKeysAndHeaders(t *testing.T) {
 // Random requests with markers in all their values, tokens and answers: no
 // marker and no token is in any record. (Names are not hashed: sys/capabilities
 // answers with the paths it was asked about as names.)
-func TestNoMarkerIsEverRecorded(t *testing.T) {
+func TestLessonNoSecretInTheAuditLog(t *testing.T) {
 	s, c, _ := audited(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	var value func(deep int) any

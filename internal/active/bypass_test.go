@@ -23,7 +23,7 @@ func quote(text string) string {
 }
 
 // A rule holds for every spelling that the handler takes for the same thing.
-func TestNoWayRoundByName(t *testing.T) {
+func TestLessonRulesHoldForEverySpelling(t *testing.T) {
 	s := start(t)
 	s.prepare()
 	tok := s.grant("some", `
@@ -57,7 +57,7 @@ path "sys/auth/*"          { capabilities = ["create", "read", "update", "delete
 }
 
 // Parameter rules see all that a handler gets, and a write takes nothing from the URL.
-func TestNoWayRoundByQuery(t *testing.T) {
+func TestLessonRulesSeeEveryParameter(t *testing.T) {
 	s := start(t)
 	s.prepare()
 	s.must(s.root, engine.Update, "secret/data/app/db", `{"data":{"k":"w"}}`)
@@ -117,7 +117,7 @@ func TestChildren(t *testing.T) {
 }
 
 // Whoever shows no token gets no more of the server's memory than a login needs.
-func TestPublicBodyIsBounded(t *testing.T) {
+func TestLessonPublicBodiesAreBounded(t *testing.T) {
 	s := start(t)
 	s.prepare()
 	body := `{"policies":"reader","x":"` + strings.Repeat("x", 1<<20) + `"}`
@@ -125,7 +125,7 @@ func TestPublicBodyIsBounded(t *testing.T) {
 }
 
 // Every request looks at all ancestors of its token, so there are not too many.
-func TestTokenDepth(t *testing.T) {
+func TestLessonTokenDepthIsBounded(t *testing.T) {
 	s := start(t)
 	tok := s.root
 	for i := 0; ; i++ {

@@ -39,7 +39,7 @@ func (s *server) cubbyholes() string {
 	return mount.DataPrefix(e.UUID)
 }
 
-func TestCubbyholeIsTheTokensOwn(t *testing.T) {
+func TestLessonCubbyholeIsTheTokensOwn(t *testing.T) {
 	s := start(t)
 	s.prepare()
 	one, _ := s.login(`{}`)

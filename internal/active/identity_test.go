@@ -309,7 +309,7 @@ func TestFirstLoginsAtOnce(t *testing.T) {
 
 // CVE-2025-5999: who may write entities or groups must not become root by a
 // spelling of its name.
-func TestNoEntityIsRoot(t *testing.T) {
+func TestLessonPolicyNamesAreNormalisedBeforeTheRootCheck(t *testing.T) {
 	s := startSSO(t)
 	id := s.made("entity", `{"name":"e"}`)
 	group := s.made("group", `{"name":"g"}`)
@@ -579,7 +579,7 @@ func TestIdentityAPI(t *testing.T) {
 }
 
 // A rule about a name holds for every spelling of it.
-func TestNoWayRoundByEntityName(t *testing.T) {
+func TestLessonEntityNamesHaveOneSpelling(t *testing.T) {
 	s := startSSO(t)
 	s.made("entity", `{"name":"Boss"}`)
 	tok := s.grant("some", `

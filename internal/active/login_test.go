@@ -77,7 +77,7 @@ func TestLoginIsOneEntry(t *testing.T) {
 
 // Lesson: the count is kept under the name as the method knows it, so no
 // spelling of it gives more guesses; and nobody learns whether the name exists.
-func TestUserLockout(t *testing.T) {
+func TestLessonLockoutKeyedOnNormalisedName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := startMethods(t)
 		guess := func(name, password string) error {

@@ -184,7 +184,7 @@ func randomJSON(r *rand.Rand, deep int) any {
 
 // Whatever the JSON, no text of it is in a record, and the record holds exactly
 // what the model says.
-func TestNoSecretInAnyRecord(t *testing.T) {
+func TestLessonNoSecretInAnyRecord(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 3000 {
 		body := map[string]any{"data": randomJSON(r, 5), "plain": randomJSON(r, 2), "extra": randomJSON(r, 1)}
@@ -252,7 +252,7 @@ func pick(r *rand.Rand, texts []string) string {
 }
 
 // An error that quotes what it was given shows its hash, in whatever case.
-func TestErrorsDoNotEcho(t *testing.T) {
+func TestLessonErrorsInRecordsDoNotEcho(t *testing.T) {
 	x := &Exchange{Request: Request{Path: "sys/policy/x", Body: []byte(`{"policy":"path Secret-One {","list":"Secret-Two, three","plain":"Plain-Text","n":"abc"}`),
 		Plain: []string{"plain"}, Query: map[string][]string{"q": {"Secret-Three"}}, ClientToken: "hvs.SecretFour", Headers: http.Header{}}}
 	fault := `bad "path Secret-One {", secret-two, SECRET "secret-three" hvs.SecretFour Plain-Text abc`

@@ -131,7 +131,7 @@ func TestFileOnAFullDisk(t *testing.T) {
 
 // Whoever may enable a device must not write where it is run, loaded or read as
 // something else (CVE-2025-6000: audit files that became plugins).
-func TestFileNeverBecomesAProgram(t *testing.T) {
+func TestLessonAuditPathsNeverIntoExecutableOrPluginFolders(t *testing.T) {
 	dir := t.TempDir()
 	plugins, data, logs := filepath.Join(dir, "plugins"), filepath.Join(dir, "data"), filepath.Join(dir, "logs")
 	for _, d := range []string{plugins, data, logs, filepath.Join(plugins, "deep")} {
@@ -403,7 +403,7 @@ func TestHTTP(t *testing.T) {
 }
 
 // What sys/audit shows of a device holds no secret that its options do.
-func TestListShowsNoSecret(t *testing.T) {
+func TestLessonListedDevicesShowNoSecret(t *testing.T) {
 	j, store := journal(t, Options{}, Spec{Path: "h", Type: "http", Options: map[string]string{"uri": "https://u:PASSWORD@x/y", "headers": `{"A":["PASSWORD"]}`}},
 		Spec{Path: "i", Type: "http", Options: map[string]string{"uri": "https://x/y"}})
 	list, err := j.List(t.Context(), storage.Begin(store))
@@ -417,7 +417,7 @@ func TestListShowsNoSecret(t *testing.T) {
 	}
 }
 
-func TestDeclaredDevices(t *testing.T) {
+func TestLessonAuditDevicesAreDeclaredInTheConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	file := func(path, name string) Spec {
 		return Spec{Path: path, Type: "file", Options: map[string]string{"file_path": filepath.Join(dir, name)}}

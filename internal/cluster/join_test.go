@@ -75,7 +75,7 @@ func reencode[T any](t testing.TB, v T) (out T) {
 	return out
 }
 
-func TestAnswerOnce(t *testing.T) {
+func TestLessonJoinAnswersCountOnce(t *testing.T) {
 	c, key := exchange(t)
 	_, a := answer(t, c, key)
 	var mu sync.Mutex
@@ -119,7 +119,7 @@ func TestChallengeEnds(t *testing.T) {
 	})
 }
 
-func TestWithoutTheKey(t *testing.T) {
+func TestLessonJoinsWithoutTheKeyCostNothing(t *testing.T) {
 	c, key := exchange(t)
 	wrong := secret.NewKey()
 	ch, err := c.Issue()

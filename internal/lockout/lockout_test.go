@@ -87,7 +87,7 @@ func TestConfig(t *testing.T) {
 
 // Lesson: whoever tries many names may neither fill the memory nor be locked out
 // under an endless one.
-func TestBounded(t *testing.T) {
+func TestLessonLockoutIsBounded(t *testing.T) {
 	g, c := New(100), Config{}
 	for i := range 1000 {
 		g.Failed(Name{"root", "a", fmt.Sprint(i)}, c)

@@ -90,7 +90,7 @@ path "plain" { capabilities = ["read"] }`)
 
 // A value with a meaning of its own in paths would let whoever chooses it write
 // the policy: it grants nothing, and where the rule denies, it denies more.
-func TestValuesCannotWritePolicies(t *testing.T) {
+func TestLessonTemplatedValuesCannotWritePolicies(t *testing.T) {
 	for _, value := range []string{"*", "a*", "+", "a/b", "/", "../x", "a\nb", "\x00", "a\u0085", "\ufffd"} {
 		values := lookup(map[string]string{"entity name": value})
 		grant := mustParse(t, "p", `path "secret/data/{{identity.entity.name}}" { capabilities = ["read"] }`)

@@ -10,7 +10,7 @@ import (
 )
 
 // However a key gets into a log line or a JSON object, it does not get out.
-func TestBytesDoNotPrint(t *testing.T) {
+func TestLessonKeysDoNotPrint(t *testing.T) {
 	key := Bytes("hunter2hunter2hunter2hunter2hunt")
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 		for _, v := range []any{key, &key, []Bytes{key}, struct{ K Bytes }{key}} {
@@ -50,5 +50,16 @@ func TestSealOpen(t *testing.T) {
 	}
 	if _, err := Seal(key[:5], nil, nil); err == nil {
 		t.Error("a short key was taken")
+	}
+}
+
+func TestLessonKeyBuffersAreWiped(t *testing.T) {
+	k := NewKey()
+	view := k[:len(k):len(k)]
+	k.Zero()
+	for i, b := range view {
+		if b != 0 {
+			t.Fatalf("byte %d of a dropped key is %#x", i, b)
+		}
 	}
 }

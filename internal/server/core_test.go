@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestNoCore(t *testing.T) {
+func TestLessonNoCoreDumps(t *testing.T) {
 	if err := noCore(); err != nil {
 		t.Fatal(err)
 	}

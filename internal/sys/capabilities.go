@@ -46,12 +46,18 @@ func (d *Deps) capabilitiesOf(find finder) engine.Handler {
 	}
 }
 
+// maxChecked bounds the paths that one request has checked: every token may ask.
+const maxChecked = 1000
+
 // capabilities are what acl grants on the paths of req; known is how acl calls them,
 // false for those that lie where it grants nothing.
 func capabilities(acl *policy.ACL, known func(string) (string, bool), req *engine.Request) (*engine.Response, error) {
 	paths := append(req.Data.Strings("paths"), req.Data.Strings("path")...)
-	if len(paths) == 0 {
+	switch {
+	case len(paths) == 0:
 		return nil, engine.Invalidf("paths must be supplied")
+	case len(paths) > maxChecked:
+		return nil, engine.Invalidf("at most %d paths are checked at once, not %d: ask again for the rest", maxChecked, len(paths))
 	}
 	data := map[string]any{}
 	for _, p := range paths {
