@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +30,8 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &rep); err != nil {
 		t.Fatal(err)
 	}
-	// Six workloads in three settings; a standby's reads besides, and no long list where there is audit.
-	if rep.SyncsPerS <= 0 || len(rep.Rows) != (3*6+1-1)*len(connections) {
+	// Nine workloads in three settings; a standby's reads besides.
+	if rep.SyncsPerS <= 0 || len(rep.Rows) != (3*9+1)*len(connections) {
 		t.Errorf("%d rows, %f fsyncs/s", len(rep.Rows), rep.SyncsPerS)
 	}
 	for _, row := range rep.Rows {
@@ -38,6 +39,16 @@ func TestRun(t *testing.T) {
 			if f.Requests == 0 || f.P50 <= 0 || f.P99 < f.P50 {
 				t.Errorf("%s, %s, %d connections: %+v", row.Workload, row.Servers, row.Conns, f)
 			}
+		}
+	}
+	for _, row := range rep.Rows {
+		entries, want := row.Server.Entries, 0.0
+		if slices.Contains(oneEntry, row.Workload) {
+			want = 1
+		}
+		// One client's entries hold nobody else's, but the server writes by itself now and then.
+		if off := entries - want; row.Conns == 1 && (off < 0 || off > 0.2) {
+			t.Errorf("%s, %s: %.2f entries a request, want %v", row.Workload, row.Servers, entries, want)
 		}
 	}
 	if len(rep.Raft) != 2 {
@@ -61,6 +72,16 @@ func TestScale(t *testing.T) {
 		t.Fatalf("%v\n%s", err, &log)
 	}
 	if n := strings.Count(out.String(), " MiB |\n"); n != 2 {
+		t.Errorf("%d rows:\n%s", n, &out)
+	}
+}
+
+func TestChurn(t *testing.T) {
+	var out, log bytes.Buffer
+	if err := run(t.Context(), options{dir: t.TempDir(), churn: 300, length: time.Millisecond, log: &log}, &out); err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	if n := strings.Count(out.String(), " MiB |\n"); n != 4 {
 		t.Errorf("%d rows:\n%s", n, &out)
 	}
 }

@@ -29,6 +29,8 @@ type load struct {
 // figures are what a load found between the end of its warm-up and its own.
 type figures struct {
 	Requests int           `json:"requests"`
+	All      int           `json:"-"`                        // with those of the warm-up
+	Entries  float64       `json:"raft_entries_per_request"` // of all
 	Rate     float64       `json:"requests_per_second"`
 	P50      time.Duration `json:"p50_ns"`
 	P99      time.Duration `json:"p99_ns"`
@@ -47,12 +49,12 @@ func (l load) run(ctx context.Context) (figures, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var phase atomic.Int32
-	latencies := make([][]time.Duration, l.conns)
+	latencies, sent := make([][]time.Duration, l.conns), make([]int, l.conns)
 	var done sync.WaitGroup
 	for i := range l.conns {
 		done.Go(func() {
 			var err error
-			if latencies[i], err = l.worker(ctx, i, &phase); err != nil {
+			if latencies[i], sent[i], err = l.worker(ctx, i, &phase); err != nil {
 				cancel(err)
 			}
 		})
@@ -86,37 +88,41 @@ func (l load) run(ctx context.Context) (figures, error) {
 		return figures{}, errors.New("no request was answered in time")
 	}
 	slices.Sort(all)
+	total := 0
+	for _, n := range sent {
+		total += n
+	}
 	return figures{
+		All:      total,
 		Requests: len(all), Rate: float64(len(all)) / elapsed.Seconds(),
 		P50: all[len(all)/2], P99: all[len(all)*99/100], CPU: (cpuAfter - cpu) / time.Duration(len(all)),
 	}, nil
 }
 
 // worker is one connection. It speaks just enough HTTP/1.1 to cost little beside the server it measures.
-func (l load) worker(ctx context.Context, i int, phase *atomic.Int32) ([]time.Duration, error) {
+func (l load) worker(ctx context.Context, i int, phase *atomic.Int32) (found []time.Duration, sent int, err error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.addr)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	requests, r := l.requests(i), bufio.NewReaderSize(conn, 16<<10)
-	var found []time.Duration
-	for n := 0; phase.Load() != over; n++ {
+	for ; phase.Load() != over; sent++ {
 		measured := phase.Load() == measuring
 		start := time.Now()
-		if _, err := conn.Write(requests[n%len(requests)]); err != nil {
-			return nil, err
+		if _, err := conn.Write(requests[sent%len(requests)]); err != nil {
+			return nil, sent, err
 		}
 		if err := readAnswer(r); err != nil {
-			return nil, err
+			return nil, sent, err
 		}
 		if measured {
 			found = append(found, time.Since(start))
 		}
 	}
-	return found, nil
+	return found, sent, nil
 }
 
 // readAnswer reads one HTTP/1.1 answer with a Content-Length, or none in a 204.

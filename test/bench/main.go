@@ -1,9 +1,10 @@
 // Command bench measures the server's common requests beside the limit: what the same machine does, in the same run, from the same client, when
-// a bare net/http handler answers the same bytes. It starts everything it needs on loopback, writes to a real disk and takes about two minutes.
+// a bare net/http handler answers the same bytes. It starts everything it needs on loopback, writes to a real disk and takes about five minutes.
 //
 //	go run ./test/bench            a Markdown table
 //	go run ./test/bench -json      the same as JSON
 //	go run ./test/bench -leases N  start and memory, empty and with N leases and N/10 secrets
+//	go run ./test/bench -churn N   memory and disk after N tokens were made and revoked, three times
 //
 // It needs Linux, and asserts nothing about time.
 package main
@@ -30,6 +31,7 @@ type options struct {
 	asJSON bool
 	only   string // part of a workload's name; "": all
 	leases int    // for the figures at scale; 0: none
+	churn  int    // tokens made and revoked, for what that leaves; 0: none
 	log    io.Writer
 }
 
@@ -39,6 +41,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "`folder` for the servers' data, on the disk to measure; a temporary one by default")
 	flag.DurationVar(&o.length, "length", 2*time.Second, "how long each figure is measured")
 	flag.IntVar(&o.leases, "leases", 0, "measure start and memory with so many leases, and a tenth as many secrets, instead of requests (1000000 take some minutes)")
+	flag.IntVar(&o.churn, "churn", 0, "measure memory and disk after so many tokens were made and revoked, instead of requests (100000 take a minute)")
 	flag.StringVar(&o.only, "only", "", "measure only the requests whose `name` holds this")
 	flag.BoolVar(&o.asJSON, "json", false, "print JSON instead of a table; durations are nanoseconds")
 	flag.Parse()
@@ -62,8 +65,8 @@ func main() {
 	}
 }
 
-// connections are the loads: one client that waits for each answer, and many.
-var connections = []int{1, 64}
+// connections are the loads: one client that waits for each answer, some, and many.
+var connections = []int{1, 16, 64}
 
 func run(ctx context.Context, o options, out io.Writer) error {
 	dir, err := os.MkdirTemp(o.dir, "strongroom-bench-")
@@ -82,9 +85,12 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	defer stopReview()
 	b := &bench{options: o, review: &review, dir: dir}
-	if o.leases > 0 {
+	switch {
+	case o.leases > 0:
 		err = b.scale(ctx, &rep)
-	} else {
+	case o.churn > 0:
+		rep.Churn, err = b.measureChurn(ctx)
+	default:
 		err = b.requests(ctx, &rep)
 	}
 	if err != nil {
@@ -147,12 +153,12 @@ func (b *bench) servers(ctx context.Context, s setting) ([]row, error) {
 		return nil, err
 	}
 	defer t.Stop()
-	all := workloads(b.review)
+	all := workloads(b.review, t.approle)
 	if s.nodes > 1 {
 		all = append(all[:1:1], append([]workload{all[0].on("a standby", t.standby)}, all[1:]...)...)
 	}
 	all = slices.DeleteFunc(all, func(w workload) bool {
-		return !strings.Contains(w.name, b.only) || s.audited && w.name == kvList // half a megabyte of hashes a record: another figure than the others
+		return !strings.Contains(w.name, b.only)
 	})
 	if b.limits == nil {
 		if err := b.measureLimit(ctx, t, all); err != nil {
@@ -169,10 +175,19 @@ func (b *bench) servers(ctx context.Context, s setting) ([]row, error) {
 			}
 			l := load{addr: addr, conns: conns, warmup: b.length / 5, length: b.length, requests: w.requests(addr, t.token),
 				cpu: func() (time.Duration, error) { return cpuTime(t.pids...) }}
+			before, err := t.entries(ctx)
+			if err != nil {
+				return nil, err
+			}
 			f, err := l.run(ctx)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s, %d connections: %w", w.name, t.name, conns, err)
 			}
+			after, err := t.entries(ctx)
+			if err != nil {
+				return nil, err
+			}
+			f.Entries = float64(after-before) / float64(f.All)
 			rows = append(rows, row{Workload: w.name, Servers: t.name, Conns: conns, Limit: b.limits[limitKey(w, conns)], Server: f})
 		}
 	}
@@ -196,7 +211,7 @@ func limitKey(w workload, conns int) string { return fmt.Sprintf("%s/%d", w.pref
 func (b *bench) rawRaft(rows []row) ([]raftRow, error) {
 	var out []raftRow
 	for _, r := range rows {
-		if r.Workload != kvWrite || r.Conns == 1 || strings.HasSuffix(r.Servers, auditedSuffix) {
+		if r.Workload != kvWrite || r.Conns != connections[len(connections)-1] || strings.HasSuffix(r.Servers, auditedSuffix) {
 			continue
 		}
 		nodes := 1
@@ -204,7 +219,7 @@ func (b *bench) rawRaft(rows []row) ([]raftRow, error) {
 			nodes = 3
 		}
 		fmt.Fprintf(b.log, "bench: raw Raft, %d node(s), entries of %d bytes\n", nodes, b.entry)
-		rate, err := rawRaft(filepath.Join(b.dir, fmt.Sprintf("raw-%d", nodes)), nodes, rawLoad{Writers: r.Conns, Size: b.entry, Warmup: b.length / 5, Length: b.length})
+		rate, err := rawRaft(filepath.Join(b.dir, fmt.Sprintf("raw-%d", nodes)), nodes, rawLoad{Writers: r.Conns, Size: b.entry, Warmup: b.length / 5, Length: max(b.length, 300*time.Millisecond)})
 		if err != nil {
 			return nil, err
 		}

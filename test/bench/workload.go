@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,8 +30,13 @@ var secretData = map[string]any{
 	"AWS_ENDPOINTS": "https://0123456789abcdef.r2.example.com",
 }
 
-// keysPerConn is how many secrets each connection reads or writes in turn.
-const keysPerConn = 8
+// keysPerConn is how many secrets each connection reads or writes in turn; manyPerConn
+// the same of those in the long folder: 16 connections read all of them.
+const (
+	keysPerConn = 8
+	many        = 10_000
+	manyPerConn = many / 16
+)
 
 // workload is one kind of request.
 type workload struct {
@@ -39,6 +45,7 @@ type workload struct {
 	prefix string // of the path below /v1/; the limit knows its answers by it
 	path   func(conn, i int) string
 	body   func(conn int) []byte // nil: none
+	count  int                   // paths of a connection; 0: keysPerConn
 	anon   bool                  // sent without a token
 	addr   string                // of the node that is asked; "": the active one
 }
@@ -51,10 +58,10 @@ func (w workload) on(node, addr string) workload {
 
 func isWrite(w workload) bool { return w.name == kvWrite }
 
-const (
-	kvWrite = "KV v2 write"
-	kvList  = "LIST of 10,000 keys"
-)
+const kvWrite = "KV v2 write"
+
+// oneEntry are the workloads each of whose requests is one entry of Raft's log.
+var oneEntry = []string{kvWrite, "AppRole login", "Kubernetes login", "token create"}
 
 // auditedSuffix marks servers that record what they do, in their name.
 const auditedSuffix = ", one file audit device"
@@ -66,7 +73,7 @@ func (w workload) requests(addr, token string) func(conn int) [][]byte {
 	}
 	return func(conn int) [][]byte {
 		var all [][]byte
-		for i := range keysPerConn {
+		for i := range cmp.Or(w.count, keysPerConn) {
 			var body []byte
 			if w.body != nil {
 				body = w.body(conn)
@@ -78,17 +85,21 @@ func (w workload) requests(addr, token string) func(conn int) [][]byte {
 }
 
 // workloads are what a cluster's day is made of. Reads come first: what writes leave to do in the background is not theirs.
-func workloads(r *reviewer) []workload {
+func workloads(r *reviewer, approle string) []workload {
 	fixed := func(path string) func(int, int) string { return func(int, int) string { return path } }
 	secretBody, _ := json.Marshal(map[string]any{"data": secretData})                         // strings only
 	plaintext, _ := json.Marshal(map[string]any{"plaintext": bytes.Repeat([]byte{'x'}, 128)}) // bytes become base64
 	return []workload{
 		{name: "KV v2 read", method: http.MethodGet, prefix: "secret/data/r", path: func(c, i int) string { return fmt.Sprintf("secret/data/r/%d", (c+i)%keysPerConn) }},
+		{name: "KV v2 read over 10,000", method: http.MethodGet, prefix: "secret/data/many", count: manyPerConn,
+			path: func(c, i int) string { return fmt.Sprintf("secret/data/many/customer-%05d", (c*manyPerConn+i)%many) }},
 		{name: "token lookup-self", method: http.MethodGet, prefix: "auth/token/lookup-self", path: fixed("auth/token/lookup-self")},
-		{name: kvList, method: "LIST", prefix: "secret/metadata/many", path: fixed("secret/metadata/many")},
+		{name: "LIST of 10,000 keys", method: "LIST", prefix: "secret/metadata/many", path: fixed("secret/metadata/many")},
 		{name: "transit encrypt 128 B", method: http.MethodPost, prefix: "transit/encrypt/bench", path: fixed("transit/encrypt/bench"), body: func(int) []byte { return plaintext }},
 		{name: kvWrite, method: http.MethodPost, prefix: "secret/data/w", path: func(c, i int) string { return fmt.Sprintf("secret/data/w/%d/%d", c, i) },
 			body: func(int) []byte { return secretBody }},
+		{name: "token create", method: http.MethodPost, prefix: "auth/token/create", path: fixed("auth/token/create"), body: func(int) []byte { return []byte(`{"policies":["bench"],"ttl":"1h"}`) }},
+		{name: "AppRole login", method: http.MethodPost, prefix: "auth/approle/login", path: fixed("auth/approle/login"), anon: true, body: func(int) []byte { return []byte(approle) }},
 		{name: "Kubernetes login", method: http.MethodPost, prefix: "auth/kubernetes/login", path: fixed("auth/kubernetes/login"), anon: true,
 			body: func(conn int) []byte {
 				return fmt.Appendf(nil, `{"role":"bench","jwt":%q}`, r.Tokens[conn%len(r.Tokens)]) // a token for each connection: no two share a review
@@ -103,6 +114,7 @@ type target struct {
 	standby string // of another; "" if there is none
 	token   string // of a client, with a policy
 	pids    []int
+	approle string // body of a login
 	*cluster.Cluster
 }
 
@@ -159,8 +171,12 @@ func (t *target) prepare(ctx context.Context, r *reviewer) error {
 	if err := client.Sys().EnableAuthWithOptionsWithContext(ctx, "kubernetes", &api.EnableAuthOptions{Type: "kubernetes"}); err != nil {
 		return err
 	}
+	if err := client.Sys().EnableAuthWithOptionsWithContext(ctx, "approle", &api.EnableAuthOptions{Type: "approle"}); err != nil {
+		return err
+	}
 	if err := client.Sys().PutPolicyWithContext(ctx, "bench", `path "secret/data/*" { capabilities = ["create", "read", "update"] }
 		path "secret/metadata/many/*" { capabilities = ["list"] }
+		path "auth/token/create" { capabilities = ["update"] }
 		path "transit/encrypt/*" { capabilities = ["update"] }`); err != nil {
 		return err
 	}
@@ -170,6 +186,9 @@ func (t *target) prepare(ctx context.Context, r *reviewer) error {
 	}{
 		{"auth/kubernetes/config", map[string]any{"kubernetes_host": r.URL, "kubernetes_ca_cert": r.CA, "token_reviewer_jwt": r.Tokens[0]}},
 		{"transit/keys/bench", nil},
+		{"auth/approle/role/bench", map[string]any{"policies": "bench", "ttl": "1h"}},
+		{"auth/approle/role/bench/role-id", map[string]any{"role_id": "bench"}},
+		{"auth/approle/role/bench/custom-secret-id", map[string]any{"secret_id": "bench-secret"}},
 		{"auth/kubernetes/role/bench", map[string]any{"bound_service_account_names": account, "bound_service_account_namespaces": namespace, "policies": "bench", "ttl": "1h"}},
 	}
 	for i := range keysPerConn {
@@ -183,7 +202,8 @@ func (t *target) prepare(ctx context.Context, r *reviewer) error {
 			return err
 		}
 	}
-	if err := fill(ctx, client, 10_000); err != nil {
+	t.approle = `{"role_id":"bench","secret_id":"bench-secret"}`
+	if err := fill(ctx, client, many); err != nil {
 		return err
 	}
 	made, err := client.Auth().Token().CreateWithContext(ctx, &api.TokenCreateRequest{Policies: []string{"bench"}, TTL: "1h"})
@@ -201,7 +221,7 @@ func fill(ctx context.Context, client *api.Client, n int) error {
 	for w := range writers {
 		go func() {
 			for i := w; i < n; i += writers {
-				if _, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("secret/data/many/customer-%05d", i), map[string]any{"data": map[string]any{}}); err != nil {
+				if _, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("secret/data/many/customer-%05d", i), map[string]any{"data": secretData}); err != nil {
 					failed <- err
 					return
 				}
@@ -214,6 +234,23 @@ func fill(ctx context.Context, client *api.Client, n int) error {
 		err = errors.Join(err, <-failed)
 	}
 	return err
+}
+
+// entries is how many entries Raft's log has had.
+func (t *target) entries(ctx context.Context) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.addr+"/v1/sys/leader", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	var leader struct {
+		Index int64 `json:"raft_committed_index"`
+	}
+	return leader.Index, json.NewDecoder(resp.Body).Decode(&leader)
 }
 
 // writeOne sends one KV write.
