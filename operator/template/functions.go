@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"maps"
 	"net/url"
 	"regexp"
 	"strings"
@@ -21,8 +22,8 @@ var wide = regexp.MustCompile(`%[^a-zA-Z%]*(\*|[0-9]{4,})`)
 // functions is what a template may call beside text/template's own; those of its own that can make long texts
 // (print, printf, println, html, js, urlquery) are replaced by bounded ones. The value comes last, as in a pipe.
 func functions(budget *budget) texttemplate.FuncMap {
-	return texttemplate.FuncMap{
-		tickName: budget.turn,
+	all := texttemplate.FuncMap{
+		tickName: budget.turn, callName: budget.call,
 		"b64enc": func(v any) (string, error) {
 			return bounded(base64.StdEncoding.EncodeToString([]byte(textOf(v))))
 		},
@@ -52,6 +53,10 @@ func functions(budget *budget) texttemplate.FuncMap {
 		"js":         func(v any) (string, error) { return bounded(texttemplate.JSEscapeString(textOf(v))) },
 		"urlquery":   func(v any) (string, error) { return bounded(url.QueryEscape(textOf(v))) },
 	}
+	maps.Copy(all, collections())
+	maps.Copy(all, texts())
+	maps.Copy(all, keystores(budget))
+	return all
 }
 
 func bounded(text string) (string, error) {

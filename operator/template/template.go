@@ -21,7 +21,9 @@ const (
 	maxSource = 256 << 10       // bytes of all templates
 	maxTurns  = 10_000          // turns of all loops
 	maxTime   = 2 * time.Second // of one Render, looked at every turn
+	maxCalls  = 2000            // of other templates; one that calls itself in a loop takes their square to unwind
 	tickName  = "__turn"        // the call that every loop body starts with
+	callName  = "__call"        // the call that every template starts with
 )
 
 // Error says which template fails, and why.
@@ -38,28 +40,54 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("template of key %q, line %d: %s", e.Key, e.Line, e.Text)
 }
 
+// Set is templates that are rendered together.
+type Set struct {
+	Keys    map[string]string // of the target → its template
+	Sources map[string]string // name → text with {{ define }}s, which the templates may call; they make no keys
+}
+
 // Render executes each template over secrets, which it sees as {{ .KEY }} and {{ .Secrets.KEY }}, and returns the
 // results under the same keys. Every error is an *Error. If all that is wrong is keys that the source lacks, it tells
 // the first and returns the results of the other templates too.
 func Render(templates map[string]string, secrets map[string]any) (map[string][]byte, error) {
-	budget := &budget{deadline: time.Now().Add(maxTime)}
-	data := make(map[string]any, len(secrets)+1)
+	data := Printable(secrets)
+	data["Secrets"] = maps.Clone(data)
+	return Set{Keys: templates}.Render(data, secrets)
+}
+
+// Printable is a copy of secrets in which null is the empty text; text/template would print <no value>.
+func Printable(secrets map[string]any) map[string]any {
+	data := make(map[string]any, len(secrets)+4)
 	for key, value := range secrets {
 		if value == nil {
-			value = "" // text/template would print <no value>
+			value = ""
 		}
 		data[key] = value
 	}
-	data["Secrets"] = maps.Clone(data)
+	return data
+}
 
-	rendered := make(map[string][]byte, len(templates))
-	source := 0
-	var lacking error
-	for _, key := range slices.Sorted(maps.Keys(templates)) {
-		if source += len(templates[key]); source > maxSource {
-			return nil, &Error{Key: key, Line: 1, Text: fmt.Sprintf("the templates are longer than %d KiB", maxSource>>10)}
+// Render executes the templates over input. Values of secrets, which input holds in some form, never stand in an error.
+// Errors and results are as the function Render's.
+func (s Set) Render(input, secrets map[string]any) (map[string][]byte, error) {
+	budget := &budget{deadline: time.Now().Add(maxTime)}
+	rendered := make(map[string][]byte, len(s.Keys))
+	size := 0
+	base := texttemplate.New("").Option("missingkey=error").Funcs(functions(budget))
+	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
+		if size += len(s.Sources[name]); size > maxSource {
+			return nil, &Error{Key: name, Line: 1, Text: tooMuch}
 		}
-		out, err := render(key, templates[key], data, budget)
+		if _, err := base.New(name).Parse(s.Sources[name]); err != nil {
+			return nil, explain(name, err, secrets)
+		}
+	}
+	var lacking error
+	for _, key := range slices.Sorted(maps.Keys(s.Keys)) {
+		if size += len(s.Keys[key]); size > maxSource {
+			return nil, &Error{Key: key, Line: 1, Text: tooMuch}
+		}
+		out, err := render(base, key, s.Keys[key], input, budget)
 		if err != nil {
 			problem := explain(key, err, secrets)
 			if problem.Missing == "" {
@@ -75,19 +103,28 @@ func Render(templates map[string]string, secrets map[string]any) (map[string][]b
 	return rendered, lacking
 }
 
-func render(key, text string, data map[string]any, budget *budget) ([]byte, error) {
-	parsed, err := texttemplate.New(key).Option("missingkey=error").Funcs(functions(budget)).Parse(text)
+var tooMuch = fmt.Sprintf("the templates are longer than %d KiB", maxSource>>10)
+
+func render(base *texttemplate.Template, key, text string, data map[string]any, budget *budget) ([]byte, error) {
+	set, err := base.Clone()
 	if err != nil {
 		return nil, err
 	}
-	if len(parsed.Templates()) > 1 {
-		return nil, errors.New("define and block are not supported")
+	parsed, err := set.New(key).Parse(text)
+	if err != nil {
+		return nil, err
 	}
 	if parsed.Tree == nil { // nothing in it
 		return []byte{}, nil
 	}
-	if err := guard(parsed.Root); err != nil {
-		return nil, err
+	for _, each := range parsed.Templates() {
+		if each.Tree == nil {
+			continue
+		}
+		// Clones share their trees' nodes, which guard changes.
+		each.Tree = each.Tree.Copy()
+		guard(each.Root)
+		each.Root.Nodes = append([]parse.Node{callNode(callName)}, each.Root.Nodes...) // a template may call itself
 	}
 	out := &output{budget: budget, bytes: []byte{}}
 	if err := parsed.Execute(out, data); err != nil {
@@ -96,45 +133,41 @@ func render(key, text string, data map[string]any, budget *budget) ([]byte, erro
 	return out.bytes, nil
 }
 
-// guard makes every loop count its turns, and refuses calls of other templates, which could recurse.
-func guard(list *parse.ListNode) error {
+// guard makes every loop count its turns.
+func guard(list *parse.ListNode) {
 	if list == nil {
-		return nil
+		return
 	}
 	for _, node := range list.Nodes {
-		var branches []*parse.ListNode
 		switch n := node.(type) {
-		case *parse.TemplateNode:
-			return errors.New("template calls are not supported")
 		case *parse.RangeNode:
-			branches = []*parse.ListNode{n.List, n.ElseList}
-			defer func() { n.List.Nodes = append([]parse.Node{turnNode()}, n.List.Nodes...) }()
+			guard(n.List)
+			guard(n.ElseList)
+			n.List.Nodes = append([]parse.Node{callNode(tickName)}, n.List.Nodes...)
 		case *parse.IfNode:
-			branches = []*parse.ListNode{n.List, n.ElseList}
+			guard(n.List)
+			guard(n.ElseList)
 		case *parse.WithNode:
-			branches = []*parse.ListNode{n.List, n.ElseList}
-		}
-		for _, branch := range branches {
-			if err := guard(branch); err != nil {
-				return err
-			}
+			guard(n.List)
+			guard(n.ElseList)
 		}
 	}
-	return nil
 }
 
-func turnNode() parse.Node {
-	trees, err := parse.Parse("turn", "{{"+tickName+"}}", "", "", map[string]any{tickName: func() {}})
+// callNode is a call of one of the functions that count.
+func callNode(name string) parse.Node {
+	trees, err := parse.Parse("count", "{{"+name+"}}", "", "", map[string]any{name: func() {}})
 	if err != nil {
 		panic(err) // the text is a constant
 	}
-	return trees["turn"].Root.Nodes[0]
+	return trees["count"].Root.Nodes[0]
 }
 
 // budget is what one Render may use.
 type budget struct {
 	deadline time.Time
 	turns    int
+	calls    int
 	written  int
 }
 
@@ -144,6 +177,13 @@ func (b *budget) turn() (string, error) {
 	}
 	if time.Now().After(b.deadline) {
 		return "", fmt.Errorf("takes longer than %s", maxTime)
+	}
+	return "", nil
+}
+
+func (b *budget) call() (string, error) {
+	if b.calls++; b.calls > maxCalls {
+		return "", fmt.Errorf("templates call templates more than %d times", maxCalls)
 	}
 	return "", nil
 }

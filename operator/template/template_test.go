@@ -67,9 +67,15 @@ func TestErrorsNameKeyAndLine(t *testing.T) {
 		{"{{ .PASS | b64dec }}", "the value is not base64"},
 		{"{{ .PASS | fromJson }}", "the value is not JSON"},
 		{"{{ range .PASS.x }}{{ end }}", "can't evaluate field x in type"},
-		{`{{ define "x" }}{{ end }}`, "define and block are not supported"},
-		{`{{ template "key" }}`, "template calls are not supported"},
-		{`{{ if true }}{{ range .DB.ports }}{{ template "key" }}{{ end }}{{ end }}`, "template calls are not supported"},
+		{`{{ define "x" }}{{ template "x" }}{{ end }}{{ template "x" }}`, "templates call templates more than 2000 times"},
+		{`{{ template "key" }}`, "templates call templates more than 2000 times"},
+		{`{{ if true }}{{ range .DB.ports }}{{ template "key" $ }}{{ end }}{{ end }}`, "templates call templates more than 2000 times"},
+		{`{{ define "x" }}{{ range 200 }}{{ range 200 }}{{ end }}{{ end }}{{ end }}{{ template "x" }}`, "loops take more than 10000 turns"},
+		{`{{ template "nowhere" }}`, `template "nowhere" not defined`},
+		{`{{ repeat 2000000 .USER }}`, "the result is longer than 1024 KiB"},
+		{`{{ genPrivateKey "rsa" }}`, `function "genPrivateKey" not defined`},
+		{`{{ get .USER "x" }}`, "get needs a map"},
+		{`{{ $d := dict }}{{ $_ := set $d "a" $d }}{{ $d | toJson }}`, "set needs text, a number, a list or a map that does not hold itself"},
 		{`{{ range 1000000000000 }}{{ end }}`, "loops take more than 10000 turns"},
 		{`{{ range 200 }}{{ range 200 }}{{ end }}{{ end }}`, "loops take more than 10000 turns"},
 		{`{{ $x := "aaaaaaaaaaaaaaaa" }}{{ range 100 }}{{ $x = print $x $x }}{{ end }}`, "the result is longer than 1024 KiB"},
@@ -118,6 +124,8 @@ func FuzzRender(f *testing.F) {
 	for _, seed := range []string{
 		"{{ .K }}", "{{ range .L }}{{ . }}{{ end }}", "{{ .Secrets.K | b64enc | quote }}", "{{ if .K }}{{ else }}{{ end }}", "{{ printf \"%09d\" 3 }}",
 		"{{ range $i, $e := .L }}{{ with $e }}{{ break }}{{ end }}{{ end }}", "{{ .M.x.y }}", "{{ index .L 7 }}", "{{/* c */}}", "{{ range .K }}{{ end }}",
+		"{{ define \"x\" }}{{ template \"x\" . }}{{ end }}{{ template \"x\" . }}", "{{ set .M \"y\" .L | toPrettyJson }}", "{{ dig \"x\" \"d\" .M }}",
+		"{{ regexReplaceAll \"(.)\" .K \"$1$1\" }}", "{{ repeat 3 .K | trunc -2 | sha256sum }}", "{{ pkcs12 .K .K .K }}", "{{ pemLeaf .K }}",
 	} {
 		f.Add(seed)
 	}
