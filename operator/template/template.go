@@ -276,3 +276,16 @@ func leaves(value any) []string {
 	}
 	return found
 }
+
+// Check parses the templates, without executing them. Every error is an *Error.
+func (s Set) Check() error {
+	base := texttemplate.New("").Funcs(functions(&budget{}))
+	for _, all := range []map[string]string{s.Sources, s.Keys} {
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			if _, err := base.New(name).Parse(all[name]); err != nil {
+				return explain(name, err, nil)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+// Package restart owns how workloads are told that a Secret changed: as `kubectl rollout restart` does it. When to, it
+// decides by pure functions of what the status remembers, so that an operator that ends at any step neither forgets a
+// restart nor makes one twice for the same data.
+package restart
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"strongroom/api/v1beta1"
+	"strongroom/operator/condition"
+)
+
+// +kubebuilder:rbac:groups=apps,resources=deployments;daemonsets;statefulsets,verbs=get;list;patch
+// +kubebuilder:rbac:groups=argoproj.io,resources=rollouts,verbs=get;list;patch
+
+// Mark says which data a restart was for.
+type Mark struct {
+	MAC     string // of the watched keys; "" where there is no telling
+	Version string // of the source
+}
+
+// Due is pure: whether data marked now needs a restart, given what the status remembers. comparable tells whether both
+// MACs are of one key. The first data that a Secret ever had needs none: nothing ran on other data.
+func Due(status *v1beta1.SyncStatus, now Mark, comparable bool) bool {
+	switch {
+	case now.MAC == "" || status.RestartedMAC == "":
+		return false
+	case comparable:
+		return status.RestartedMAC != now.MAC
+	}
+	// The Secret was deleted, and the key of its MAC with it: the version tells, where the source has one.
+	return status.RestartedVersion == "" || status.RestartedVersion != now.Version
+}
+
+// Wait is pure: how long a restart that is due must wait, so that two are apart by the policy's least time. Errors are
+// Problems: InvalidSpec.
+func Wait(status *v1beta1.SyncStatus, policy *v1beta1.RestartPolicy, now time.Time) (time.Duration, error) {
+	if policy == nil || policy.MinInterval == "" {
+		return 0, nil
+	}
+	least, err := time.ParseDuration(policy.MinInterval)
+	if err != nil || least < 0 {
+		return 0, condition.Problemf(v1beta1.ReasonInvalidSpec, "restartPolicy.minInterval %q is not a duration such as 5m", policy.MinInterval)
+	}
+	if status.LastRestartTime == nil {
+		return 0, nil
+	}
+	return max(0, least-now.Sub(status.LastRestartTime.Time)), nil
+}
+
+// Workloads restarts workloads.
+type Workloads struct {
+	Client client.Client
+	Live   client.Reader // workloads are not cached
+}
+
+func kindOf(name string) (schema.GroupVersionKind, bool) {
+	switch name {
+	case "Deployment", "DaemonSet", "StatefulSet":
+		return appsv1.SchemeGroupVersion.WithKind(name), true
+	case "argo.Rollout":
+		return schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "Rollout"}, true
+	}
+	return schema.GroupVersionKind{}, false
+}
+
+// Restart restarts all targets in a namespace, each once, and returns how many. It goes on after one that fails. Errors
+// are Problems: RestartFailed, which names the first.
+func (w Workloads) Restart(ctx context.Context, namespace string, targets []v1beta1.RolloutRestartTarget, at time.Time) (int, error) {
+	var first error
+	done := make(map[string]bool)
+	for _, target := range targets {
+		gvk, ok := kindOf(target.Kind)
+		if !ok {
+			return 0, condition.Problemf(v1beta1.ReasonInvalidSpec, "rolloutRestartTargets: kind %q is not Deployment, DaemonSet, StatefulSet or argo.Rollout", target.Kind)
+		}
+		names, err := w.names(ctx, gvk, namespace, target)
+		for _, name := range names {
+			if key := target.Kind + "/" + name; !done[key] {
+				if err = w.one(ctx, gvk, types.NamespacedName{Namespace: namespace, Name: name}, at); err == nil {
+					done[key] = true
+				}
+			}
+			if err != nil && first == nil {
+				first = failed(target.Kind, name, err)
+			}
+		}
+		if err != nil && first == nil {
+			first = failed(target.Kind, target.Name, err)
+		}
+	}
+	return len(done), first
+}
+
+func (w Workloads) names(ctx context.Context, gvk schema.GroupVersionKind, namespace string, target v1beta1.RolloutRestartTarget) ([]string, error) {
+	if target.Selector == nil {
+		return []string{target.Name}, nil
+	}
+	selector, err := metav1.LabelSelectorAsSelector(target.Selector)
+	if err != nil {
+		return nil, err
+	}
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+	if err := w.Live.List(ctx, list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+		return nil, err
+	}
+	names := make([]string, len(list.Items))
+	for i := range list.Items {
+		names[i] = list.Items[i].Name
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func (w Workloads) one(ctx context.Context, gvk schema.GroupVersionKind, name types.NamespacedName, at time.Time) error {
+	stamp := at.UTC().Format(time.RFC3339)
+	body := map[string]any{"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
+		"annotations": map[string]any{v1beta1.RestartedAtAnnotation: stamp},
+	}}}}
+	if gvk.Group == "argoproj.io" {
+		// A Rollout has a field for it, and looks at nothing else.
+		body = map[string]any{"spec": map[string]any{"restartAt": stamp}}
+	}
+	patch, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	object := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}}
+	object.SetGroupVersionKind(gvk)
+	return w.Client.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("strongroom-operator"), client.DisableReadYourWritesConsistency)
+}
+
+func failed(kind, name string, err error) error {
+	cure := "see that the operator may patch it"
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+		cure = "correct rolloutRestartTargets, or create it"
+	}
+	return condition.Problemf(v1beta1.ReasonRestartFailed, "cannot restart %s %s: %s (%s)", kind, name, apierrors.ReasonForError(err), cure)
+}
+
+// Describe says what was restarted.
+func Describe(n int) string {
+	if n == 1 {
+		return "restarted 1 workload"
+	}
+	return fmt.Sprintf("restarted %d workloads", n)
+}

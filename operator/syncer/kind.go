@@ -1,0 +1,80 @@
+// Package syncer owns the course of a sync, which all kinds that fill a target share: look whether anything is to do,
+// read, decide, write, restart, report. What differs among the kinds they say by a Kind. A problem anywhere leaves the
+// target as it is.
+package syncer
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"strongroom/api/v1beta1"
+	"strongroom/operator/condition"
+	"strongroom/operator/source"
+	"strongroom/operator/target"
+)
+
+// Object is a resource that fills a target.
+type Object interface {
+	condition.Object
+	SyncStatus() *v1beta1.SyncStatus
+}
+
+// Kind is what the course asks of a kind.
+type Kind interface {
+	// New is an empty resource, NewList a list of them.
+	New() Object
+	NewList() client.ObjectList
+	// Spec says what the resource asks for. Errors are Problems.
+	Spec(resource Object) (Spec, error)
+	// Read brings the data, or says that the target is still good. It may note in the resource's status what it needs to
+	// know next time. Errors are Problems, or of the API server.
+	Read(ctx context.Context, resource Object, held Held) (*Content, error)
+}
+
+// Releaser is a kind with something to give back to the server.
+type Releaser interface {
+	// Settle gives back what the resource no longer needs, once the target holds what replaced it.
+	Settle(ctx context.Context, resource Object) error
+	// Release gives back all, before the resource goes.
+	Release(ctx context.Context, resource Object) error
+}
+
+// Spec is what the course needs to know of a resource's spec.
+type Spec struct {
+	Want      target.Want            // without data
+	AuthRef   string                 // VaultAuth, as the resource spells it; "-": none
+	Refs      []types.NamespacedName // SecretTransformations
+	Copies    *metav1.LabelSelector  // of namespaces
+	Restarts  []v1beta1.RolloutRestartTarget
+	Restart   *v1beta1.RestartPolicy
+	Transient []string // keys whose change restarts nothing, where restartPolicy names none
+	NoMAC     bool     // nothing derived from the data goes into the status
+	Interval  time.Duration
+	Finalize  bool // Release must run before the resource goes
+	Clear     bool // the data goes with the resource, where the target stays
+}
+
+// Held is what the target holds before a Read.
+type Held struct {
+	// Intact tells whether it is what the last sync left there, and of this spec.
+	Intact bool
+	// Live is the target; nil if there is none or it is not ours. Its data is read only where somebody has need of it.
+	Live func(ctx context.Context) (*target.Live, error)
+}
+
+// Content is what a source has for a target.
+type Content struct {
+	Data    map[string][]byte // nil: the target is good as it is
+	Version string
+	Path    string        // on the server's API
+	Says    string        // what the target holds then: version 3 of secret/app
+	Next    time.Duration // when to look again; 0: the Spec's interval
+	// Partly is a problem that left part of Data at its last value.
+	Partly *condition.Problem
+	Source *source.Secret
+}
