@@ -88,7 +88,10 @@ type VaultDynamicSecretStatus struct {
 	// SecretLease is the lease of the credentials in the destination.
 	// +optional
 	SecretLease VaultSecretLease `json:"secretLease,omitempty"`
-	// FormerLeases were replaced and are still to be revoked: after the destination holds the new ones.
+	// MadeLease was made and is not yet in the destination: if it never gets there, it is revoked.
+	// +optional
+	MadeLease string `json:"madeLease,omitempty"`
+	// FormerLeases were replaced and run out by themselves; revoke ends them with the resource.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	FormerLeases []string `json:"formerLeases,omitempty"`

@@ -14,7 +14,6 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
-	"strongroom/operator/source"
 	"strongroom/operator/target"
 )
 
@@ -29,6 +28,7 @@ type Kind interface {
 	// New is an empty resource, NewList a list of them.
 	New() Object
 	NewList() client.ObjectList
+	Items(list client.ObjectList) []Object
 	// Spec says what the resource asks for. Errors are Problems.
 	Spec(resource Object) (Spec, error)
 	// Read brings the data, or says that the target is still good. It may note in the resource's status what it needs to
@@ -36,13 +36,13 @@ type Kind interface {
 	Read(ctx context.Context, resource Object, held Held) (*Content, error)
 }
 
-// Releaser is a kind with something to give back to the server.
+// Releaser is a kind with something to give back to the server before a resource goes.
 type Releaser interface {
-	// Settle gives back what the resource no longer needs, once the target holds what replaced it.
-	Settle(ctx context.Context, resource Object) error
-	// Release gives back all, before the resource goes.
 	Release(ctx context.Context, resource Object) error
 }
+
+// NoAuth stands in Spec.AuthRef where the login is spelt out.
+const NoAuth = "-"
 
 // Spec is what the course needs to know of a resource's spec.
 type Spec struct {
@@ -56,6 +56,7 @@ type Spec struct {
 	NoMAC     bool     // nothing derived from the data goes into the status
 	Interval  time.Duration
 	Finalize  bool // Release must run before the resource goes
+	Costly    bool // each Read makes something on the server
 	Clear     bool // the data goes with the resource, where the target stays
 }
 
@@ -74,7 +75,20 @@ type Content struct {
 	Path    string        // on the server's API
 	Says    string        // what the target holds then: version 3 of secret/app
 	Next    time.Duration // when to look again; 0: the Spec's interval
+	// Commit notes in the resource's status what the target holds, once it does; may be nil.
+	Commit func()
 	// Partly is a problem that left part of Data at its last value.
 	Partly *condition.Problem
-	Source *source.Secret
+}
+
+// Duration parses a duration of a spec, of a second or more. Errors are Problems: InvalidSpec.
+func Duration(field, text string, otherwise time.Duration) (time.Duration, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	every, err := time.ParseDuration(text)
+	if err != nil || every < time.Second {
+		return otherwise, condition.Problemf(v1beta1.ReasonInvalidSpec, "%s %q is not a duration of 1s or more", field, text)
+	}
+	return every, nil
 }

@@ -68,6 +68,9 @@ func (w Want) GoString() string { return "target " + w.Namespace + "/" + w.Name 
 // String keeps %v from printing the data.
 func (w Want) String() string { return w.GoString() }
 
+// Called is how messages call it.
+func (w Want) Called() string { return w.kind() + " " + w.Name }
+
 // In is the same target in another namespace: a copy, which no owner reference can bind.
 func (w Want) In(namespace string) Want {
 	w.Namespace, w.Retain = namespace, true

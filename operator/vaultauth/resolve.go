@@ -310,3 +310,8 @@ func (r Resolver) CheckGlobal(ctx context.Context, global *v1beta1.VaultAuthGlob
 	_, err := r.connection(ctx, Ref(global.Namespace, global.Spec.VaultConnectionRef), global.Namespace)
 	return err
 }
+
+// Permits is Allowed for an operator of this namespace.
+func (r Resolver) Permits(list []string, owner, from string) bool {
+	return Allowed(list, owner, from, r.OperatorNamespace)
+}

@@ -1,0 +1,210 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"strongroom/api/v1beta1"
+	"strongroom/operator/condition"
+	"strongroom/operator/pace"
+	"strongroom/operator/restart"
+	"strongroom/operator/target"
+	"strongroom/operator/vaultauth"
+)
+
+const (
+	authIndex = "vaultAuthRef"       // finds the resources that refer to a VaultAuth
+	refIndex  = "transformationRefs" // and to a SecretTransformation
+	// syncedEvery is how old status.lastSyncTime may grow while nothing changes.
+	syncedEvery = 5 * time.Minute
+)
+
+// Engine keeps the targets of one kind.
+type Engine struct {
+	Kind       Kind
+	Name       string // VaultSecret
+	Targets    target.Store
+	Workloads  restart.Workloads
+	Auths      vaultauth.Resolver
+	Reporter   condition.Reporter
+	Pace       *pace.Pace
+	Namespaces []string // that the operator serves; none: all
+
+	memory *memory
+}
+
+// Register adds the controller to the manager: it looks again at a resource when its spec, its target, its VaultAuth or
+// a SecretTransformation that it uses changes.
+func (e *Engine) Register(ctx context.Context, mgr ctrl.Manager, concurrency int) error {
+	e.memory = newMemory()
+	indices := map[string]client.IndexerFunc{authIndex: e.auths, refIndex: e.refs}
+	for name, index := range indices {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, e.Kind.New(), name, index); err != nil {
+			return fmt.Errorf("index %s of %s: %w", name, e.Name, err)
+		}
+	}
+	edited := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{}, deleted())
+	control := ctrl.NewControllerManagedBy(mgr).Named(strings.ToLower(e.Name)).
+		For(e.Kind.New(), builder.WithPredicates(edited)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(e.owner), builder.OnlyMetadata).
+		Watches(&v1beta1.VaultAuth{}, handler.EnqueueRequestsFromMapFunc(e.users(authIndex)), builder.WithPredicates(authChanged())).
+		Watches(&v1beta1.SecretTransformation{}, handler.EnqueueRequestsFromMapFunc(e.users(refIndex)), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency})
+	if e.Name == "VaultSecret" {
+		control = control.Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(e.owner), builder.OnlyMetadata)
+		if len(e.Namespaces) == 0 {
+			control = control.Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(e.copiers), builder.OnlyMetadata,
+				builder.WithPredicates(predicate.Or(predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{})))
+		}
+	}
+	return control.Complete(e)
+}
+
+// deleted passes the moment at which a deletion begins, which is a change of metadata only.
+func deleted() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false }, DeleteFunc: func(event.DeleteEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
+		},
+	}
+}
+
+// authChanged passes changes of a VaultAuth that its users care about: its spec, and whether it works.
+func authChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*v1beta1.VaultAuth)
+		after, ok2 := e.ObjectNew.(*v1beta1.VaultAuth)
+		return ok && ok2 && (before.Generation != after.Generation || before.Status.Status.Status != after.Status.Status.Status)
+	}}
+}
+
+func (e *Engine) auths(object client.Object) []string {
+	spec, ok := e.specOf(object)
+	if !ok || spec.AuthRef == NoAuth {
+		return nil
+	}
+	return []string{e.Auths.AuthName(object.GetNamespace(), spec.AuthRef).String()}
+}
+
+func (e *Engine) refs(object client.Object) []string {
+	spec, _ := e.specOf(object)
+	names := make([]string, len(spec.Refs))
+	for i, name := range spec.Refs {
+		names[i] = name.String()
+	}
+	return names
+}
+
+// specOf is the spec of what may be broken, as far as it can be read.
+func (e *Engine) specOf(object client.Object) (Spec, bool) {
+	resource, ok := object.(Object)
+	if !ok {
+		return Spec{}, false
+	}
+	spec, err := e.Kind.Spec(resource)
+	return spec, err == nil
+}
+
+// owner is the resource whose target changed.
+func (e *Engine) owner(_ context.Context, object client.Object) []reconcile.Request {
+	if owner := metav1.GetControllerOf(object); owner != nil && owner.Kind == e.Name && strings.HasPrefix(owner.APIVersion, v1beta1.Group+"/") {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: owner.Name}}}
+	}
+	parts := strings.Split(object.GetAnnotations()[v1beta1.SourceAnnotation], "/")
+	if len(parts) != 3 || parts[0] != e.Name {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: parts[1], Name: parts[2]}}}
+}
+
+// users lists the resources that refer to something, and wakes them.
+func (e *Engine) users(index string) handler.MapFunc {
+	return func(ctx context.Context, used client.Object) []reconcile.Request {
+		return e.list(ctx, client.MatchingFields{index: client.ObjectKeyFromObject(used).String()})
+	}
+}
+
+// copiers lists the resources that make copies in namespaces.
+func (e *Engine) copiers(ctx context.Context, _ client.Object) []reconcile.Request {
+	return e.list(ctx, client.MatchingFields{})
+}
+
+func (e *Engine) list(ctx context.Context, option client.ListOption) []reconcile.Request {
+	list := e.Kind.NewList()
+	if err := e.Targets.Client.List(ctx, list, option); err != nil {
+		log.FromContext(ctx).Error(err, "list the resources of a change")
+		return nil
+	}
+	var users []reconcile.Request
+	for _, resource := range e.Kind.Items(list) {
+		if fields, ok := option.(client.MatchingFields); ok && len(fields) == 0 {
+			if spec, ok := e.specOf(resource); !ok || spec.Copies == nil {
+				continue
+			}
+		}
+		name := client.ObjectKeyFromObject(resource)
+		e.memory.wake(name)
+		users = append(users, reconcile.Request{NamespacedName: name})
+	}
+	return users
+}
+
+// Reconcile syncs one resource and reports.
+func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	resource := e.Kind.New()
+	if err := e.Targets.Client.Get(ctx, request.NamespacedName, resource); err != nil {
+		e.Pace.Forget(request)
+		e.memory.forget(request.NamespacedName)
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if !resource.GetDeletionTimestamp().IsZero() {
+		return e.finalize(ctx, request, resource)
+	}
+	before, ok := resource.DeepCopyObject().(Object)
+	if !ok {
+		return reconcile.Result{}, fmt.Errorf("%s copies to something else", e.Name)
+	}
+	course := &course{Engine: e, resource: resource}
+	course.spec, course.err = e.Kind.Spec(resource)
+	if course.err == nil {
+		if wait, resting := course.rest(ctx); resting {
+			return reconcile.Result{RequeueAfter: wait}, nil
+		}
+		course.sync(ctx)
+	}
+	problem, known := condition.As(course.err)
+	if course.err != nil && !known {
+		return reconcile.Result{}, course.err
+	}
+	if problem != nil && !course.written {
+		problem = &condition.Problem{Reason: problem.Reason, Message: problem.Message + course.kept(), Cause: problem}
+	}
+	if err := e.Reporter.Report(ctx, before, resource, "Sync", problem, course.says); err != nil {
+		return reconcile.Result{}, err
+	}
+	wait := e.Pace.Next(request, problem, course.next)
+	if problem == nil {
+		if course.exact {
+			wait = course.next
+		}
+		e.memory.synced(resource, wait, course.key)
+	}
+	return reconcile.Result{RequeueAfter: wait}, nil
+}

@@ -1,0 +1,85 @@
+package syncer
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"strongroom/api/v1beta1"
+	"strongroom/operator/condition"
+)
+
+const (
+	// Finalizer keeps a resource until what it holds on the server, or in other namespaces, is given back.
+	Finalizer = v1beta1.Group + "/finalizer"
+	// releaseFor bounds how long a deletion waits for a server that is away; what is left ends with its own time.
+	releaseFor = 24 * time.Hour
+)
+
+// addFinalizer stores the finalizer before there is anything to give back.
+func (c *course) addFinalizer(ctx context.Context) error {
+	if controllerutil.ContainsFinalizer(c.resource, Finalizer) {
+		return nil
+	}
+	before, ok := c.resource.DeepCopyObject().(Object)
+	if !ok {
+		return nil
+	}
+	controllerutil.AddFinalizer(c.resource, Finalizer)
+	return c.Targets.Client.Patch(ctx, c.resource, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// finalize gives back what a resource holds, and lets it go.
+func (e *Engine) finalize(ctx context.Context, request reconcile.Request, resource Object) (reconcile.Result, error) {
+	e.memory.forget(request.NamespacedName)
+	if !controllerutil.ContainsFinalizer(resource, Finalizer) {
+		return reconcile.Result{}, nil // the garbage collector takes the target with it
+	}
+	before, ok := resource.DeepCopyObject().(Object)
+	if !ok {
+		return reconcile.Result{}, nil
+	}
+	err := e.release(ctx, resource)
+	problem, known := condition.As(err)
+	switch {
+	case err != nil && !known:
+		return reconcile.Result{}, err
+	case known && condition.Is(err, v1beta1.ReasonServerSealed, v1beta1.ReasonServerUnreachable) &&
+		time.Since(resource.GetDeletionTimestamp().Time) < releaseFor:
+		problem = &condition.Problem{Reason: problem.Reason, Message: "waits to be deleted until what it holds is revoked: " + problem.Message, Cause: problem}
+		if err := e.Reporter.Report(ctx, before, resource, "Release", problem, ""); err != nil {
+			return reconcile.Result{}, err
+		}
+		return reconcile.Result{RequeueAfter: e.Pace.Next(request, problem, time.Minute)}, nil
+	case known:
+		// Whoever took the login away as well, as in a namespace that is deleted, must not be stuck with the resource.
+		e.Reporter.Events.Eventf(resource, nil, corev1.EventTypeWarning, "RevokeFailed", "Release", "not revoked, and left to its own end: %s", problem.Message)
+	}
+	controllerutil.RemoveFinalizer(resource, Finalizer)
+	return reconcile.Result{}, client.IgnoreNotFound(e.Targets.Client.Patch(ctx, resource, client.MergeFrom(before)))
+}
+
+func (e *Engine) release(ctx context.Context, resource Object) error {
+	spec, err := e.Kind.Spec(resource)
+	if err != nil {
+		return err
+	}
+	if copier, ok := resource.(Copier); ok && spec.Want.Retain == false {
+		if err := e.Targets.DropOthers(ctx, spec.Want.Owner, *copier.CopiedTo(), func(string, string, string) bool { return false }); err != nil {
+			return err
+		}
+	}
+	if spec.Clear && (spec.Want.DataOnly || spec.Want.Retain) {
+		if err := e.Targets.Clear(ctx, spec.Want); err != nil {
+			return err
+		}
+	}
+	if releaser, ok := e.Kind.(Releaser); ok {
+		return releaser.Release(ctx, resource)
+	}
+	return nil
+}

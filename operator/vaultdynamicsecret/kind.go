@@ -1,0 +1,274 @@
+// Package vaultdynamicsecret owns the kind VaultDynamicSecret: credentials that the server makes on request, their
+// leases, and giving these back. When a lease is renewed or replaced is decided by pure functions (lease.go). The course
+// of a sync is package syncer's.
+package vaultdynamicsecret
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	vault "github.com/hashicorp/vault/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"strongroom/api/v1beta1"
+	"strongroom/operator/condition"
+	"strongroom/operator/source"
+	"strongroom/operator/syncer"
+	"strongroom/operator/target"
+	"strongroom/operator/transform"
+	"strongroom/operator/vaultauth"
+	"strongroom/operator/vaultclient"
+)
+
+// Name is the kind's.
+const Name = "VaultDynamicSecret"
+
+// maxFormer bounds the replaced leases that are remembered until the resource goes.
+const maxFormer = 16
+
+// Kind is VaultDynamicSecret for the course of a sync.
+type Kind struct {
+	Auths  vaultauth.Resolver
+	Pool   *vaultclient.Pool
+	Client client.Client
+}
+
+// +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultdynamicsecrets,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultdynamicsecrets/status,verbs=get;patch;update
+// +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultdynamicsecrets/finalizers,verbs=update
+
+// New is an empty VaultDynamicSecret.
+func (k *Kind) New() syncer.Object { return &v1beta1.VaultDynamicSecret{} }
+
+// NewList is an empty list.
+func (k *Kind) NewList() client.ObjectList { return &v1beta1.VaultDynamicSecretList{} }
+
+// Items are those of a list.
+func (k *Kind) Items(list client.ObjectList) []syncer.Object {
+	var items []syncer.Object
+	if list, ok := list.(*v1beta1.VaultDynamicSecretList); ok {
+		for i := range list.Items {
+			items = append(items, &list.Items[i])
+		}
+	}
+	return items
+}
+
+// Spec says what the resource asks for. Errors are Problems: InvalidSpec.
+func (k *Kind) Spec(resource syncer.Object) (syncer.Spec, error) {
+	vds, ok := resource.(*v1beta1.VaultDynamicSecret)
+	if !ok {
+		return syncer.Spec{}, fmt.Errorf("%T is no VaultDynamicSecret", resource)
+	}
+	owner := target.Owner{Kind: Name, Namespace: vds.Namespace, Name: vds.Name, UID: vds.UID}
+	spec := syncer.Spec{
+		Want: target.OfDestination(owner, vds.Spec.Destination), AuthRef: vds.Spec.VaultAuthRef,
+		Refs:     transform.Refs(vds.Namespace, vds.Spec.Destination.Transformation),
+		Restarts: vds.Spec.RolloutRestartTargets, Restart: vds.Spec.RestartPolicy,
+		Costly: true, Finalize: vds.Spec.Revoke,
+	}
+	if vds.Spec.AllowStaticCreds {
+		spec.Costly = false
+		spec.Transient = []string{"ttl", transform.RawKey}
+	}
+	var err error
+	spec.Interval, err = syncer.Duration("refreshAfter", vds.Spec.RefreshAfter, defaultInterval)
+	return spec, err
+}
+
+// Read keeps the credentials, renews their lease, or gets new ones.
+func (k *Kind) Read(ctx context.Context, resource syncer.Object, held syncer.Held) (*syncer.Content, error) {
+	vds, ok := resource.(*v1beta1.VaultDynamicSecret)
+	if !ok {
+		return nil, fmt.Errorf("%T is no VaultDynamicSecret", resource)
+	}
+	every, err := syncer.Duration("refreshAfter", vds.Spec.RefreshAfter, defaultInterval)
+	if err != nil {
+		return nil, err
+	}
+	vds.Status.LastGeneration = vds.Generation
+	path := join(vds.Spec.Mount, vds.Spec.Path)
+	what, wait := decide(vds, held.Intact, every, time.Now())
+	if what == keep {
+		return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait}, nil
+	}
+	login, err := k.Auths.Login(ctx, vds.Namespace, vds.Spec.VaultAuthRef, "")
+	if err != nil {
+		return nil, err
+	}
+	// Before anything is made on the server: what would fail in the end must fail now.
+	rules, err := transform.Resolve(ctx, k.Client, k.Auths.Permits, vds.Namespace, vds.Spec.Destination.Transformation)
+	if err != nil {
+		return nil, err
+	}
+	if what == renew {
+		renewed, err := k.renew(ctx, login, vds)
+		if err != nil {
+			return nil, err
+		}
+		if renewed {
+			_, wait := decide(vds, true, every, time.Now())
+			return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait}, nil
+		}
+	}
+	return k.issue(ctx, login, vds, rules, path)
+}
+
+// renew extends the lease, and tells whether the server did.
+func (k *Kind) renew(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret) (bool, error) {
+	lease := vds.Status.SecretLease
+	var answer *vault.Secret
+	err := k.Pool.Do(ctx, login, func(ctx context.Context, client *vaultclient.Client) (err error) {
+		answer, err = client.In(vds.Spec.Namespace).Write(ctx, "sys/leases/renew", map[string]any{
+			"lease_id": lease.ID, "increment": lease.LeaseDuration,
+		})
+		return err
+	})
+	var refused *vaultclient.Refused
+	if errors.As(err, &refused) && refused.Status != http.StatusForbidden {
+		return false, nil // it is gone or cannot be extended
+	}
+	if err != nil {
+		return false, source.Refusal(login, "update", "sys/leases/renew", err)
+	}
+	if answer == nil || answer.LeaseDuration <= 0 {
+		return false, nil
+	}
+	extend(&vds.Status, answer.LeaseDuration, answer.Renewable, time.Now())
+	return true, nil
+}
+
+// issue gets new credentials. Their lease is noted in the stored status before the target is written, so that an
+// operator that ends between the two leaves nothing that nobody revokes.
+func (k *Kind) issue(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret, rules *transform.Rules, path string) (*syncer.Content, error) {
+	answer, err := k.request(ctx, login, vds, path)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	lease := v1beta1.VaultSecretLease{ID: answer.LeaseID, LeaseDuration: answer.LeaseDuration, Renewable: answer.Renewable, RequestID: answer.RequestID}
+	if lease.ID != "" {
+		if err := k.noteMade(ctx, vds, lease); err != nil {
+			return nil, err
+		}
+	}
+	data, err := rules.Apply(vds, transform.Input{Secrets: answer.Data, Raw: answer.Data})
+	if err != nil {
+		return nil, err
+	}
+	after := vds.DeepCopy()
+	replace(&after.Status, lease, now, maxFormer)
+	after.Status.StaticCredsMetaData = rotation(vds.Spec.AllowStaticCreds, answer.Data)
+	every, err := syncer.Duration("refreshAfter", vds.Spec.RefreshAfter, defaultInterval)
+	if err != nil {
+		return nil, err
+	}
+	_, wait := decide(after, true, every, now)
+	return &syncer.Content{
+		Data: data, Path: path, Says: says(after, path), Next: wait,
+		Commit: func() {
+			vds.Status.SecretLease, vds.Status.MadeLease, vds.Status.FormerLeases = after.Status.SecretLease, after.Status.MadeLease, after.Status.FormerLeases
+			vds.Status.LastRenewalTime, vds.Status.StaticCredsMetaData = after.Status.LastRenewalTime, after.Status.StaticCredsMetaData
+		},
+	}, nil
+}
+
+// request asks for credentials; what an earlier attempt made in vain is revoked first.
+func (k *Kind) request(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret, path string) (*vault.Secret, error) {
+	if id := vds.Status.MadeLease; id != "" && id != vds.Status.SecretLease.ID {
+		if err := k.revoke(ctx, login, vds.Spec.Namespace, id); err != nil {
+			return nil, err
+		}
+		vds.Status.MadeLease = ""
+	}
+	capability := "read"
+	var answer *vault.Secret
+	err := k.Pool.Do(ctx, login, func(ctx context.Context, client *vaultclient.Client) (err error) {
+		client = client.In(vds.Spec.Namespace)
+		method := vds.Spec.RequestHTTPMethod
+		if len(vds.Spec.Params) > 0 || method == http.MethodPut || method == http.MethodPost {
+			capability = "update"
+			body := make(map[string]any, len(vds.Spec.Params))
+			for name, value := range vds.Spec.Params {
+				body[name] = value
+			}
+			answer, err = client.Write(ctx, path, body)
+			return err
+		}
+		answer, err = client.Read(ctx, path)
+		return err
+	})
+	if err != nil {
+		return nil, source.Refusal(login, capability, path, err)
+	}
+	if answer == nil || len(answer.Data) == 0 {
+		return nil, condition.Problemf(v1beta1.ReasonNotFound, "%s answers no data: see whether it makes credentials by another method (requestHTTPMethod)", path)
+	}
+	return answer, nil
+}
+
+// noteMade stores a lease that is made and not yet in the target.
+func (k *Kind) noteMade(ctx context.Context, vds *v1beta1.VaultDynamicSecret, lease v1beta1.VaultSecretLease) error {
+	stored := vds.DeepCopy()
+	before := vds.DeepCopy()
+	stored.Status.MadeLease = lease.ID
+	if err := k.Client.Status().Patch(ctx, stored, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("note lease of %s/%s: %w", vds.Namespace, vds.Name, err)
+	}
+	vds.Status.MadeLease, vds.ResourceVersion = lease.ID, stored.ResourceVersion
+	return nil
+}
+
+// Release revokes all leases that may live.
+func (k *Kind) Release(ctx context.Context, resource syncer.Object) error {
+	vds, ok := resource.(*v1beta1.VaultDynamicSecret)
+	if !ok || !vds.Spec.Revoke {
+		return nil
+	}
+	leases := append([]string{vds.Status.SecretLease.ID, vds.Status.MadeLease}, vds.Status.FormerLeases...)
+	if strings.Join(leases, "") == "" {
+		return nil
+	}
+	login, err := k.Auths.Login(ctx, vds.Namespace, vds.Spec.VaultAuthRef, "")
+	if err != nil {
+		return err
+	}
+	for _, id := range leases {
+		if id == "" {
+			continue
+		}
+		if err := k.revoke(ctx, login, vds.Spec.Namespace, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revoke revokes a lease; one that is gone is revoked.
+func (k *Kind) revoke(ctx context.Context, login vaultclient.Login, namespace, id string) error {
+	err := k.Pool.Do(ctx, login, func(ctx context.Context, client *vaultclient.Client) error {
+		_, err := client.In(namespace).Write(ctx, "sys/leases/revoke", map[string]any{"lease_id": id})
+		return err
+	})
+	var refused *vaultclient.Refused
+	if errors.As(err, &refused) && refused.Status != http.StatusForbidden {
+		return nil
+	}
+	return source.Refusal(login, "update", "sys/leases/revoke", err)
+}
+
+func join(mount, path string) string { return strings.Trim(mount, "/") + "/" + strings.Trim(path, "/") }
+
+func says(vds *v1beta1.VaultDynamicSecret, path string) string {
+	if vds.Spec.AllowStaticCreds {
+		return "the credentials of " + path
+	}
+	if vds.Status.SecretLease.ID == "" {
+		return "what " + path + " gave"
+	}
+	return "credentials of " + path
+}

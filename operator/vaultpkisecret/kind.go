@@ -1,0 +1,149 @@
+// Package vaultpkisecret owns the kind VaultPKISecret: certificates that the server issues, replaced before they end and
+// revoked when asked for. The course of a sync is package syncer's.
+package vaultpkisecret
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	vault "github.com/hashicorp/vault/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"strongroom/api/v1beta1"
+	"strongroom/operator/condition"
+	"strongroom/operator/source"
+	"strongroom/operator/syncer"
+	"strongroom/operator/target"
+	"strongroom/operator/transform"
+	"strongroom/operator/vaultauth"
+	"strongroom/operator/vaultclient"
+)
+
+// Name is the kind's.
+const Name = "VaultPKISecret"
+
+// Kind is VaultPKISecret for the course of a sync.
+type Kind struct {
+	Auths  vaultauth.Resolver
+	Pool   *vaultclient.Pool
+	Client client.Client
+}
+
+// +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultpkisecrets,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultpkisecrets/status,verbs=get;patch;update
+// +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultpkisecrets/finalizers,verbs=update
+
+// New is an empty VaultPKISecret.
+func (k *Kind) New() syncer.Object { return &v1beta1.VaultPKISecret{} }
+
+// NewList is an empty list.
+func (k *Kind) NewList() client.ObjectList { return &v1beta1.VaultPKISecretList{} }
+
+// Items are those of a list.
+func (k *Kind) Items(list client.ObjectList) []syncer.Object {
+	var items []syncer.Object
+	if list, ok := list.(*v1beta1.VaultPKISecretList); ok {
+		for i := range list.Items {
+			items = append(items, &list.Items[i])
+		}
+	}
+	return items
+}
+
+// Spec says what the resource asks for. Errors are Problems: InvalidSpec.
+func (k *Kind) Spec(resource syncer.Object) (syncer.Spec, error) {
+	pki, ok := resource.(*v1beta1.VaultPKISecret)
+	if !ok {
+		return syncer.Spec{}, fmt.Errorf("%T is no VaultPKISecret", resource)
+	}
+	owner := target.Owner{Kind: Name, Namespace: pki.Namespace, Name: pki.Name, UID: pki.UID}
+	_, err := syncer.Duration("expiryOffset", pki.Spec.ExpiryOffset, 0)
+	return syncer.Spec{
+		Want: target.OfDestination(owner, pki.Spec.Destination), AuthRef: pki.Spec.VaultAuthRef,
+		Refs:     transform.Refs(pki.Namespace, pki.Spec.Destination.Transformation),
+		Restarts: pki.Spec.RolloutRestartTargets, Restart: pki.Spec.RestartPolicy,
+		Costly: true, Finalize: pki.Spec.Revoke || pki.Spec.Clear, Clear: pki.Spec.Clear,
+		Interval: longest,
+	}, err
+}
+
+// Read keeps the certificate while it is good, or gets a new one.
+func (k *Kind) Read(ctx context.Context, resource syncer.Object, held syncer.Held) (*syncer.Content, error) {
+	pki, ok := resource.(*v1beta1.VaultPKISecret)
+	if !ok {
+		return nil, fmt.Errorf("%T is no VaultPKISecret", resource)
+	}
+	offset, err := syncer.Duration("expiryOffset", pki.Spec.ExpiryOffset, 0)
+	if err != nil {
+		return nil, err
+	}
+	pki.Status.LastGeneration = pki.Generation
+	path := issuePath(&pki.Spec)
+	if wait := goodFor(pki, held.Intact, offset, time.Now()); wait > 0 {
+		return &syncer.Content{Version: pki.Status.SecretVersion, Path: path, Says: says(pki.Status.SerialNumber, path), Next: wait}, nil
+	}
+	login, err := k.Auths.Login(ctx, pki.Namespace, pki.Spec.VaultAuthRef, "")
+	if err != nil {
+		return nil, err
+	}
+	rules, err := transform.Resolve(ctx, k.Client, k.Auths.Permits, pki.Namespace, pki.Spec.Destination.Transformation)
+	if err != nil {
+		return nil, err
+	}
+	var answer *vault.Secret
+	err = k.Pool.Do(ctx, login, func(ctx context.Context, client *vaultclient.Client) (err error) {
+		answer, err = client.In(pki.Spec.Namespace).Write(ctx, path, request(&pki.Spec))
+		return err
+	})
+	if err != nil {
+		return nil, source.Refusal(login, "update", path, err)
+	}
+	if answer == nil {
+		return nil, condition.Problemf(v1beta1.ReasonNotFound, "%s answers no certificate", path)
+	}
+	issued, err := parse(answer.Data)
+	if err != nil {
+		return nil, err
+	}
+	data, err := rules.Apply(pki, transform.Input{Secrets: answer.Data, Raw: answer.Data})
+	if err != nil {
+		return nil, err
+	}
+	issued.addTLS(pki.Spec.Destination.Type, data)
+	after := pki.DeepCopy()
+	note := func(status *v1beta1.VaultPKISecretStatus) {
+		status.SerialNumber, status.Expiration, status.LastRotation = issued.serial, issued.expiration, time.Now().Unix()
+	}
+	note(&after.Status)
+	return &syncer.Content{
+		Data: data, Path: path, Says: says(issued.serial, path), Next: max(goodFor(after, true, offset, time.Now()), leastWait),
+		Commit: func() { note(&pki.Status) },
+	}, nil
+}
+
+// Release revokes the certificate.
+func (k *Kind) Release(ctx context.Context, resource syncer.Object) error {
+	pki, ok := resource.(*v1beta1.VaultPKISecret)
+	if !ok || !pki.Spec.Revoke || pki.Status.SerialNumber == "" || time.Now().Unix() > pki.Status.Expiration {
+		return nil
+	}
+	login, err := k.Auths.Login(ctx, pki.Namespace, pki.Spec.VaultAuthRef, "")
+	if err != nil {
+		return err
+	}
+	path := trim(pki.Spec.Mount) + "/revoke"
+	err = k.Pool.Do(ctx, login, func(ctx context.Context, client *vaultclient.Client) error {
+		_, err := client.In(pki.Spec.Namespace).Write(ctx, path, map[string]any{"serial_number": pki.Status.SerialNumber})
+		return err
+	})
+	var refused *vaultclient.Refused
+	if errors.As(err, &refused) && refused.Status != http.StatusForbidden {
+		return nil // it knows no such certificate, or it is revoked
+	}
+	return source.Refusal(login, "update", path, err)
+}
+
+func says(serial, path string) string { return "certificate " + serial + " of " + path }
