@@ -28,13 +28,11 @@ import (
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
 	"strongroom/operator/instant"
-	"strongroom/operator/pace"
-	"strongroom/operator/source"
+	"strongroom/operator/target"
 	"strongroom/operator/vaultauth"
 	"strongroom/operator/vaultauthglobal"
 	"strongroom/operator/vaultclient"
 	"strongroom/operator/vaultconnection"
-	"strongroom/operator/vaultsecret"
 )
 
 //go:generate go tool -modfile=../tools/go.mod controller-gen rbac:roleName=strongroom-operator paths=./... output:rbac:dir=../config/rbac
@@ -100,7 +98,7 @@ func managerOptions(scheme *runtime.Scheme, options Options) manager.Options {
 		namespaces[namespace] = cache.Config{}
 	}
 	yes := true
-	managed := labels.SelectorFromSet(labels.Set{vaultsecret.ManagedByLabel: vaultsecret.ManagedBy})
+	managed := labels.SelectorFromSet(labels.Set{target.ManagedByLabel: target.ManagedBy})
 	return manager.Options{
 		Scheme:  scheme,
 		Logger:  options.Logger,
@@ -108,8 +106,8 @@ func managerOptions(scheme *runtime.Scheme, options Options) manager.Options {
 		Cache: cache.Options{
 			DefaultNamespaces: namespaces,
 			DefaultTransform:  cache.TransformStripManagedFields(),
-			// Of all Secrets of the cluster, only the operator's own are held in memory.
-			ByObject: map[client.Object]cache.ByObject{&corev1.Secret{}: {Label: managed}},
+			// Of all Secrets of the cluster, only the operator's own are watched, and of these only the metadata.
+			ByObject: map[client.Object]cache.ByObject{&corev1.Secret{}: {Label: managed}, &corev1.ConfigMap{}: {Label: managed}},
 		},
 		// A reconciliation sees what the one before it wrote, so that nothing is told or done twice.
 		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &yes}},
@@ -152,10 +150,6 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 
 	connection := &vaultconnection.Reconciler{Resolver: connections, Reporter: reporter, Pool: pool, Watcher: hub.Watcher("VaultConnection")}
 	auth := &vaultauth.Reconciler{Resolver: auths, Reporter: reporter, Pool: pool, Watcher: hub.Watcher("VaultAuth")}
-	secret := &vaultsecret.Reconciler{
-		Targets: vaultsecret.Targets{Client: kube, Live: live},
-		Auths:   auths, Source: source.NewReader(pool), Reporter: reporter, Pace: pace.New(),
-	}
 	if err := measure(append(pool.Collectors(), hub)...); err != nil {
 		return err
 	}
@@ -175,10 +169,7 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	if err := global.Register(mgr, concurrency); err != nil {
 		return fmt.Errorf("register VaultAuthGlobal: %w", err)
 	}
-	if err := secret.Register(ctx, mgr, concurrency); err != nil {
-		return fmt.Errorf("register VaultSecret: %w", err)
-	}
-	return nil
+	return registerKinds(ctx, mgr, core{kube: kube, live: live, pool: pool, hub: hub, auths: auths, reporter: reporter}, options.Namespaces, concurrency)
 }
 
 // measure registers metrics. Those of an earlier operator of this process (as in tests) make room.

@@ -62,6 +62,16 @@ type VaultSecretLease struct {
 	RequestID string `json:"requestID"`
 }
 
+// VaultClientMeta names a login, without its token.
+type VaultClientMeta struct {
+	// CacheKey is unused, and kept for older manifests.
+	// +optional
+	CacheKey string `json:"cacheKey,omitempty"`
+	// ID changes when the login is made anew: what was leased before has ended or is about to.
+	// +optional
+	ID string `json:"id,omitempty"`
+}
+
 // VaultStaticCredsMetaData is what the server says of credentials that it rotates.
 type VaultStaticCredsMetaData struct {
 	// LastVaultRotation in seconds since 1970.
@@ -88,6 +98,9 @@ type VaultDynamicSecretStatus struct {
 	// SecretLease is the lease of the credentials in the destination.
 	// +optional
 	SecretLease VaultSecretLease `json:"secretLease,omitempty"`
+	// VaultClientMeta is the login that the lease is of.
+	// +optional
+	VaultClientMeta VaultClientMeta `json:"vaultClientMeta,omitempty"`
 	// MadeLease was made and is not yet in the destination: if it never gets there, it is revoked.
 	// +optional
 	MadeLease string `json:"madeLease,omitempty"`

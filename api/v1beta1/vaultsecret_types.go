@@ -22,9 +22,9 @@ type VaultSecretSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ServiceAccount string `json:"serviceAccount,omitempty"`
-	// RefreshAfter is how often the source is read again, give or take a tenth; at least 1s. Default 30s.
+	// RefreshAfter is how often the source is read again, give or take a tenth; at least 1s. Default: 30s, or an hour
+	// while the server tells of all changes.
 	// +optional
-	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	RefreshAfter string `json:"refreshAfter,omitempty"`
 	// Source is what to read.
@@ -44,9 +44,6 @@ type VaultSecretSpec struct {
 	// RestartPolicy says when.
 	// +optional
 	RestartPolicy *RestartPolicy `json:"restartPolicy,omitempty"`
-	// SyncConfig says how changes are noticed. Default: by the server's events, and by polling.
-	// +optional
-	SyncConfig *SyncConfig `json:"syncConfig,omitempty"`
 }
 
 // VaultSecretServer is a server and a login, inline.

@@ -23,7 +23,8 @@ type VaultStaticSecretSpec struct {
 	// Type of the engine.
 	// +kubebuilder:validation:Enum=kv-v1;kv-v2
 	Type string `json:"type"`
-	// RefreshAfter is how often the source is read again: 30s, 1m, 24h. Default: 1m.
+	// RefreshAfter is how often the source is read again: 30s, 1m, 24h. Default: 1m, or an hour
+	// while the server tells of all changes.
 	// +optional
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(s|m|h))$`
 	RefreshAfter string `json:"refreshAfter,omitempty"`

@@ -139,6 +139,7 @@ func (h *Hub) forget(t target) {
 	h.metrics.forget(t)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	delete(t.watcher.woken, t.request)
 	if before := h.follows[t]; before != nil {
 		h.drop(t, before, nil)
 		delete(h.follows, t)
@@ -213,6 +214,7 @@ func (t target) wake(after time.Duration) {
 	if t.watcher.queue == nil {
 		return
 	}
+	t.watcher.woken[t.request] = true
 	if after <= 0 {
 		t.watcher.queue.Add(t.request)
 		return

@@ -34,7 +34,8 @@ type Watcher struct {
 	hub   *Hub
 	kind  string
 	pace  *pace.Pace
-	queue queue // nil until the controller starts; the hub's mutex guards it
+	queue queue                      // nil until the controller starts; the hub's mutex guards it
+	woken map[reconcile.Request]bool // and not yet looked at; the hub's mutex guards it
 }
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -46,7 +47,9 @@ type target struct {
 }
 
 // Watcher returns the part of the controller of a kind.
-func (h *Hub) Watcher(kind string) *Watcher { return &Watcher{hub: h, kind: kind, pace: pace.New()} }
+func (h *Hub) Watcher(kind string) *Watcher {
+	return &Watcher{hub: h, kind: kind, pace: pace.New(), woken: make(map[reconcile.Request]bool)}
+}
 
 // Source is what the controller must watch (WatchesRawSource) for its resources to be woken.
 func (w *Watcher) Source() source.Source {
@@ -82,6 +85,15 @@ func (w *Watcher) Next(request reconcile.Request, problem *condition.Problem, in
 		w.hub.await(target{w, request}, outage.Server)
 	}
 	return next
+}
+
+// Woken tells, once, whether request is looked at because it was woken, and not for a change of its own.
+func (w *Watcher) Woken(request reconcile.Request) bool {
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	woken := w.woken[request]
+	delete(w.woken, request)
+	return woken
 }
 
 // Forget drops all that is known of a resource that is gone.

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
@@ -20,7 +21,9 @@ import (
 // course is one sync of one resource.
 type course struct {
 	*Engine
+	request  reconcile.Request
 	resource Object
+	started  time.Time
 	spec     Spec
 	held     *metav1.PartialObjectMetadata // the target, as the cache knows it
 	live     *target.Live                  // as the API server does, once asked
@@ -38,7 +41,7 @@ type course struct {
 // rest looks whether nothing is to do.
 func (c *course) rest(ctx context.Context) (time.Duration, bool) {
 	c.edited = c.resource.SyncStatus().ObservedGeneration != c.resource.GetGeneration()
-	c.next = c.spec.Interval
+	c.next = c.spec.interval(false)
 	if c.held, c.err = c.Targets.Metadata(ctx, c.spec.Want); c.err != nil {
 		return 0, false
 	}
@@ -82,6 +85,7 @@ func (c *course) sync(ctx context.Context) {
 	if c.err = err; err != nil {
 		return
 	}
+	c.follow(content)
 	if content.Next > 0 {
 		c.next, c.exact = content.Next, true
 	}
@@ -106,6 +110,23 @@ func (c *course) sync(ctx context.Context) {
 	c.says = c.spec.Want.Called() + " holds " + content.Says
 	if c.err = c.restart(ctx, content); c.err == nil && content.Partly != nil {
 		c.err = content.Partly
+	}
+}
+
+// follow has changes at the source told, where they can be.
+func (c *course) follow(content *Content) {
+	status := c.resource.SyncStatus()
+	if content.Login.Address == "" {
+		status.Updates = ""
+		return
+	}
+	live := c.Watcher.Follow(c.request, content.Login, content.Namespace, c.started, content.Paths...)
+	if len(content.Paths) == 0 {
+		return // only the end of the login is
+	}
+	c.next, status.Updates = c.spec.interval(live), v1beta1.UpdatesPolling
+	if live {
+		status.Updates = v1beta1.UpdatesEvents
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
-	"strongroom/operator/pace"
+	"strongroom/operator/instant"
 	"strongroom/operator/restart"
 	"strongroom/operator/target"
 	"strongroom/operator/vaultauth"
@@ -42,7 +42,7 @@ type Engine struct {
 	Workloads  restart.Workloads
 	Auths      vaultauth.Resolver
 	Reporter   condition.Reporter
-	Pace       *pace.Pace
+	Watcher    *instant.Watcher
 	Namespaces []string // that the operator serves; none: all
 
 	memory *memory
@@ -64,6 +64,7 @@ func (e *Engine) Register(ctx context.Context, mgr ctrl.Manager, concurrency int
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(e.owner), builder.OnlyMetadata).
 		Watches(&v1beta1.VaultAuth{}, handler.EnqueueRequestsFromMapFunc(e.users(authIndex)), builder.WithPredicates(authChanged())).
 		Watches(&v1beta1.SecretTransformation{}, handler.EnqueueRequestsFromMapFunc(e.users(refIndex)), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(e.Watcher.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency})
 	if e.Name == "VaultSecret" {
 		control = control.Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(e.owner), builder.OnlyMetadata)
@@ -170,7 +171,7 @@ func (e *Engine) list(ctx context.Context, option client.ListOption) []reconcile
 func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	resource := e.Kind.New()
 	if err := e.Targets.Client.Get(ctx, request.NamespacedName, resource); err != nil {
-		e.Pace.Forget(request)
+		e.Watcher.Forget(request)
 		e.memory.forget(request.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
@@ -181,7 +182,10 @@ func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	if !ok {
 		return reconcile.Result{}, fmt.Errorf("%s copies to something else", e.Name)
 	}
-	course := &course{Engine: e, resource: resource}
+	if e.Watcher.Woken(request) {
+		e.memory.wake(request.NamespacedName)
+	}
+	course := &course{Engine: e, request: request, resource: resource, started: time.Now()}
 	course.spec, course.err = e.Kind.Spec(resource)
 	if course.err == nil {
 		if wait, resting := course.rest(ctx); resting {
@@ -194,12 +198,12 @@ func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reco
 		return reconcile.Result{}, course.err
 	}
 	if problem != nil && !course.written {
-		problem = &condition.Problem{Reason: problem.Reason, Message: problem.Message + course.kept(), Cause: problem}
+		problem = &condition.Problem{Reason: problem.Reason, Message: problem.Message + course.kept(), Cause: problem.Cause}
 	}
 	if err := e.Reporter.Report(ctx, before, resource, "Sync", problem, course.says); err != nil {
 		return reconcile.Result{}, err
 	}
-	wait := e.Pace.Next(request, problem, course.next)
+	wait := e.Watcher.Next(request, problem, course.next)
 	if problem == nil {
 		if course.exact {
 			wait = course.next

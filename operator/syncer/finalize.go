@@ -50,11 +50,11 @@ func (e *Engine) finalize(ctx context.Context, request reconcile.Request, resour
 		return reconcile.Result{}, err
 	case known && condition.Is(err, v1beta1.ReasonServerSealed, v1beta1.ReasonServerUnreachable) &&
 		time.Since(resource.GetDeletionTimestamp().Time) < releaseFor:
-		problem = &condition.Problem{Reason: problem.Reason, Message: "waits to be deleted until what it holds is revoked: " + problem.Message, Cause: problem}
+		problem = &condition.Problem{Reason: problem.Reason, Message: "waits to be deleted until what it holds is revoked: " + problem.Message, Cause: problem.Cause}
 		if err := e.Reporter.Report(ctx, before, resource, "Release", problem, ""); err != nil {
 			return reconcile.Result{}, err
 		}
-		return reconcile.Result{RequeueAfter: e.Pace.Next(request, problem, time.Minute)}, nil
+		return reconcile.Result{RequeueAfter: e.Watcher.Next(request, problem, time.Minute)}, nil
 	case known:
 		// Whoever took the login away as well, as in a namespace that is deleted, must not be stuck with the resource.
 		e.Reporter.Events.Eventf(resource, nil, corev1.EventTypeWarning, "RevokeFailed", "Release", "not revoked, and left to its own end: %s", problem.Message)
@@ -68,7 +68,7 @@ func (e *Engine) release(ctx context.Context, resource Object) error {
 	if err != nil {
 		return err
 	}
-	if copier, ok := resource.(Copier); ok && spec.Want.Retain == false {
+	if copier, ok := resource.(Copier); ok && !spec.Want.Retain {
 		if err := e.Targets.DropOthers(ctx, spec.Want.Owner, *copier.CopiedTo(), func(string, string, string) bool { return false }); err != nil {
 			return err
 		}

@@ -14,7 +14,9 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
+	"strongroom/operator/instant"
 	"strongroom/operator/target"
+	"strongroom/operator/vaultclient"
 )
 
 // Object is a resource that fills a target.
@@ -41,6 +43,9 @@ type Releaser interface {
 	Release(ctx context.Context, resource Object) error
 }
 
+// interval is how often to look at the source, if changes are told or not.
+func (s Spec) interval(live bool) time.Duration { return instant.Poll(s.Every, s.Fallback, live) }
+
 // NoAuth stands in Spec.AuthRef where the login is spelt out.
 const NoAuth = "-"
 
@@ -52,12 +57,14 @@ type Spec struct {
 	Copies    *metav1.LabelSelector  // of namespaces
 	Restarts  []v1beta1.RolloutRestartTarget
 	Restart   *v1beta1.RestartPolicy
-	Transient []string // keys whose change restarts nothing, where restartPolicy names none
-	NoMAC     bool     // nothing derived from the data goes into the status
-	Interval  time.Duration
-	Finalize  bool // Release must run before the resource goes
-	Costly    bool // each Read makes something on the server
-	Clear     bool // the data goes with the resource, where the target stays
+	Transient []string      // keys whose change restarts nothing, where restartPolicy names none
+	NoMAC     bool          // nothing derived from the data goes into the status
+	Every     time.Duration // how often to look at the source, as the resource says; 0: it does not
+	Fallback  time.Duration // how often if it does not, and not all changes are told
+	Finalize  bool          // Release must run before the resource goes
+	Costly    bool          // each Read makes something on the server
+	Bound     bool          // what the target holds ends with the login, so that a new operator looks at once
+	Clear     bool          // the data goes with the resource, where the target stays
 }
 
 // Held is what the target holds before a Read.
@@ -74,7 +81,11 @@ type Content struct {
 	Version string
 	Path    string        // on the server's API
 	Says    string        // what the target holds then: version 3 of secret/app
-	Next    time.Duration // when to look again; 0: the Spec's interval
+	Next    time.Duration // when to look again; 0: as the Spec says
+	// Login, Namespace of the server and Paths say which events tell of changes.
+	Login     vaultclient.Login
+	Namespace string
+	Paths     []string // on the API; one that ends in a slash is all below it
 	// Commit notes in the resource's status what the target holds, once it does; may be nil.
 	Commit func()
 	// Partly is a problem that left part of Data at its last value.

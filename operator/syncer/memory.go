@@ -57,10 +57,10 @@ func (m *memory) rest(resource Object, spec Spec, held *metav1.PartialObjectMeta
 	known := m.each[name]
 	now := time.Now()
 	if known == nil {
-		if status.SecretMAC == "" {
+		if status.SecretMAC == "" || spec.Bound {
 			return 0, false
 		}
-		wait := time.Duration(rand.Int64N(int64(spec.Interval) + 1)) //nolint:gosec // no secret depends on it
+		wait := time.Duration(rand.Int64N(int64(spec.interval(false)) + 1)) //nolint:gosec // no secret depends on it
 		if status.NextSyncTime != nil {
 			wait = min(wait, status.NextSyncTime.Sub(now))
 		}

@@ -64,9 +64,9 @@ func Next(live *Live, want Want, again bool) (Step, error) {
 		return Apply, nil
 	}
 	switch {
-	case want.kind() == Secret && live.Type != want.secretType(), live.Immutable && (!same || !want.Immutable):
+	case want.kind() == Secret && live.Type != want.secretType(), live.Immutable && (!same || again && !want.Immutable):
 		return Replace, nil
-	case again, !same, want.Immutable != live.Immutable, !contains(live.Labels, want.labels()),
+	case again, !same, want.Immutable && !live.Immutable, !contains(live.Labels, want.labels()),
 		!contains(live.Annotations, want.annotations(nil)), want.Retain == owns(live, want.Owner.UID):
 		return Apply, nil
 	}

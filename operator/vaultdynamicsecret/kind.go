@@ -69,14 +69,14 @@ func (k *Kind) Spec(resource syncer.Object) (syncer.Spec, error) {
 		Want: target.OfDestination(owner, vds.Spec.Destination), AuthRef: vds.Spec.VaultAuthRef,
 		Refs:     transform.Refs(vds.Namespace, vds.Spec.Destination.Transformation),
 		Restarts: vds.Spec.RolloutRestartTargets, Restart: vds.Spec.RestartPolicy,
-		Costly: true, Finalize: vds.Spec.Revoke,
+		Costly: true, Bound: true, Finalize: vds.Spec.Revoke,
 	}
 	if vds.Spec.AllowStaticCreds {
-		spec.Costly = false
+		spec.Costly, spec.Bound = false, false
 		spec.Transient = []string{"ttl", transform.RawKey}
 	}
 	var err error
-	spec.Interval, err = syncer.Duration("refreshAfter", vds.Spec.RefreshAfter, defaultInterval)
+	spec.Fallback, err = syncer.Duration("refreshAfter", vds.Spec.RefreshAfter, defaultInterval)
 	return spec, err
 }
 
@@ -92,13 +92,19 @@ func (k *Kind) Read(ctx context.Context, resource syncer.Object, held syncer.Hel
 	}
 	vds.Status.LastGeneration = vds.Generation
 	path := join(vds.Spec.Mount, vds.Spec.Path)
-	what, wait := decide(vds, held.Intact, every, time.Now())
-	if what == keep {
-		return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait}, nil
-	}
-	login, err := k.Auths.Login(ctx, vds.Namespace, vds.Spec.VaultAuthRef, "")
+	login, err := k.login(ctx, vds)
 	if err != nil {
 		return nil, err
+	}
+	intact := held.Intact
+	if intact && vds.Status.SecretLease.ID != "" {
+		if intact, err = k.sameLogin(ctx, login, vds.Status.VaultClientMeta.ID); err != nil {
+			return nil, err
+		}
+	}
+	what, wait := decide(vds, intact, every, time.Now())
+	if what == keep {
+		return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait, Login: login}, nil
 	}
 	// Before anything is made on the server: what would fail in the end must fail now.
 	rules, err := transform.Resolve(ctx, k.Client, k.Auths.Permits, vds.Namespace, vds.Spec.Destination.Transformation)
@@ -112,10 +118,26 @@ func (k *Kind) Read(ctx context.Context, resource syncer.Object, held syncer.Hel
 		}
 		if renewed {
 			_, wait := decide(vds, true, every, time.Now())
-			return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait}, nil
+			return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait, Login: login}, nil
 		}
 	}
 	return k.issue(ctx, login, vds, rules, path)
+}
+
+// login is one that is kept as long as its leases.
+func (k *Kind) login(ctx context.Context, vds *v1beta1.VaultDynamicSecret) (vaultclient.Login, error) {
+	login, err := k.Auths.Login(ctx, vds.Namespace, vds.Spec.VaultAuthRef, "")
+	login.Leases = err == nil && !vds.Spec.AllowStaticCreds
+	return login, err
+}
+
+// sameLogin tells whether the login is still the one that holds the lease: a lease ends with its login.
+func (k *Kind) sameLogin(ctx context.Context, login vaultclient.Login, id string) (same bool, err error) {
+	err = k.Pool.Do(ctx, login, func(_ context.Context, client *vaultclient.Client) error {
+		same = client.LoginID() == id
+		return nil
+	})
+	return same, err
 }
 
 // renew extends the lease, and tells whether the server did.
@@ -145,7 +167,7 @@ func (k *Kind) renew(ctx context.Context, login vaultclient.Login, vds *v1beta1.
 // issue gets new credentials. Their lease is noted in the stored status before the target is written, so that an
 // operator that ends between the two leaves nothing that nobody revokes.
 func (k *Kind) issue(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret, rules *transform.Rules, path string) (*syncer.Content, error) {
-	answer, err := k.request(ctx, login, vds, path)
+	answer, id, err := k.request(ctx, login, vds, path)
 	if err != nil {
 		return nil, err
 	}
@@ -169,8 +191,9 @@ func (k *Kind) issue(ctx context.Context, login vaultclient.Login, vds *v1beta1.
 	}
 	_, wait := decide(after, true, every, now)
 	return &syncer.Content{
-		Data: data, Path: path, Says: says(after, path), Next: wait,
+		Data: data, Path: path, Says: says(after, path), Next: wait, Login: login,
 		Commit: func() {
+			vds.Status.VaultClientMeta.ID = id
 			vds.Status.SecretLease, vds.Status.MadeLease, vds.Status.FormerLeases = after.Status.SecretLease, after.Status.MadeLease, after.Status.FormerLeases
 			vds.Status.LastRenewalTime, vds.Status.StaticCredsMetaData = after.Status.LastRenewalTime, after.Status.StaticCredsMetaData
 		},
@@ -178,16 +201,16 @@ func (k *Kind) issue(ctx context.Context, login vaultclient.Login, vds *v1beta1.
 }
 
 // request asks for credentials; what an earlier attempt made in vain is revoked first.
-func (k *Kind) request(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret, path string) (*vault.Secret, error) {
+func (k *Kind) request(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret, path string) (answer *vault.Secret, loginID string, err error) {
 	if id := vds.Status.MadeLease; id != "" && id != vds.Status.SecretLease.ID {
 		if err := k.revoke(ctx, login, vds.Spec.Namespace, id); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		vds.Status.MadeLease = ""
 	}
 	capability := "read"
-	var answer *vault.Secret
-	err := k.Pool.Do(ctx, login, func(ctx context.Context, client *vaultclient.Client) (err error) {
+	err = k.Pool.Do(ctx, login, func(ctx context.Context, client *vaultclient.Client) (err error) {
+		loginID = client.LoginID()
 		client = client.In(vds.Spec.Namespace)
 		method := vds.Spec.RequestHTTPMethod
 		if len(vds.Spec.Params) > 0 || method == http.MethodPut || method == http.MethodPost {
@@ -203,12 +226,12 @@ func (k *Kind) request(ctx context.Context, login vaultclient.Login, vds *v1beta
 		return err
 	})
 	if err != nil {
-		return nil, source.Refusal(login, capability, path, err)
+		return nil, "", source.Refusal(login, capability, path, err)
 	}
 	if answer == nil || len(answer.Data) == 0 {
-		return nil, condition.Problemf(v1beta1.ReasonNotFound, "%s answers no data: see whether it makes credentials by another method (requestHTTPMethod)", path)
+		return nil, "", condition.Problemf(v1beta1.ReasonNotFound, "%s answers no data: see whether it makes credentials by another method (requestHTTPMethod)", path)
 	}
-	return answer, nil
+	return answer, loginID, nil
 }
 
 // noteMade stores a lease that is made and not yet in the target.
@@ -233,7 +256,7 @@ func (k *Kind) Release(ctx context.Context, resource syncer.Object) error {
 	if strings.Join(leases, "") == "" {
 		return nil
 	}
-	login, err := k.Auths.Login(ctx, vds.Namespace, vds.Spec.VaultAuthRef, "")
+	login, err := k.login(ctx, vds)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (k *Kind) Spec(resource syncer.Object) (syncer.Spec, error) {
 		Refs:     transform.Refs(pki.Namespace, pki.Spec.Destination.Transformation),
 		Restarts: pki.Spec.RolloutRestartTargets, Restart: pki.Spec.RestartPolicy,
 		Costly: true, Finalize: pki.Spec.Revoke || pki.Spec.Clear, Clear: pki.Spec.Clear,
-		Interval: longest,
+		Fallback: longest,
 	}, err
 }
 

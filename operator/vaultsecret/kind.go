@@ -24,10 +24,8 @@ import (
 // Name is the kind's.
 const Name = "VaultSecret"
 
-const (
-	defaultInterval = 30 * time.Second
-	minInterval     = time.Second
-)
+// defaultInterval is how often the source is looked at where changes are not told.
+const defaultInterval = 30 * time.Second
 
 // Kind is VaultSecret for the course of a sync.
 type Kind struct {
@@ -72,21 +70,9 @@ func (k *Kind) Spec(resource syncer.Object) (syncer.Spec, error) {
 		spec.AuthRef = syncer.NoAuth
 	}
 	var err error
-	spec.Interval, err = interval(vs)
+	spec.Every, err = syncer.Duration("refreshAfter", vs.Spec.RefreshAfter, 0)
+	spec.Fallback = defaultInterval
 	return spec, err
-}
-
-// interval parses refreshAfter. Errors are Problems: InvalidSpec.
-func interval(vs *v1beta1.VaultSecret) (time.Duration, error) {
-	text := vs.Spec.RefreshAfter
-	if text == "" {
-		return defaultInterval, nil
-	}
-	every, err := time.ParseDuration(text)
-	if err != nil || every < minInterval {
-		return defaultInterval, condition.Problemf(v1beta1.ReasonInvalidSpec, "refreshAfter %q is not a duration of %s or more", text, minInterval)
-	}
-	return every, nil
 }
 
 // Read reads the source, and makes the target's data of it.
@@ -107,7 +93,7 @@ func (k *Kind) Read(ctx context.Context, resource syncer.Object, held syncer.Hel
 	if err != nil {
 		return nil, err
 	}
-	content := &syncer.Content{Version: read.version, Path: read.path, Says: read.says}
+	content := &syncer.Content{Version: read.version, Path: read.path, Says: read.says, Login: login, Paths: read.follow}
 	if made.lacking != nil {
 		live, err := held.Live(ctx)
 		if err != nil {
@@ -140,6 +126,7 @@ type gathered struct {
 	parts                     map[string]any // name → data
 	metadata                  map[string]any
 	version, path, name, says string
+	follow                    []string // whose changes matter
 }
 
 // GoString keeps %#v from printing the data.
@@ -161,7 +148,7 @@ func (k *Kind) gather(ctx context.Context, login vaultclient.Login, vs *v1beta1.
 		}
 		return &gathered{
 			data: secret.Data, metadata: secret.Metadata,
-			version: secret.Version, path: secret.Path, name: secret.Name, says: secret.String(),
+			version: secret.Version, path: secret.Path, name: secret.Name, says: secret.String(), follow: []string{secret.Path},
 		}, nil
 	}
 	if len(vs.Spec.Sources) == 0 {
@@ -175,8 +162,14 @@ func (k *Kind) gather(ctx context.Context, login vaultclient.Login, vs *v1beta1.
 		if err != nil {
 			return nil, err
 		}
+		if part.Find != nil && len(secrets) > 0 {
+			all.follow = append(all.follow, folder(secrets[0].Path, part.Find.Path))
+		}
 		named := make(map[string]any)
 		for _, secret := range secrets {
+			if part.Find == nil {
+				all.follow = append(all.follow, secret.Path)
+			}
 			versions, paths, says = append(versions, secret.Version), append(paths, secret.Path), append(says, secret.String())
 			keys, err := rename(part, secret)
 			if err != nil {
@@ -201,6 +194,16 @@ func (k *Kind) gather(ctx context.Context, login vaultclient.Login, vs *v1beta1.
 		all.says += fmt.Sprintf(" and %d more", len(says)-4)
 	}
 	return all, nil
+}
+
+// folder is the prefix of a find on the API, of which path is one secret: secret/data/team/ of secret/team.
+func folder(path, prefix string) string {
+	mount, _, v2 := strings.Cut(path, "/data/")
+	prefix = strings.Trim(prefix, "/") + "/"
+	if !v2 || !strings.HasPrefix(prefix, mount+"/") {
+		return prefix
+	}
+	return mount + "/data/" + strings.TrimPrefix(prefix, mount+"/")
 }
 
 // brief joins what a status has room for.

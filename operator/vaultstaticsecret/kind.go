@@ -67,7 +67,8 @@ func (k *Kind) Spec(resource syncer.Object) (syncer.Spec, error) {
 		NoMAC:     vss.Spec.HMACSecretData != nil && !*vss.Spec.HMACSecretData,
 	}
 	var err error
-	spec.Interval, err = syncer.Duration("refreshAfter", vss.Spec.RefreshAfter, defaultInterval)
+	spec.Every, err = syncer.Duration("refreshAfter", vss.Spec.RefreshAfter, 0)
+	spec.Fallback = defaultInterval
 	return spec, err
 }
 
@@ -103,5 +104,8 @@ func (k *Kind) Read(ctx context.Context, resource syncer.Object, _ syncer.Held) 
 	if err != nil {
 		return nil, err
 	}
-	return &syncer.Content{Data: data, Version: secret.Version, Path: secret.Path, Says: secret.String()}, nil
+	return &syncer.Content{
+		Data: data, Version: secret.Version, Path: secret.Path, Says: secret.String(),
+		Login: login, Namespace: vss.Spec.Namespace, Paths: []string{secret.Path},
+	}, nil
 }

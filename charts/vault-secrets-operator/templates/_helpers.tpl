@@ -81,31 +81,51 @@ tolerations:
 {{/* The rules of config/rbac/role.yaml that hold in the namespaces whose resources are served. A test compares them. */}}
 {{- define "vso.rules" -}}
 - apiGroups: [""]
+  resources: [configmaps, secrets]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
 - apiGroups: [""]
-  resources: [secrets]
-  verbs: [create, delete, get, list, patch, watch]
+  resources: [namespaces]
+  verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [serviceaccounts/token]
   verbs: [create]
+- apiGroups: [apps]
+  resources: [daemonsets, deployments, statefulsets]
+  verbs: [get, list, patch]
+- apiGroups: [argoproj.io]
+  resources: [rollouts]
+  verbs: [get, list, patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch, update]
 - apiGroups: [secrets.hashicorp.com]
-  resources: [vaultauthglobals, vaultauths, vaultconnections, vaultsecrets]
+  resources: [secrettransformations, vaultauthglobals, vaultauths, vaultconnections]
   verbs: [get, list, watch]
 - apiGroups: [secrets.hashicorp.com]
-  resources: [vaultauthglobals/status, vaultauths/status, vaultconnections/status, vaultsecrets/status]
+  resources: [vaultdynamicsecrets, vaultpkisecrets, vaultsecrets, vaultstaticsecrets]
+  verbs: [get, list, patch, watch]
+- apiGroups: [secrets.hashicorp.com]
+  resources:
+    - secrettransformations/status
+    - vaultauthglobals/status
+    - vaultauths/status
+    - vaultconnections/status
+    - vaultdynamicsecrets/status
+    - vaultpkisecrets/status
+    - vaultsecrets/status
+    - vaultstaticsecrets/status
   verbs: [get, patch, update]
 - apiGroups: [secrets.hashicorp.com]
-  resources: [vaultsecrets/finalizers]
+  resources: [vaultdynamicsecrets/finalizers, vaultpkisecrets/finalizers, vaultsecrets/finalizers, vaultstaticsecrets/finalizers]
   verbs: [update]
 {{- end -}}
 
 {{/* The kinds' plurals, of which the list . names some: VaultAuth or *. */}}
 {{- define "vso.resources" -}}
-{{- $kinds := list "vaultauth" "vaultauthglobal" "vaultconnection" "vaultsecret" -}}
+{{- $kinds := list "secrettransformation" "vaultauth" "vaultauthglobal" "vaultconnection" "vaultdynamicsecret" "vaultpkisecret" "vaultsecret" "vaultstaticsecret" -}}
 {{- $chosen := list -}}
 {{- range . -}}
 {{- if eq . "*" -}}
@@ -113,7 +133,7 @@ tolerations:
 {{- else if has (lower .) $kinds -}}
 {{- $chosen = append $chosen (lower .) -}}
 {{- else -}}
-{{- fail (printf "controller.rbac.clusterRoleAggregation: this operator has no kind %s; it has VaultAuth, VaultAuthGlobal, VaultConnection and VaultSecret" .) -}}
+{{- fail (printf "controller.rbac.clusterRoleAggregation: this operator has no kind %s; it has SecretTransformation, VaultAuth, VaultAuthGlobal, VaultConnection, VaultDynamicSecret, VaultPKISecret, VaultSecret and VaultStaticSecret" .) -}}
 {{- end -}}
 {{- end -}}
 {{- range $chosen | uniq | sortAlpha }}

@@ -1,0 +1,58 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"strongroom/operator/condition"
+	"strongroom/operator/instant"
+	"strongroom/operator/restart"
+	"strongroom/operator/secrettransformation"
+	"strongroom/operator/source"
+	"strongroom/operator/syncer"
+	"strongroom/operator/target"
+	"strongroom/operator/vaultauth"
+	"strongroom/operator/vaultclient"
+	"strongroom/operator/vaultdynamicsecret"
+	"strongroom/operator/vaultpkisecret"
+	"strongroom/operator/vaultsecret"
+	"strongroom/operator/vaultstaticsecret"
+)
+
+// core is what all kinds that fill a target stand on.
+type core struct {
+	kube     client.Client
+	live     client.Reader
+	pool     *vaultclient.Pool
+	hub      *instant.Hub
+	auths    vaultauth.Resolver
+	reporter condition.Reporter
+}
+
+// registerKinds adds a controller for each kind that fills a target, and for what shapes it.
+func registerKinds(ctx context.Context, mgr manager.Manager, c core, namespaces []string, concurrency int) error {
+	reader := source.NewReader(c.pool)
+	for name, kind := range map[string]syncer.Kind{
+		vaultsecret.Name:        &vaultsecret.Kind{Auths: c.auths, Source: reader},
+		vaultstaticsecret.Name:  &vaultstaticsecret.Kind{Auths: c.auths, Source: reader, Client: c.kube},
+		vaultdynamicsecret.Name: &vaultdynamicsecret.Kind{Auths: c.auths, Pool: c.pool, Client: c.kube},
+		vaultpkisecret.Name:     &vaultpkisecret.Kind{Auths: c.auths, Pool: c.pool, Client: c.kube},
+	} {
+		engine := &syncer.Engine{
+			Kind: kind, Name: name, Targets: target.Store{Client: c.kube, Live: c.live},
+			Workloads: restart.Workloads{Client: c.kube, Live: c.live},
+			Auths:     c.auths, Reporter: c.reporter, Watcher: c.hub.Watcher(name), Namespaces: namespaces,
+		}
+		if err := engine.Register(ctx, mgr, concurrency); err != nil {
+			return fmt.Errorf("register %s: %w", name, err)
+		}
+	}
+	shared := &secrettransformation.Reconciler{Client: c.kube, Reporter: c.reporter}
+	if err := shared.Register(mgr, concurrency); err != nil {
+		return fmt.Errorf("register SecretTransformation: %w", err)
+	}
+	return nil
+}
