@@ -135,6 +135,20 @@ func (h *Hub) drop(t target, before, now *following) {
 	}
 }
 
+func (h *Hub) missed(t target) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.follows[t]
+	if f == nil || f.stream == nil {
+		return
+	}
+	for _, path := range f.paths {
+		if _, told := f.stream.recent[path]; !told {
+			f.stream.deaf[path] = true
+		}
+	}
+}
+
 func (h *Hub) forget(t target) {
 	h.metrics.forget(t)
 	h.mu.Lock()

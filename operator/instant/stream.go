@@ -46,6 +46,7 @@ type stream struct {
 	followers map[string]map[target]bool // by path; those that end in a slash are in folders too
 	folders   map[string]bool
 	rights    map[string]bool      // by path: whether changes are told; absent: not asked yet
+	deaf      map[string]bool      // paths of which a change was not told in spite of the rights
 	recent    map[string]time.Time // by path: when an event came
 	up        bool
 	since     time.Time   // of up
@@ -56,7 +57,7 @@ func newStream(h *Hub, key streamKey, login vaultclient.Login) *stream {
 	return &stream{
 		hub: h, key: key, login: login, retry: make(chan struct{}, 1), ask: make(chan struct{}, 1),
 		followers: make(map[string]map[target]bool), folders: make(map[string]bool),
-		rights: make(map[string]bool), recent: make(map[string]time.Time),
+		rights: make(map[string]bool), recent: make(map[string]time.Time), deaf: make(map[string]bool),
 	}
 }
 
@@ -90,13 +91,14 @@ func (s *stream) remove(t target, paths, kept []string) {
 		if s.followers[path] == nil {
 			delete(s.folders, path)
 			delete(s.rights, path)
+			delete(s.deaf, path)
 		}
 	}
 }
 
 // covers tells whether all changes at paths are told.
 func (s *stream) covers(paths []string) bool {
-	return s.up && !slices.ContainsFunc(paths, func(path string) bool { return !s.rights[path] })
+	return s.up && !slices.ContainsFunc(paths, func(path string) bool { return !s.rights[path] || s.deaf[path] })
 }
 
 // missed tells whether something may have changed at paths since a reading that began at started.
@@ -159,6 +161,7 @@ func (s *stream) connected() {
 	s.up, s.since = true, time.Now()
 	clear(s.rights)
 	clear(s.recent)
+	clear(s.deaf)
 	signal(s.ask)
 	wakeAll(s.all(), wakePause)
 }

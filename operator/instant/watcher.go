@@ -70,6 +70,10 @@ func (w *Watcher) Follow(request reconcile.Request, login vaultclient.Login, nam
 	return w.hub.follow(target{w, request}, login, namespace, started, paths)
 }
 
+// Missed tells that request was found changed on the server though it is live and no event said so: until its stream
+// begins anew it is not. It must not be called of a change that Follow or the controller was woken for.
+func (w *Watcher) Missed(request reconcile.Request) { w.hub.missed(target{w, request}) }
+
 // Heed makes request be looked at again when a server goes out.
 func (w *Watcher) Heed(request reconcile.Request, server vaultclient.ServerKey) {
 	w.hub.heed(target{w, request}, server)
