@@ -21,7 +21,7 @@ func TestComplete(t *testing.T) {
 	}{
 		{"vault kv e", nil, "enable-versioning\n"},
 		{"vault kv  metadata p", nil, "patch\nput\n"},
-		{"vault na", nil, ""}, // what is absent is not offered
+		{"vault pk", nil, ""}, // what is absent is not offered
 		{"vault kv get -fie", nil, "-field\n"},
 		{"vault kv get -format ", nil, "json\npretty\ntable\nyaml\n"},
 		{"vault kv get -format=j", nil, "-format=json\n"},

@@ -50,8 +50,8 @@ func TestCommandLine(t *testing.T) {
 			"The following arguments will not be parsed as flags: [-field=a]\n"},
 		{[]string{"server"}, 1, "", "This build has no server in it.\n"},
 		{[]string{"tls", "ensure"}, 1, "", "This build has no tls in it.\n"},
-		{[]string{"namespace"}, 1, "", "\"vault namespace\" is a Vault command that this release does not have yet.\n"},
-		{[]string{"namespace", "x"}, 1, "", "does not have yet"},
+		{[]string{"pki"}, 1, "", "\"vault pki\" is a Vault command that this release does not have yet.\n"},
+		{[]string{"pki", "x"}, 1, "", "does not have yet"},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
 			term := newTerminal(t, server)

@@ -8,10 +8,10 @@ func commands(program string, build Build) *command {
 		"Keep, hand out and revoke secrets with a %s server. \"%s <command> -h\" explains a command.", "Strongroom", program)}
 	root.sub = []*command{
 		readCommand(), writeCommand(), deleteCommand(), listCommand(), loginCommand(), serverCommand(), statusCommand(),
-		auditGroup(), authGroup(), eventsGroup(), kvGroup(), leaseGroup(), monitorCommand(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
+		auditGroup(), authGroup(), eventsGroup(), kvGroup(), leaseGroup(), monitorCommand(), namespaceGroup(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
 		printGroup(), scanCommand(), secretsGroup(), tlsCommand(), tokenGroup(), transitGroup(), unwrapCommand(), versionCommand(build),
 		pluginGroup(), versionHistoryCommand(), debugCommand(),
-		absent("namespace"), absent("agent"), absent("proxy"), absent("ssh"), absent("pki"), absent("transform"), absent("hcp"),
+		absent("agent"), absent("proxy"), absent("ssh"), absent("pki"), absent("transform"), absent("hcp"),
 	}
 	return root
 }

@@ -44,7 +44,7 @@ func (g *Gateway) lend(ctx context.Context, v *visit, out *Response) error {
 		Renewable: l.Renewable, Revoke: l.Revoke}
 	path := strings.TrimSuffix(v.path, "/")
 	if g.quotas != nil {
-		if rec.Quota, err = (counter{g}).Hold(ctx, v.Tx, v.Here.Path+v.Mount.Entry.Path, v.Here.Path+path, ""); err != nil {
+		if rec.Quota, err = (counter{g}).Hold(ctx, v.Tx, v.Here.Path, v.Mount.Entry.Path, path, ""); err != nil {
 			return err
 		}
 	}

@@ -38,12 +38,12 @@ func (g *Gateway) limit(ctx context.Context, v *visit, params map[string]string)
 	}
 	mount, role := "", func() string { return v.role(ctx, params) }
 	if v.Mount != nil {
-		mount = v.Here.Path + v.Mount.Entry.Path
+		mount = v.Mount.Entry.Path
 	}
 	if v.route == nil || v.route.Login == nil && !v.route.Public {
 		role = nil
 	}
-	rule := rules.Match(quota.RateLimit, mount, v.Here.Path+v.path, role)
+	rule := rules.Match(quota.RateLimit, v.Here.Path, mount, v.path, role)
 	if rule == nil {
 		return nil
 	}
@@ -116,17 +116,17 @@ func (v *visit) role(ctx context.Context, params map[string]string) string {
 type counter struct{ g *Gateway }
 
 // rule is what counts the leases of requests to path on mount, nil for none.
-func (c counter) rule(ctx context.Context, tx *storage.Tx, mount, path, role string) (*quota.Rule, error) {
+func (c counter) rule(ctx context.Context, tx *storage.Tx, ns, mount, path, role string) (*quota.Rule, error) {
 	rules, err := c.g.quotas.Rules(ctx, tx)
 	if err != nil || !rules.Has(quota.LeaseCount) {
 		return nil, err
 	}
-	return rules.Match(quota.LeaseCount, mount, path, func() string { return role }), nil
+	return rules.Match(quota.LeaseCount, ns, mount, path, func() string { return role }), nil
 }
 
 // Hold implements token.Counter.
-func (c counter) Hold(ctx context.Context, tx *storage.Tx, mount, path, role string) (string, error) {
-	rule, err := c.rule(ctx, tx, mount, path, role)
+func (c counter) Hold(ctx context.Context, tx *storage.Tx, ns, mount, path, role string) (string, error) {
+	rule, err := c.rule(ctx, tx, ns, mount, path, role)
 	if err != nil || rule == nil {
 		return "", err
 	}
@@ -139,8 +139,8 @@ func (c counter) Hold(ctx context.Context, tx *storage.Tx, mount, path, role str
 
 // Room implements token.Counter. What it counts is no condition of the request:
 // what is not held passes no limit.
-func (c counter) Room(ctx context.Context, tx *storage.Tx, mount, path, role string) error {
-	rule, err := c.rule(ctx, tx, mount, path, role)
+func (c counter) Room(ctx context.Context, tx *storage.Tx, ns, mount, path, role string) error {
+	rule, err := c.rule(ctx, tx, ns, mount, path, role)
 	if err != nil || rule == nil {
 		return err
 	}
@@ -272,7 +272,7 @@ func (g *Gateway) recountToken(ctx context.Context, tx *storage.Tx, tree *namesp
 	if m == nil { // disabled just now
 		return false, nil
 	}
-	mark, moved, err := g.remark(ctx, tx, t.Quota, n.Path+m.Entry.Path, n.Path+t.Path, t.Role)
+	mark, moved, err := g.remark(ctx, tx, t.Quota, n.Path, m.Entry.Path, t.Path, t.Role)
 	if err != nil || !moved {
 		return false, err
 	}
@@ -297,7 +297,7 @@ func (g *Gateway) recountLease(ctx context.Context, tx *storage.Tx, n *namespace
 	if m == nil {
 		return false, nil
 	}
-	mark, moved, err := g.remark(ctx, tx, rec.Quota, n.Path+m.Entry.Path, n.Path+pathOf(id), "")
+	mark, moved, err := g.remark(ctx, tx, rec.Quota, n.Path, m.Entry.Path, pathOf(id), "")
 	if err != nil || !moved {
 		return false, err
 	}
@@ -306,8 +306,8 @@ func (g *Gateway) recountLease(ctx context.Context, tx *storage.Tx, n *namespace
 }
 
 // remark counts what has the mark have by the rule that holds for it now, and says whether that is another.
-func (g *Gateway) remark(ctx context.Context, tx *storage.Tx, have, mount, path, role string) (mark string, moved bool, err error) {
-	rule, err := (counter{g}).rule(ctx, tx, mount, path, role)
+func (g *Gateway) remark(ctx context.Context, tx *storage.Tx, have, ns, mount, path, role string) (mark string, moved bool, err error) {
+	rule, err := (counter{g}).rule(ctx, tx, ns, mount, path, role)
 	if err != nil || quota.Holds(have, rule) {
 		return have, false, err
 	}

@@ -88,7 +88,7 @@ type index struct {
 	roles  map[string]*Rule // by mount path, a NUL and the role
 	exact  map[string]*Rule // by path
 	globs  []*Rule          // the longest first
-	mounts map[string]*Rule // by path
+	mounts map[string]*Rule // by path, of mounts and of namespaces
 	all    *Rule
 }
 
@@ -172,15 +172,17 @@ func (r *Rules) compile() {
 // Has says whether there are rules of that type.
 func (r *Rules) Has(kind string) bool { return r != nil && r.byType[kind] != nil }
 
-// Match returns the most specific rule of a request to path on mount, or nil: of
-// its role, its path, the longest glob, its mount, and at last of everything.
-// role is called at most once, and only if there are rules of roles; nil stands
-// for what is no login.
-func (r *Rules) Match(kind, mount, path string, role func() string) *Rule {
+// Match returns the most specific rule of a request to path on mount in the
+// namespace ns ("" is the root, others end in a slash), or nil: of its role, its
+// path, the longest glob, its mount, its namespace, and at last of the nearest
+// namespace above whose rule is inheritable. role is called at most once, and only if
+// there are rules of roles; nil stands for what is no login.
+func (r *Rules) Match(kind, ns, mount, path string, role func() string) *Rule {
 	x := r.byType[kind]
 	if x == nil {
 		return nil
 	}
+	mount, path = ns+mount, ns+path
 	if len(x.roles) > 0 && role != nil {
 		if rule := x.roles[mount+"\x00"+role()]; rule != nil {
 			return rule
@@ -197,7 +199,15 @@ func (r *Rules) Match(kind, mount, path string, role func() string) *Rule {
 	if rule := x.mounts[mount]; rule != nil {
 		return rule
 	}
-	return x.all
+	for above := ns; above != ""; above = above[:strings.LastIndexByte(above[:len(above)-1], '/')+1] {
+		if rule := x.mounts[above]; rule != nil && (above == ns || rule.Inheritable) {
+			return rule
+		}
+	}
+	if x.all != nil && (ns == "" || x.all.Inheritable) {
+		return x.all
+	}
+	return nil
 }
 
 // Store keeps the quotas of one namespace. Safe for concurrent use.

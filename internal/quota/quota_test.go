@@ -54,15 +54,15 @@ func TestMatch(t *testing.T) {
 		{"kv/", "kv/a", "", "0"}, {"secret/", "secret/config", "", "1"}, {"secret/", "secret/data/a", "", "2"}, {"secret/", "secret/data/b", "", "3"},
 		{"secret/", "secret/data/a/b", "", "4"}, {"auth/jwt/", "auth/jwt/login", "dev", "6"}, {"auth/jwt/", "auth/jwt/login", "prod", "7"}, {"auth/jwt/", "auth/jwt/role/dev", "", "5"},
 	} {
-		if got := rules.Match(RateLimit, test.mount, test.path, func() string { return test.role }); got.ID != test.want {
+		if got := rules.Match(RateLimit, "", test.mount, test.path, func() string { return test.role }); got.ID != test.want {
 			t.Errorf("%s as %q: rule %s, want %s", test.path, test.role, got.ID, test.want)
 		}
 	}
-	if rules.Has(LeaseCount) || rules.Match(LeaseCount, "secret/", "secret/a", nil) != nil {
+	if rules.Has(LeaseCount) || rules.Match(LeaseCount, "", "secret/", "secret/a", nil) != nil {
 		t.Error("a rule of another type holds")
 	}
 	change(t, s, store, func(r *Rules) error { r.Remove(RateLimit, ""); return nil })
-	if got := rulesOf(t, s, store).Match(RateLimit, "kv/", "kv/a", nil); got != nil {
+	if got := rulesOf(t, s, store).Match(RateLimit, "", "kv/", "kv/a", nil); got != nil {
 		t.Errorf("after its end rule %s holds", got.ID)
 	}
 }
@@ -285,5 +285,27 @@ func TestLeasesTogether(t *testing.T) {
 	w.check(t, 0)
 	if len(w.marks) > 100 {
 		t.Errorf("%d leases", len(w.marks))
+	}
+}
+
+// A namespace's rule holds for what is in it, and for what is below only if it is
+// inheritable; the nearest one wins, and what is more specific before it.
+func TestMatchNamespaces(t *testing.T) {
+	rule := func(path string, inheritable bool) Rule {
+		return Rule{Type: RateLimit, ID: path, Name: path, Path: path, Rate: 1, Inheritable: inheritable}
+	}
+	r := &Rules{All: []Rule{rule("", true), rule("a/", true), rule("a/b/", false), rule("a/b/c/kv/", false), rule("x/", false)}}
+	r.compile()
+	for _, test := range [][3]string{
+		{"", "kv/", ""}, {"a/", "kv/", "a/"}, {"a/b/", "kv/", "a/b/"}, {"a/b/c/", "kv/", "a/b/c/kv/"}, {"a/b/c/", "db/", "a/"}, {"x/", "kv/", "x/"}, {"x/y/", "kv/", ""}, {"ab/", "kv/", ""},
+	} {
+		if got := r.Match(RateLimit, test[0], test[1], test[1]+"k", nil); got == nil || got.ID != test[2] {
+			t.Errorf("%s in %q: %+v, want the rule of %q", test[1], test[0], got, test[2])
+		}
+	}
+	own := &Rules{All: []Rule{rule("", false)}}
+	own.compile()
+	if got := own.Match(RateLimit, "a/", "kv/", "kv/k", nil); got != nil {
+		t.Errorf("the root's own rule holds for a namespace: %+v", got)
 	}
 }

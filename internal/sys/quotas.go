@@ -21,7 +21,7 @@ import (
 // …/lease-count-quotas, …/quotas-config).
 func (d *Deps) quotaRoutes() []engine.Route {
 	name := engine.Field{Name: "name", Type: engine.Name, Help: "Name of the quota."}
-	path := engine.Field{Name: "path", Type: engine.String, Help: `What it limits: "" for everything, a mount ("secret/"), a path on one, or what begins with one ("secret/data/*").`}
+	path := engine.Field{Name: "path", Type: engine.String, Help: `What it limits: "" for the root namespace, another ("team-a/"), a mount ("secret/", "team-a/secret/"), a path on one, or what begins with one ("secret/data/*").`}
 	role := engine.Field{Name: "role", Type: engine.String, Help: "Limit only logins by this role of the auth method at path."}
 	inheritable := engine.Field{Name: "inheritable", Type: engine.Bool, Help: "Limit the namespaces below too; only where path is a namespace."}
 	return []engine.Route{
@@ -143,17 +143,18 @@ func (d *Deps) putQuota(ctx context.Context, kind string, req *engine.Request, s
 		if req.Data.Has("role") {
 			r.Role = req.Data.String("role")
 		}
-		if err := d.checkQuotaPath(ctx, &r); err != nil {
+		whole, err := checkQuotaPath(ctx, &r)
+		if err != nil {
 			return err
 		}
-		if r.Path != "" && !req.Data.Has("inheritable") {
+		if !whole && !req.Data.Has("inheritable") {
 			r.Inheritable = false
 		}
 		if req.Data.Has("inheritable") {
 			r.Inheritable = req.Data.Bool("inheritable")
 		}
-		if r.Inheritable && r.Path != "" {
-			return engine.Invalidf("only quotas of a namespace can be inheritable: leave path empty, or inheritable out")
+		if r.Inheritable && !whole {
+			return engine.Invalidf("only quotas of a namespace can be inheritable: give the path of one (\"\" is the root), or leave inheritable out")
 		}
 		if err := set(&r); err != nil {
 			return err
@@ -165,33 +166,34 @@ func (d *Deps) putQuota(ctx context.Context, kind string, req *engine.Request, s
 	})
 }
 
-// checkQuotaPath brings a rule's path to its stored form: a mount's ends in a slash.
-func (d *Deps) checkQuotaPath(ctx context.Context, r *quota.Rule) error {
+// checkQuotaPath brings a rule's path to its stored form: those of a mount and of a
+// namespace end in a slash. It says whether it is that of a whole namespace.
+func checkQuotaPath(ctx context.Context, r *quota.Rule) (whole bool, err error) {
 	if r.Path == "" {
 		if r.Role != "" {
-			return engine.Invalidf("a role is one of an auth method: give its path, such as auth/approle/")
+			return false, engine.Invalidf("a role is one of an auth method: give its path, such as auth/approle/")
 		}
-		return nil
+		return true, nil
 	}
 	literal, glob := strings.CutSuffix(r.Path, "*")
 	if strings.ContainsAny(literal, "*+") || strings.Contains(literal, "//") {
-		return engine.Invalidf("path: only one \"*\" is allowed, as the last character")
+		return false, engine.Invalidf("path: only one \"*\" is allowed, as the last character")
 	}
 	c := call.From(ctx)
 	n, below := c.Tree.Resolve("", literal)
 	if child := c.Tree.Child(n, below); child != nil && !strings.Contains(strings.TrimSuffix(below, "/"), "/") {
 		if r.Path = child.Path; glob || r.Role != "" {
-			return engine.Invalidf("path: a namespace takes neither \"*\" nor a role: give the namespace (%q), or a mount in it", child.Path)
+			return false, engine.Invalidf("path: a namespace takes neither \"*\" nor a role: give the namespace (%q), or a mount in it", child.Path)
 		}
-		return nil
+		return true, nil
 	}
 	p, err := c.Reach(ctx, n.ID)
 	if err != nil || p == nil {
-		return cmp.Or(err, engine.Invalidf("the namespace %q is locked, or being deleted", n.Path))
+		return false, cmp.Or(err, engine.Invalidf("the namespace %q is locked, or being deleted", n.Path))
 	}
 	m, rest, ok := p.Routing.Find(below)
 	if !ok {
-		return engine.Invalidf("invalid mount path %q: nothing is mounted there", r.Path)
+		return false, engine.Invalidf("invalid mount path %q: nothing is mounted there", r.Path)
 	}
 	if !glob && rest == "" {
 		r.Path = n.Path + m.Entry.Path
@@ -199,9 +201,9 @@ func (d *Deps) checkQuotaPath(ctx context.Context, r *quota.Rule) error {
 		r.Path = strings.TrimSuffix(r.Path, "/")
 	}
 	if r.Role != "" && (r.Path != n.Path+m.Entry.Path || !m.Entry.Auth()) {
-		return engine.Invalidf("a role is one of an auth method: path must be the method's, such as auth/approle/")
+		return false, engine.Invalidf("a role is one of an auth method: path must be the method's, such as auth/approle/")
 	}
-	return nil
+	return false, nil
 }
 
 func (d *Deps) writeRateLimit(ctx context.Context, req *engine.Request) (*engine.Response, error) {

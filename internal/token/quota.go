@@ -10,12 +10,12 @@ import (
 
 // Counter counts tokens as they are made and end, for quotas.
 type Counter interface {
-	// Hold counts a token that a request to path on mount makes, both from the root
-	// namespace, or refuses it.
+	// Hold counts a token that a request to path on mount makes in the namespace at
+	// ns, or refuses it.
 	// The mark is kept with the token; "" is not counted.
-	Hold(ctx context.Context, tx *storage.Tx, mount, path, role string) (mark string, err error)
+	Hold(ctx context.Context, tx *storage.Tx, ns, mount, path, role string) (mark string, err error)
 	// Room refuses a token that is not counted, such as a batch token, where Hold would refuse one.
-	Room(ctx context.Context, tx *storage.Tx, mount, path, role string) error
+	Room(ctx context.Context, tx *storage.Tx, ns, mount, path, role string) error
 	// Free is told of the end of a token with a mark, as a part of tx.
 	Free(tx *storage.Tx, mark, id string)
 }
@@ -32,9 +32,9 @@ func (s *Store) hold(ctx context.Context, tx *storage.Tx, t *Token, spec *Spec) 
 	switch {
 	case s.counter == nil || !t.Counts():
 	case spec.Type == Batch:
-		err = s.counter.Room(ctx, tx, s.path+spec.Mount.Path, s.path+spec.Path, spec.Role)
+		err = s.counter.Room(ctx, tx, s.path, spec.Mount.Path, spec.Path, spec.Role)
 	default:
-		t.Quota, err = s.counter.Hold(ctx, tx, s.path+spec.Mount.Path, s.path+spec.Path, spec.Role)
+		t.Quota, err = s.counter.Hold(ctx, tx, s.path, spec.Mount.Path, spec.Path, spec.Role)
 	}
 	return err
 }
