@@ -88,12 +88,12 @@ func TestThreatModelNamesItsTests(t *testing.T) {
 // only where both sides are public.
 func TestLessonSecretsAreComparedInConstantTime(t *testing.T) {
 	public := map[string]string{
-		"internal/node/backup.go":                "checksums of a file",
-		"internal/node/rekey.go":                 "a stored record, encrypted, with itself",
-		"internal/snapshot/read.go":              "checksums of a file",
-		"internal/tlssecret/ensure.go":           "certificates",
-		"internal/storage/raftstore/parse.go":    "checksums of a stream",
-		"internal/seal/sealtest/sealtest.go":     "a test's own keys",
+		"internal/node/backup.go":             "checksums of a file",
+		"internal/node/rekey.go":              "a stored record, encrypted, with itself",
+		"internal/snapshot/read.go":           "checksums of a file",
+		"internal/tlssecret/ensure.go":        "certificates",
+		"internal/storage/raftstore/parse.go": "checksums of a stream",
+		"internal/seal/sealtest/sealtest.go":  "a test's own keys",
 	}
 	goFiles(t, func(path string, file *ast.File) {
 		path = filepath.ToSlash(path)
