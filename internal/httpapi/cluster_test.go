@@ -269,7 +269,10 @@ func TestRefused(t *testing.T) {
 	p.want(400, "300 levels", "POST", "sys/policy/x", root, strings.Repeat("[", 400))
 	p.want(413, "max_request_size", "POST", "sys/policy/x", root, `{"policy":"`+strings.Repeat("x", 2<<20)+`"}`)
 	p.want(405, "", "BREW", "sys/mounts", root, "")
-	for header, text := range map[string]string{"X-Vault-Wrap-TTL": "a duration", "X-Vault-Namespace": "namespaces"} {
+	for header, want := range map[string]struct {
+		code int
+		text string
+	}{"X-Vault-Wrap-TTL": {400, "a duration"}, "X-Vault-Namespace": {404, `no handler for route \"sixty/sys/mounts\"`}} {
 		req, _ := http.NewRequest("GET", p.api.URL+"/v1/sys/mounts", nil)
 		req.Header.Set("X-Vault-Token", root)
 		req.Header.Set(header, "sixty")
@@ -279,7 +282,7 @@ func TestRefused(t *testing.T) {
 		}
 		b, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if resp.StatusCode != 400 || !strings.Contains(string(b), text) {
+		if resp.StatusCode != want.code || !strings.Contains(string(b), want.text) {
 			t.Errorf("%s: %d %s", header, resp.StatusCode, b)
 		}
 	}
