@@ -15,7 +15,7 @@ import (
 var errClosed = errors.New("the audit device was closed")
 
 // maxPending bounds what may wait for a device that is slow, in bytes.
-const maxPending = 16 << 20
+const maxPending = 4 << 20
 
 // sink is where a device's records go. Its methods are called by one goroutine.
 type sink interface {
@@ -69,7 +69,7 @@ func startDevice(s Spec, c settings, declared bool, to sink, logger hclog.Logger
 type handed struct {
 	batch *batch          // that holds it; nil: none yet
 	room  <-chan struct{} // closed when there may be room for it
-	line  []byte          // until then
+	line  *[]byte         // of lines, until then; nil: none
 	first int
 }
 
@@ -116,7 +116,7 @@ func (d *device) poke() {
 func (d *device) wait(ctx context.Context, h *handed, begun time.Time) error {
 	timer := time.NewTimer(time.Until(begun.Add(d.settings.timeout)))
 	defer timer.Stop()
-	defer clear(h.line) // of what log_raw may have shown
+	defer h.release()
 	for h.batch == nil {
 		select {
 		case <-h.room:
@@ -126,7 +126,7 @@ func (d *device) wait(ctx context.Context, h *handed, begun time.Time) error {
 			return ctx.Err()
 		}
 		var err error
-		if h.batch, h.room, err = d.submit(h.line, h.first); err != nil {
+		if h.batch, h.room, err = d.submit(*h.line, h.first); err != nil {
 			return err
 		}
 	}
@@ -142,6 +142,12 @@ func (d *device) wait(ctx context.Context, h *handed, begun time.Time) error {
 		return ctx.Err()
 	}
 	return h.batch.err
+}
+
+func (h *handed) release() {
+	if h.line != nil {
+		putLine(h.line)
+	}
 }
 
 // run writes batch after batch until the device is closed and nothing waits.
@@ -175,7 +181,7 @@ func (d *device) run() {
 			d.trouble.note(d.logger, b.err)
 			d.mu.Lock()
 			d.began = time.Time{}
-			if cap(b.records) <= 1<<20 {
+			if cap(b.records) <= maxPending {
 				d.spare = batch{records: b.records, ends: b.ends}
 			}
 			d.mu.Unlock()

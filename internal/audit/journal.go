@@ -208,7 +208,8 @@ func (d *Devices) record(ctx context.Context, x *Exchange, resp *Response, fault
 			}
 			*buf = r.record(line, x, resp, fault, now)
 			if h.batch, h.room, faults[i] = r.device.submit(*buf, h.first); h.room != nil {
-				h.line, full = bytes.Clone(*buf), true
+				h.line, full = buf, true
+				buf = lines.Get().(*[]byte)
 			}
 		}
 		all = append(all, h)
@@ -248,7 +249,7 @@ func (d *Devices) waitEach(ctx context.Context, all []handed, faults []error, be
 var lines = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
 
 func putLine(buf *[]byte) {
-	if cap(*buf) <= 1<<20 {
+	if cap(*buf) <= maxPending {
 		clear(*buf) // of what log_raw may have shown
 		lines.Put(buf)
 	}
