@@ -59,6 +59,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := noCore(); err != nil {
 		logger.Warn("a crash may leave keys on the disk", "error", err)
 	}
+	if os.Getenv("GOGC") == "" {
+		defer allow(allowance)()
+	}
 	s, err := open(config, opts, logger)
 	if err != nil {
 		return err
