@@ -12,6 +12,7 @@ import (
 
 	"strongroom/internal/acl"
 	"strongroom/internal/audit"
+	"strongroom/internal/browser"
 	"strongroom/internal/call"
 	"strongroom/internal/events"
 	"strongroom/internal/gateway"
@@ -53,10 +54,18 @@ const lockedNames = 20_000
 // Session serves requests until it is closed.
 type Session struct {
 	*gateway.Gateway
+	store storage.Store
 	bus   *events.Bus // nil on a standby
 	usage usage       // of an active node
 	stop  context.CancelFunc
 	done  sync.WaitGroup
+
+	browsers *browser.Store
+}
+
+// Browser is what operators set for web browsers, as this node knows it.
+func (s *Session) Browser(ctx context.Context) (browser.Settings, error) {
+	return s.browsers.Get(ctx, storage.Begin(s.store))
 }
 
 // Open builds a Session. It loads nothing whose size grows with the data.
@@ -87,7 +96,8 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, call.Realm{Tokens: tokens, ACLs: acls, Identities: identities}, c.Logger).Audited(journal).Measured(c.Metrics).Limited(deps.Quotas)}
-	deps.Leases = s.Lessor()
+	s.browsers, s.store = browser.Open(), c.Store
+	deps.Leases, deps.Browser = s.Lessor(), s.browsers
 	s.LockOut(lockouts, c.Lockout)
 	if c.Standby {
 		s.Gateway, s.stop = s.Gateway.Standby(), func() {}

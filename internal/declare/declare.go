@@ -121,6 +121,14 @@ func (p *Plan) check(value any) error {
 // Empty says whether nothing is declared.
 func (p *Plan) Empty() bool { return p == nil || len(p.requests) == 0 }
 
+// Len is the number of requests.
+func (p *Plan) Len() int {
+	if p == nil {
+		return 0
+	}
+	return len(p.requests)
+}
+
 // hash tells one text of a plan from another.
 func (p *Plan) hash() string {
 	h := sha256.New()

@@ -122,6 +122,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 		h.outside(w, r)
 		return
 	}
+	if !forwarded && h.cors(w, r) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.config.MaxDuration)
 	defer cancel()
 	x := &exchange{w: w, r: r.WithContext(ctx), id: uuid.NewString(), path: path, forwarded: forwarded}
@@ -195,7 +198,7 @@ func (h *Handler) outside(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/ui/", http.StatusTemporaryRedirect)
 			return
 		case strings.HasPrefix(r.URL.Path, "/ui/"):
-			h.config.UI.ServeHTTP(w, r)
+			h.config.UI.ServeHTTP(h.custom(w, r), r)
 			return
 		}
 	}

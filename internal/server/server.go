@@ -113,7 +113,7 @@ func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
 	if nc.Audit, err = openAudit(config, opts, nc.NodeID, logger); err != nil {
 		return nil, err
 	}
-	nc.Metrics, nc.Inspect = registry, sys.Inspect{Flights: flights, Logs: logs}
+	nc.Metrics, nc.Inspect = registry, sys.Inspect{Flights: flights, Logs: logs, Config: config.sanitized()}
 	s := &running{logger: logger, node: node.New(nc), audit: nc.Audit, failed: make(chan error, len(config.Listeners))}
 	var pages http.Handler // a nil *ui.Handler would not be a nil http.Handler
 	if config.UI {

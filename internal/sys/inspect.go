@@ -16,6 +16,7 @@ import (
 type Inspect struct {
 	Flights *inspect.Flights
 	Logs    *inspect.Logs
+	Config  map[string]any // of this node, without secrets; see sys/config/state
 }
 
 // inspectRoutes serve sys/in-flight-req, sys/loggers, sys/pprof and say what

@@ -10,6 +10,7 @@ import (
 	"strongroom/engine"
 	"strongroom/engine/cubbyhole"
 	"strongroom/internal/audit"
+	"strongroom/internal/browser"
 	"strongroom/internal/lockout"
 	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
@@ -25,6 +26,7 @@ type Deps struct {
 	Version string // of this server
 	Metrics *metrics.Registry
 	Inspect Inspect
+	Browser *browser.Store
 	Quotas  *quota.Store
 
 	Lockouts *lockout.Guard
@@ -65,6 +67,7 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, d.policyRoutes()...)
 	all = append(all, d.capabilityRoutes()...)
 	all = append(all, d.uiRoutes()...)
+	all = append(all, d.browserRoutes()...)
 	all = append(all, d.wrappingRoutes()...)
 	all = append(all, toolRoutes()...)
 	all = append(all, rootOnly(d.raftRoutes())...)
