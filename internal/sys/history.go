@@ -64,7 +64,11 @@ func versionHistory(ctx context.Context, _ *engine.Request) (*engine.Response, e
 	var previous any // null for the first
 	for _, e := range all {
 		keys = append(keys, e.version)
-		info[e.version] = map[string]any{"build_date": e.BuildDate, "previous_version": previous, "timestamp_installed": e.Installed.Format(time.RFC3339)}
+		var built any // null where the program did not say
+		if e.BuildDate != "" {
+			built = e.BuildDate
+		}
+		info[e.version] = map[string]any{"build_date": built, "previous_version": previous, "timestamp_installed": e.Installed.Format(time.RFC3339)}
 		previous = e.version
 	}
 	return &engine.Response{Data: map[string]any{"keys": keys, "key_info": info}}, nil

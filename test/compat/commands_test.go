@@ -20,6 +20,7 @@ func TestCommandsAroundTheServer(t *testing.T) {
 	const in = "export VAULT_TOKEN=root; "
 	s.runSteps(t, []step{
 		{run: in + "vault version-history", stdout: "Version      Installation Time       Build Date\n-------      -----------------       ----------\n{any}    {time}    {any}\n"},
+		{run: in + "vault version-history -format=json | grep build_date", stdout: "        \"build_date\": null,\n"},
 		{run: in + "vault plugin info -field=builtin secret transit", stdout: "true"},
 		{run: in + "vault plugin list -detailed secret", stdout: "Name{any}Version{any}Container{any}Deprecation Status\n{rest}kv {any}n/a {any}false {any}supported\n{rest}"},
 		{run: in + "vault auth enable -path=people userpass", stdout: "Success! Enabled userpass auth method at: people/\n"},
