@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -196,9 +197,27 @@ path "`+rule+`" { capabilities = ["deny"] }`)
 	}
 }
 
+// lines is a log that is read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // Neither an answer, an error nor the log repeats what was sent.
 func TestLessonBadInputIsNeverEchoed(t *testing.T) {
-	var log strings.Builder
+	var log lines
 	s := alone(t, httpapi.Config{}, hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: &log}))
 	const hush = "hunter2xyz"
 	for _, c := range [][3]string{

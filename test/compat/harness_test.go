@@ -1,5 +1,6 @@
 // Package compat holds the server and its command line to what programs written for Vault expect of it. Everything runs as a process from the
-// built binary, called vault on the PATH; the clients are those that people use: hashicorp/vault/api, node-vault, and a shell.
+// built binary, called vault on the PATH; the clients are those that people use: hashicorp/vault/api,
+// openbao/api, node-vault, hvac, and a shell.
 package compat
 
 import (
