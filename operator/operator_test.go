@@ -30,6 +30,7 @@ func TestOperator(t *testing.T) {
 		{"shape", testShape},
 		{"VaultAuth", testAuth},
 		{"namespaces", testNamespaces},
+		{"isolation", testIsolation},
 		{"logins", testLogins},
 		{"deletion", testDeletion},
 		{"restart", testRestart},

@@ -273,7 +273,7 @@ func credential(spec v1beta1.VaultAuthSpec, namespace, account string) (vaultcli
 
 // plain refuses a reference that could be read as one to another namespace.
 func plain(field, name string) error {
-	if strings.ContainsAny(name, "/ ") {
+	if strings.ContainsAny(name, "/% ") {
 		return fmt.Errorf("has %s %q, which must be the name of a Secret in the namespace of the resource that logs in", field, name)
 	}
 	return nil

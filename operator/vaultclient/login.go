@@ -36,6 +36,9 @@ func Credentials(kube client.Client, live client.Reader) TokenSource {
 			return fromSecret(ctx, live, login)
 		case login.ServiceAccount.Name == "":
 			return "", nil // an AppRole that asks for no secret id
+		case strings.ContainsAny(login.ServiceAccount.Name, "/%"):
+			return "", condition.Problemf(v1beta1.ReasonInvalidSpec,
+				"the service account %q is not a name in namespace %s: one of another namespace cannot be used", login.ServiceAccount.Name, login.ServiceAccount.Namespace)
 		}
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
 			Namespace: login.ServiceAccount.Namespace, Name: login.ServiceAccount.Name,

@@ -43,6 +43,11 @@ func (r Resolver) Server(ctx context.Context, connection *v1beta1.VaultConnectio
 		}
 		server.Timeout = min(timeout, maxTimeout)
 	}
+	if strings.ContainsAny(spec.CACertSecretRef, "/%") {
+		return server, condition.Problemf(v1beta1.ReasonInvalidSpec,
+			"caCertSecretRef %q of VaultConnection %s is not the name of a Secret in namespace %s: one of another namespace cannot be used",
+			spec.CACertSecretRef, connection.Name, connection.Namespace)
+	}
 	if spec.CACertSecretRef != "" {
 		secret := &corev1.Secret{}
 		name := types.NamespacedName{Namespace: connection.Namespace, Name: spec.CACertSecretRef}
