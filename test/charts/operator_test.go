@@ -96,12 +96,30 @@ func TestOperatorBehaviours(t *testing.T) {
 			name: "the default login", file: "default-vault-auth-method.yaml", set: []string{"defaultAuthMethod.enabled=true", "defaultAuthMethod.kubernetes.role=r"},
 			want: map[string]string{".metadata.name": "default", ".spec.kubernetes.role": "r", ".spec.method": "kubernetes", ".spec.vaultConnectionRef": "default"},
 		},
+		{
+			name: "a default login by AppRole", file: "default-vault-auth-method.yaml",
+			set:  []string{"defaultAuthMethod.enabled=true", "defaultAuthMethod.method=appRole", "defaultAuthMethod.appRole.roleId=r", "defaultAuthMethod.appRole.secretRef=s"},
+			want: map[string]string{".spec.appRole.roleId": "r", ".spec.appRole.secretRef": "s", ".spec.method": "appRole", ".spec.kubernetes": ""},
+		},
+		{
+			name: "a default login by JWT", file: "default-vault-auth-method.yaml",
+			set:  []string{"defaultAuthMethod.enabled=true", "defaultAuthMethod.method=jwt", "defaultAuthMethod.jwt.role=r"},
+			want: map[string]string{".spec.jwt.role": "r", ".spec.jwt.serviceAccount": "default", ".spec.kubernetes": ""},
+		},
+		{
+			name: "default globals", file: "deployment.yaml", set: []string{"controller.manager.globalVaultAuthOptions.allowDefaultGlobals=true"},
+			want: map[string]string{args: "*--global-vault-auth-options=allow-default-globals*"},
+		},
+		{
+			name: "named service accounts only", file: "manager-rbac.yaml", set: []string{"watchNamespaces={a}", "controller.rbac.serviceAccountNames={app,vault-auth}"},
+			want: map[string]string{".rules[?(@.resources[0]=='serviceaccounts/token')].resourceNames": `["app","vault-auth"]`},
+		},
 		{name: "a kind that is not ours", set: []string{"controller.rbac.clusterRoleAggregation.editorRoles={HCPAuth}"}, fails: "this operator has no kind HCPAuth"},
 		{name: "a connection to nowhere", set: []string{"defaultVaultConnection.enabled=true"}, fails: "defaultVaultConnection.address: say where the server is"},
 		{name: "a login without a role", set: []string{"defaultAuthMethod.enabled=true"}, fails: "defaultAuthMethod.kubernetes.role: say which role"},
 		{
 			name: "a login that is not spoken", set: []string{"defaultAuthMethod.enabled=true", "defaultAuthMethod.method=aws"},
-			fails: "this version logs in by kubernetes only, not by aws",
+			fails: "this operator logs in by kubernetes, jwt or appRole, not by aws",
 		},
 		{
 			name: "a connection that nobody sees", set: []string{"watchNamespaces={a}", "defaultVaultConnection.enabled=true", "defaultVaultConnection.address=http://v:8200"},

@@ -91,6 +91,10 @@ tolerations:
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [serviceaccounts/token]
+  {{- with .Values.controller.rbac.serviceAccountNames }}
+  resourceNames:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   verbs: [create]
 - apiGroups: [apps]
   resources: [daemonsets, deployments, statefulsets]
@@ -153,11 +157,17 @@ tolerations:
 {{- end -}}
 {{- with .Values.defaultAuthMethod -}}
 {{- if .enabled -}}
-{{- if ne .method "kubernetes" -}}
-{{- fail (printf "defaultAuthMethod.method: this version logs in by kubernetes only, not by %s" .method) -}}
+{{- if not (has .method (list "kubernetes" "jwt" "appRole")) -}}
+{{- fail (printf "defaultAuthMethod.method: this operator logs in by kubernetes, jwt or appRole, not by %s" .method) -}}
 {{- end -}}
-{{- if not .kubernetes.role -}}
+{{- if and (eq .method "kubernetes") (not .kubernetes.role) -}}
 {{- fail "defaultAuthMethod.kubernetes.role: say which role of the server to log in as" -}}
+{{- end -}}
+{{- if and (eq .method "jwt") (not .jwt.role) -}}
+{{- fail "defaultAuthMethod.jwt.role: say which role of the server to log in as" -}}
+{{- end -}}
+{{- if and (eq .method "appRole") (not .appRole.roleId) -}}
+{{- fail "defaultAuthMethod.appRole.roleId: say which role of the server to log in as" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
