@@ -49,7 +49,9 @@ type world struct {
 	front  *httptest.Server
 	down   atomic.Bool
 	logs   *log
-	stop   func()
+	// leasing counts the logins that hold leases.
+	leasing int
+	stop    func()
 }
 
 // log is a buffer that many write to.

@@ -23,6 +23,7 @@ type course struct {
 	*Engine
 	request  reconcile.Request
 	resource Object
+	before   Object // as it is stored
 	started  time.Time
 	spec     Spec
 	held     *metav1.PartialObjectMetadata // the target, as the cache knows it
@@ -81,7 +82,7 @@ func (c *course) sync(ctx context.Context) {
 		c.err = condition.Problemf(v1beta1.ReasonDryRun, "dry run: nothing is asked of the server, as each answer is a new credential; Secret %s is not touched", c.spec.Want.Name)
 		return
 	}
-	content, err := c.Kind.Read(ctx, c.resource, Held{Intact: intact, Live: c.ours})
+	content, err := c.Kind.Read(ctx, c.resource, Held{Intact: intact, Live: c.ours, Store: c.store})
 	if c.err = err; err != nil {
 		return
 	}
@@ -183,6 +184,19 @@ func (c *course) intact(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return c.key.MAC(live.Data) == status.SecretMAC, nil
+}
+
+// store writes the status before its time.
+func (c *course) store(ctx context.Context) error {
+	if err := c.Targets.Client.Status().Patch(ctx, c.resource, client.MergeFrom(c.before)); err != nil {
+		return fmt.Errorf("store status: %w", err)
+	}
+	before, ok := c.resource.DeepCopyObject().(Object)
+	if !ok {
+		return fmt.Errorf("%s copies to something else", c.Name)
+	}
+	c.before = before
+	return nil
 }
 
 // ours is the target if it is ours.

@@ -185,7 +185,7 @@ func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	if e.Watcher.Woken(request) {
 		e.memory.wake(request.NamespacedName)
 	}
-	course := &course{Engine: e, request: request, resource: resource, started: time.Now()}
+	course := &course{Engine: e, request: request, resource: resource, before: before, started: time.Now()}
 	course.spec, course.err = e.Kind.Spec(resource)
 	if course.err == nil {
 		if wait, resting := course.rest(ctx); resting {
@@ -200,7 +200,7 @@ func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	if problem != nil && !course.written {
 		problem = &condition.Problem{Reason: problem.Reason, Message: problem.Message + course.kept(), Cause: problem.Cause}
 	}
-	if err := e.Reporter.Report(ctx, before, resource, "Sync", problem, course.says); err != nil {
+	if err := e.Reporter.Report(ctx, course.before, resource, "Sync", problem, course.says); err != nil {
 		return reconcile.Result{}, err
 	}
 	wait := e.Watcher.Next(request, problem, course.next)

@@ -25,12 +25,18 @@ func (c *course) addFinalizer(ctx context.Context) error {
 	if controllerutil.ContainsFinalizer(c.resource, Finalizer) {
 		return nil
 	}
-	before, ok := c.resource.DeepCopyObject().(Object)
+	stored, ok := c.resource.DeepCopyObject().(Object)
 	if !ok {
 		return nil
 	}
 	controllerutil.AddFinalizer(c.resource, Finalizer)
-	return c.Targets.Client.Patch(ctx, c.resource, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if err := c.Targets.Client.Patch(ctx, c.resource, client.MergeFromWithOptions(stored, client.MergeFromWithOptimisticLock{})); err != nil {
+		return err
+	}
+	if stored, ok = c.resource.DeepCopyObject().(Object); ok {
+		c.before = stored
+	}
+	return nil
 }
 
 // finalize gives back what a resource holds, and lets it go.

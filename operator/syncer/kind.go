@@ -73,6 +73,8 @@ type Held struct {
 	Intact bool
 	// Live is the target; nil if there is none or it is not ours. Its data is read only where somebody has need of it.
 	Live func(ctx context.Context) (*target.Live, error)
+	// Store writes the resource's status as it is now, for what must not be forgotten if the operator ends next.
+	Store func(ctx context.Context) error
 }
 
 // Content is what a source has for a target.

@@ -121,7 +121,7 @@ func (k *Kind) Read(ctx context.Context, resource syncer.Object, held syncer.Hel
 			return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait, Login: login}, nil
 		}
 	}
-	return k.issue(ctx, login, vds, rules, path)
+	return k.issue(ctx, login, vds, rules, path, held)
 }
 
 // login is one that is kept as long as its leases.
@@ -166,7 +166,7 @@ func (k *Kind) renew(ctx context.Context, login vaultclient.Login, vds *v1beta1.
 
 // issue gets new credentials. Their lease is noted in the stored status before the target is written, so that an
 // operator that ends between the two leaves nothing that nobody revokes.
-func (k *Kind) issue(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret, rules *transform.Rules, path string) (*syncer.Content, error) {
+func (k *Kind) issue(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret, rules *transform.Rules, path string, held syncer.Held) (*syncer.Content, error) {
 	answer, id, err := k.request(ctx, login, vds, path)
 	if err != nil {
 		return nil, err
@@ -174,7 +174,8 @@ func (k *Kind) issue(ctx context.Context, login vaultclient.Login, vds *v1beta1.
 	now := time.Now()
 	lease := v1beta1.VaultSecretLease{ID: answer.LeaseID, LeaseDuration: answer.LeaseDuration, Renewable: answer.Renewable, RequestID: answer.RequestID}
 	if lease.ID != "" {
-		if err := k.noteMade(ctx, vds, lease); err != nil {
+		vds.Status.MadeLease = lease.ID
+		if err := held.Store(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -232,18 +233,6 @@ func (k *Kind) request(ctx context.Context, login vaultclient.Login, vds *v1beta
 		return nil, "", condition.Problemf(v1beta1.ReasonNotFound, "%s answers no data: see whether it makes credentials by another method (requestHTTPMethod)", path)
 	}
 	return answer, loginID, nil
-}
-
-// noteMade stores a lease that is made and not yet in the target.
-func (k *Kind) noteMade(ctx context.Context, vds *v1beta1.VaultDynamicSecret, lease v1beta1.VaultSecretLease) error {
-	stored := vds.DeepCopy()
-	before := vds.DeepCopy()
-	stored.Status.MadeLease = lease.ID
-	if err := k.Client.Status().Patch(ctx, stored, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("note lease of %s/%s: %w", vds.Namespace, vds.Name, err)
-	}
-	vds.Status.MadeLease, vds.ResourceVersion = lease.ID, stored.ResourceVersion
-	return nil
 }
 
 // Release revokes all leases that may live.

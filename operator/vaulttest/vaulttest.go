@@ -35,6 +35,7 @@ type Server struct {
 	issued   int
 	requests map[string]int
 	fail     map[string]failure
+	engines  engines
 }
 
 type version struct {
@@ -220,6 +221,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	case strings.HasPrefix(path, "sys/internal/ui/mounts/"):
 		s.mount(w, bearer, strings.TrimPrefix(path, "sys/internal/ui/mounts/"))
+	case s.engine(w, r, bearer, path):
 	default:
 		s.read(w, bearer, path)
 	}
