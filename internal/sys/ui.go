@@ -6,6 +6,7 @@ import (
 
 	"strongroom/engine"
 	"strongroom/internal/call"
+	"strongroom/internal/mount"
 )
 
 // uiRoutes serve what clients ask before they know the mounts: `vault kv` and
@@ -41,12 +42,21 @@ func (d *Deps) uiMounts(ctx context.Context, _ *engine.Request) (*engine.Respons
 func (d *Deps) uiMount(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	c := call.From(ctx)
 	path := req.Data.String("path")
-	m, _, ok := c.Routing.Find(path)
-	if !ok || !c.ACL.AllowsUnder(c.Prefix+m.Entry.Path) { // the same answer for both: mounts are not told to strangers
+	n, rest := c.Tree.Resolve(strings.Trim(c.Here.Path, "/"), path) // the path may go further below
+	p, err := c.Reach(ctx, n.ID)
+	if err != nil {
+		return nil, err
+	}
+	var m *mount.Mounted
+	ok, below := false, n.Path[len(c.Here.Path):]
+	if p != nil {
+		m, _, ok = p.Routing.Find(rest)
+	}
+	if !ok || !c.ACL.AllowsUnder(c.Prefix+below+m.Entry.Path) { // the same answer for both: mounts are not told to strangers
 		return nil, engine.Errorf(engine.Denied, "preflight capability check returned 403, please ensure client's policies grant access to path %q", strings.TrimSuffix(path, "/")+"/")
 	}
 	out := describe(m)
-	out["path"] = m.Entry.Path
+	out["path"] = below + m.Entry.Path
 	return &engine.Response{Data: out}, nil
 }
 
