@@ -22,7 +22,7 @@ func (h *Handler) bootstrap(x *exchange) error {
 		}](x); err != nil {
 			return err
 		}
-		out, err := h.node.Challenge(x.r.Context())
+		out, err := h.node.Challenge(x.ctx)
 		if err != nil {
 			return err
 		}
@@ -32,7 +32,7 @@ func (h *Handler) bootstrap(x *exchange) error {
 		if err := json.Unmarshal(x.body, &answer); err != nil {
 			return engine.Invalidf("the answer to a join challenge is malformed")
 		}
-		out, err := h.node.Admit(x.r.Context(), answer)
+		out, err := h.node.Admit(x.ctx, answer)
 		if err != nil {
 			return err
 		}

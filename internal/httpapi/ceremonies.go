@@ -76,7 +76,7 @@ func (h *Handler) rekey(recovery bool) func(*exchange) error {
 }
 
 func (h *Handler) rekeyInit(x *exchange, recovery bool) error {
-	ctx := x.r.Context()
+	ctx := x.ctx
 	switch {
 	case x.r.Method == http.MethodGet:
 		st, err := h.node.RekeyStatus(ctx, recovery)
@@ -106,7 +106,7 @@ func (h *Handler) rekeyUpdate(x *exchange, recovery bool) error {
 	if err != nil {
 		return err
 	}
-	st, res, err := h.node.RekeyUpdate(x.r.Context(), recovery, nonce, share)
+	st, res, err := h.node.RekeyUpdate(x.ctx, recovery, nonce, share)
 	if res != nil {
 		return answer(x, res, err)
 	}
@@ -114,7 +114,7 @@ func (h *Handler) rekeyUpdate(x *exchange, recovery bool) error {
 }
 
 func (h *Handler) rekeyVerify(x *exchange, recovery bool) error {
-	ctx := x.r.Context()
+	ctx := x.ctx
 	switch {
 	case x.r.Method == http.MethodGet:
 		st, err := h.node.RekeyVerifyStatus(ctx, recovery)
@@ -156,7 +156,7 @@ func (h *Handler) generateRoot(x *exchange) error {
 		if err != nil {
 			return err
 		}
-		st, err := h.node.RootUpdate(x.r.Context(), nonce, share)
+		st, err := h.node.RootUpdate(x.ctx, nonce, share)
 		return answer(x, st, err)
 	case path != "attempt" && path != "update":
 		return engine.Errorf(engine.NotFound, "unsupported path")

@@ -133,9 +133,11 @@ func envelope(id string, resp *gateway.Response) ([]byte, error) {
 	if resp.WrapInfo != nil {
 		lent = "" // it is for who unwraps
 	}
-	leaseID, err := raw(lent)
-	if err != nil {
-		return nil, err
+	leaseID := json.RawMessage(`""`)
+	if lent != "" {
+		if leaseID, err = raw(lent); err != nil {
+			return nil, err
+		}
 	}
 	var lease engine.Lease
 	if resp.Lease != nil {

@@ -65,7 +65,7 @@ func (h *Handler) tell(x *exchange, s node.Session) error {
 	if err != nil {
 		return err
 	}
-	admission, cancel := context.WithTimeout(x.r.Context(), h.config.MaxDuration)
+	admission, cancel := context.WithTimeout(x.ctx, h.config.MaxDuration)
 	defer cancel()
 	sub, err := s.Subscribe(admission, req)
 	if err != nil {
@@ -73,7 +73,7 @@ func (h *Handler) tell(x *exchange, s node.Session) error {
 	}
 	defer sub.Close()
 	var to audience
-	ctx, stop := context.WithCancel(x.r.Context())
+	ctx, stop := context.WithCancel(x.ctx)
 	defer stop()
 	if x.forwarded {
 		to, err = h.beginRelay(x.w)

@@ -79,7 +79,7 @@ func (h *Handler) relay(x *exchange, leader node.LeaderInfo) bool {
 	if x.redirect(leader) {
 		return true
 	}
-	asking, stop := context.WithCancel(x.r.Context())
+	asking, stop := context.WithCancel(x.ctx)
 	defer stop()
 	out, err := x.outgoing(asking, leader, nil)
 	if err != nil {
@@ -99,7 +99,7 @@ func (h *Handler) relay(x *exchange, leader node.LeaderInfo) bool {
 		copyResponse(x.w, resp)
 		return true
 	}
-	to, ctx, err := h.accept(x.r.Context(), x)
+	to, ctx, err := h.accept(x.ctx, x)
 	if err != nil {
 		return true // it has been answered
 	}

@@ -32,8 +32,9 @@ const (
 
 // withBody gives the request its body again, for the handlers that read it.
 func (x *exchange) withBody() *http.Request {
-	x.r.Body = io.NopCloser(bytes.NewReader(x.body))
-	return x.r
+	r := x.r.WithContext(x.ctx)
+	r.Body = io.NopCloser(bytes.NewReader(x.body))
+	return r
 }
 
 // forward has the leader serve x. It tries again, for as long as a failover may
@@ -61,7 +62,7 @@ func (h *Handler) forward(x *exchange) {
 			}
 		}
 		switch {
-		case h.node.Session() != nil && h.node.Leads(x.r.Context()) == nil: // by now
+		case h.node.Session() != nil && h.node.Leads(x.ctx) == nil: // by now
 			h.dispatch(x)
 			return
 		case h.node.Removed() && h.refuse(x): // by now, and for good
@@ -93,10 +94,10 @@ func (x *exchange) redirect(leader node.LeaderInfo) bool {
 // wait waits a little for a leader; false, with an answer, once patience has ended.
 func (x *exchange) wait(deadline time.Time) bool {
 	select {
-	case <-x.r.Context().Done():
+	case <-x.ctx.Done():
 	case <-time.After(retryWait):
 	}
-	if time.Now().Before(deadline) && x.r.Context().Err() == nil {
+	if time.Now().Before(deadline) && x.ctx.Err() == nil {
 		return true
 	}
 	x.w.Header().Set("Retry-After", "1")
@@ -124,7 +125,7 @@ func (x *exchange) outgoing(ctx context.Context, leader node.LeaderInfo, body io
 // are not counted, as far as this node knows.
 func (h *Handler) repeatable(x *exchange) bool {
 	s := cmp.Or(h.node.Session(), h.node.Reader())
-	return isRead(x.r.Method) && s != nil && !s.Spends(x.r.Context(), clientToken(x.r))
+	return isRead(x.r.Method) && s != nil && !s.Spends(x.ctx, clientToken(x.r))
 }
 
 // stays says whether a client's header ends at this node: it is about the
@@ -147,7 +148,7 @@ func isRead(method string) bool {
 // send puts the request to the leader once; sent says whether it may have arrived.
 func (h *Handler) send(x *exchange, leader node.LeaderInfo) (resp *http.Response, sent bool, err error) {
 	var wrote atomic.Bool // the transport writes in a goroutine of its own
-	ctx := httptrace.WithClientTrace(x.r.Context(), &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
+	ctx := httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
 	out, err := x.outgoing(ctx, leader, bytes.NewReader(x.body))
 	if err != nil {
 		return nil, false, err
@@ -173,7 +174,7 @@ func (h *Handler) sealStandby(x *exchange) {
 	ask := *x
 	ask.path = "sys/capabilities-self"
 	ask.body = []byte(`{"paths":["sys/seal"]}`)
-	ask.r = x.r.Clone(x.r.Context())
+	ask.r = x.r.Clone(x.ctx)
 	ask.r.Header.Del(wrapHeader)
 	ask.r.Header.Del("X-Vault-No-Request-Forwarding") // or the client would be sent to ask, and take the answer for a seal
 	ask.r.Method, ask.r.URL.Path, ask.r.URL.RawQuery, ask.r.URL.RawPath = http.MethodPost, "/v1/"+ask.path, "", ""
@@ -191,7 +192,7 @@ func (h *Handler) sealStandby(x *exchange) {
 		h.respondError(x.w, x.id, gateway.ErrForbidden)
 		return
 	}
-	seal := func(x *exchange) error { return done(x, h.node.Seal(x.r.Context())) }
+	seal := func(x *exchange) error { return done(x, h.node.Seal(x.ctx)) }
 	var err error
 	if s := h.node.Reader(); s != nil {
 		err = recorded(x, s, false, seal)

@@ -4,10 +4,11 @@
 package httpapi
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -58,6 +59,7 @@ type Handler struct {
 	node   *node.Node
 	config Config
 	logger hclog.Logger
+	guards http.Header                 // of every answer; its values are shared and not changed
 	local  map[string]http.HandlerFunc // paths answered in every state of the node
 	open   []openPath                  // paths the active node answers without a token
 }
@@ -78,7 +80,7 @@ func (o *openPath) guarded(x *exchange) bool {
 // New makes the handler of n.
 func New(n *node.Node, config Config, logger hclog.Logger) *Handler {
 	config.EventWait = cmp.Or(config.EventWait, eventWait)
-	h := &Handler{node: n, config: config, logger: logger}
+	h := &Handler{node: n, config: config, logger: logger, guards: guards()}
 	h.local = map[string]http.HandlerFunc{
 		"sys/seal-status": h.sealStatus, "sys/health": h.health, "sys/leader": h.leader,
 		"sys/init": h.init, "sys/unseal": h.unseal,
@@ -108,6 +110,7 @@ func (h *Handler) Forwarded() http.Handler {
 type exchange struct {
 	w         http.ResponseWriter
 	r         *http.Request
+	ctx       context.Context // with the time that the request may take
 	id        string
 	namespace string // of the header, in its canonical form
 	path      string // below /v1/
@@ -116,7 +119,7 @@ type exchange struct {
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) {
-	guard(w.Header())
+	maps.Copy(w.Header(), h.guards)
 	path, ok := strings.CutPrefix(r.URL.Path, "/v1/")
 	if !ok {
 		h.outside(w, r)
@@ -127,7 +130,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.config.MaxDuration)
 	defer cancel()
-	x := &exchange{w: w, r: r.WithContext(ctx), id: uuid.NewString(), path: path, forwarded: forwarded}
+	x := &exchange{w: w, r: r, ctx: ctx, id: uuid.NewString(), path: path, forwarded: forwarded}
 	if h.config.RequireHeader && !forwarded && r.Header.Get("X-Vault-Request") != "true" {
 		h.respondError(w, x.id, engine.Errorf(engine.Precondition, "missing 'X-Vault-Request' header: this listener wants it to be \"true\""))
 		return
@@ -138,7 +141,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 	}
 	defer h.begin(x)()
 	if serve := h.stream(x); serve != nil {
-		x.r = r // a stream takes as long as it takes
+		x.ctx = r.Context() // a stream takes as long as it takes
 		serve(x)
 		return
 	}
@@ -147,7 +150,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, forwarded bool) 
 	if clientToken(r) == "" {
 		limit = min(limit, maxAnonymous)
 	}
-	if x.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit)); err != nil {
+	if x.body, err = readBody(w, r, limit); err != nil {
 		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 			err = engine.Errorf(engine.TooLarge, "the request body is over the limit of %d bytes (max_request_size)", tooLarge.Limit)
 		} else {
@@ -180,14 +183,24 @@ func (x *exchange) elsewhere() bool {
 	return x.namespace != "" && x.path != "sys/seal-status" && x.path != "sys/leader"
 }
 
+// readBody reads at most limit bytes. What a client says of its body's length is
+// only believed as far as ahead: who says much must send it to cost as much.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	const ahead = 64 << 10
+	if r.Body == http.NoBody {
+		return nil, nil
+	}
+	body := bytes.NewBuffer(make([]byte, 0, max(0, min(r.ContentLength, limit, ahead))+bytes.MinRead))
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+	return body.Bytes(), err
+}
+
 // maxAnonymous bounds the body of a request without a token, in bytes.
 const maxAnonymous = 1 << 20
 
-// guard has a browser keep nothing, take nothing for a page, and run nothing.
-func guard(hd http.Header) {
-	hd.Set("Cache-Control", "no-store")
-	hd.Set("X-Content-Type-Options", "nosniff")
-	hd.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+// guards have a browser keep nothing, take nothing for a page, and run nothing.
+func guards() http.Header {
+	return http.Header{"Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"}, "Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"}}
 }
 
 // outside answers what is not the API.
@@ -217,7 +230,7 @@ func (h *Handler) whySealed() string {
 // the leader.
 func (h *Handler) dispatch(x *exchange) {
 	if s := h.node.Session(); s != nil {
-		err := h.node.Leads(x.r.Context())
+		err := h.node.Leads(x.ctx)
 		if err == nil {
 			err = h.present(x)
 		}
@@ -265,7 +278,7 @@ func (h *Handler) refuse(x *exchange) bool {
 // read answers x from this standby's own state, which it makes current first;
 // false if the leader must answer.
 func (h *Handler) read(x *exchange, s node.Session) bool {
-	err := h.node.CatchUp(x.r.Context())
+	err := h.node.CatchUp(x.ctx)
 	if err == nil {
 		if err = h.present(x); err == errStateMissing && forwardsInconsistent(x.r) {
 			return false
@@ -298,7 +311,7 @@ func (h *Handler) perform(x *exchange, s node.Session) error {
 	if err != nil {
 		return err
 	}
-	resp, err := s.Serve(x.r.Context(), req)
+	resp, err := s.Serve(x.ctx, req)
 	setRate(x.w, req)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, storage.ErrUnknownOutcome) {

@@ -113,12 +113,12 @@ func (h *Handler) monitor(x *exchange) {
 	x.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	x.w.WriteHeader(http.StatusOK)
 	control.Flush()
-	h.config.Logs.Read(x.r.Context().Done(), flushed{x.w, control}, level, format == "json") // an error is the client's going
+	h.config.Logs.Read(x.ctx.Done(), flushed{x.w, control}, level, format == "json") // an error is the client's going
 }
 
 func (h *Handler) authorizeMonitor(x *exchange, s node.Session) error {
 	if h.node.Session() == nil {
-		if err := h.node.CatchUp(x.r.Context()); err != nil {
+		if err := h.node.CatchUp(x.ctx); err != nil {
 			return err
 		}
 	}

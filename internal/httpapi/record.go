@@ -21,7 +21,7 @@ func recorded(x *exchange, s node.Session, guarded bool, serve func(*exchange) e
 	req.Guarded = guarded
 	answer := &recorder{header: http.Header{}}
 	var refused *engine.Error // what serve has answered itself
-	err = s.Record(x.r.Context(), req, func() (json.RawMessage, error) {
+	err = s.Record(x.ctx, req, func() (json.RawMessage, error) {
 		own := *x
 		own.w = answer
 		if err := serve(&own); err != nil {

@@ -58,7 +58,7 @@ func (h *Handler) streamed(x *exchange, serve func(*exchange, node.Session) erro
 func (h *Handler) atLeader(x *exchange, serve func(*exchange, node.Session) error, pass func(*exchange, node.LeaderInfo) bool) {
 	for deadline := h.deadline(); ; {
 		if s := h.node.Session(); s != nil {
-			err := h.node.Leads(x.r.Context())
+			err := h.node.Leads(x.ctx)
 			if err == nil {
 				err = serve(x, s)
 			}
@@ -89,7 +89,7 @@ func (h *Handler) saveSnapshot(x *exchange, s node.Session) error {
 		return err
 	}
 	w := &archiveWriter{to: x.w}
-	err := h.node.Snapshot(x.r.Context(), w)
+	err := h.node.Snapshot(x.ctx, w)
 	if err == nil || !w.begun {
 		return err
 	}
@@ -117,7 +117,7 @@ func (h *Handler) restoreSnapshot(x *exchange, s node.Session) error {
 	if err := h.authorize(x, s); err != nil {
 		return err
 	}
-	sealed, err := h.node.Restore(x.r.Context(), x.r.Body, x.path == snapshotForcePath)
+	sealed, err := h.node.Restore(x.ctx, x.r.Body, x.path == snapshotForcePath)
 	switch {
 	case err != nil:
 		return err
@@ -135,7 +135,7 @@ func (h *Handler) authorize(x *exchange, s node.Session) error {
 	if err != nil {
 		return err
 	}
-	return s.Authorize(x.r.Context(), req)
+	return s.Authorize(x.ctx, req)
 }
 
 // pass sends x to the leader and the answer back, byte by byte as they come; it
@@ -145,7 +145,7 @@ func (h *Handler) pass(x *exchange, leader node.LeaderInfo) bool {
 		return true
 	}
 	body := &untouched{from: x.r.Body}
-	out, err := x.outgoing(x.r.Context(), leader, nil)
+	out, err := x.outgoing(x.ctx, leader, nil)
 	if err != nil {
 		h.respondError(x.w, x.id, err)
 		return true

@@ -21,8 +21,9 @@ var kept []byte
 func TestAllowance(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
-	stop := allow(1 << 30)
+	ballast := make([]byte, 64<<20)
 	runtime.GC()
+	stop := allow(1 << 30)
 	collections := func(bytes int) uint32 {
 		var from, to runtime.MemStats
 		runtime.ReadMemStats(&from)
@@ -42,4 +43,5 @@ func TestAllowance(t *testing.T) {
 	if n := collections(512 << 20); n < 3 {
 		t.Errorf("%d collections of 512 MiB afterwards: the test shows nothing", n)
 	}
+	runtime.KeepAlive(ballast)
 }

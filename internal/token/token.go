@@ -7,10 +7,8 @@ package token
 import (
 	"context"
 	"crypto/cipher"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -113,10 +111,10 @@ func parseCIDR(text string) (netip.Prefix, error) {
 // Store keeps the tokens of one namespace. Safe for concurrent use.
 type Store struct {
 	ns      string
-	path    string // of the namespace; "" is the root
-	suffix  string // of its tokens, accessors, and of their IDs outside of it: ".<ns>", or nothing
-	prefix  string // "ns/root/token/"
-	key     []byte // of the hash
+	path    string  // of the namespace; "" is the root
+	suffix  string  // of its tokens, accessors, and of their IDs outside of it: ".<ns>", or nothing
+	prefix  string  // "ns/root/token/"
+	hasher  *hasher // of tokens; nil: see At
 	box     cipher.AEAD
 	cache   *storage.Cache[*Token]
 	roles   *storage.Cache[*Role]
@@ -167,7 +165,7 @@ func (s *Store) In(ns, path string, key []byte) (*Store, error) {
 		return nil, err
 	}
 	other := s.At(ns)
-	other.path, other.key, other.box = path, key, box
+	other.path, other.hasher, other.box = path, newHasher(key), box
 	return other, nil
 }
 
@@ -222,12 +220,7 @@ func canonical(raw string) string {
 
 // hash is the ID of a token: HMAC-SHA256, so that not even a guessable token
 // of a development server can be found from a disk.
-func (s *Store) hash(raw string) string {
-	h := hmac.New(sha256.New, s.key)
-	h.Write([]byte(canonical(raw)))
-	var sum [sha256.Size]byte
-	return base64.RawURLEncoding.EncodeToString(h.Sum(sum[:0]))
-}
+func (s *Store) hash(raw string) string { return s.hasher.of(canonical(raw)) }
 
 func (s *Store) recordKey(id string) string        { return s.prefix + "id/" + id }
 func (s *Store) accessorKey(acc string) string     { return s.prefix + "accessor/" + acc }

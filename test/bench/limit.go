@@ -58,6 +58,8 @@ func serveLimit(in io.Reader, out io.Writer) error {
 			if strings.HasPrefix(r.URL.Path, a.Prefix) {
 				h := w.Header()
 				h.Set("Cache-Control", "no-store")
+				h.Set("X-Content-Type-Options", "nosniff")
+				h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 				h.Set("Content-Type", "application/json")
 				h.Set("Content-Length", strconv.Itoa(len(a.Body)))
 				w.Write(a.Body)
