@@ -1,5 +1,3 @@
-// Package operator wires Strongroom's Kubernetes operator: the manager, its cache, the pool of logins and a
-// controller for each kind. It decides nothing about any kind itself.
 package operator
 
 import (
