@@ -15,11 +15,20 @@ const page = <P extends string>(path: P, load: () => Promise<{ default: () => Re
   createRoute({ getParentRoute: () => shell, path, component: lazyRouteComponent(load) })
 
 const home = createRoute({ getParentRoute: () => shell, path: '/', beforeLoad: () => { throw redirect({ to: '/secrets' }) } })
-const secrets = page('/secrets', () => import('./pages/secrets/Engines'))
+const unwrap = createRoute({ getParentRoute: () => root, path: '/unwrap', component: lazyRouteComponent(() => import('./pages/secrets/Unwrap')) })
+
+const pages = [
+  page('/secrets', () => import('./pages/secrets/Engines')),
+  page('/secrets/enable', () => import('./pages/secrets/Enable')),
+  page('/secrets/$mount/list/$', () => import('./pages/secrets/Browse')),
+  page('/secrets/$mount/show/$', () => import('./pages/secrets/Secret')),
+  page('/secrets/$mount/edit/$', () => import('./pages/secrets/Edit').then((m) => ({ default: m.EditSecret }))),
+  page('/secrets/$mount/create/$', () => import('./pages/secrets/Edit').then((m) => ({ default: m.CreateSecret }))),
+] as const
 
 export const router = createRouter({
   basepath: '/ui',
-  routeTree: root.addChildren([oidcCallback, shell.addChildren([home, secrets])]),
+  routeTree: root.addChildren([oidcCallback, unwrap, shell.addChildren([home, ...pages])]),
   defaultPreload: 'intent',
   defaultPendingComponent: Loading,
   defaultErrorComponent: ({ error, reset }) => <Problem error={error} retry={reset} />,

@@ -52,8 +52,8 @@ async function send(method: string, path: string, options: Options): Promise<Res
 async function fail(response: Response, path: string): Promise<ApiError> {
   const text = await response.text().catch(() => '')
   try {
-    const body = JSON.parse(text) as { errors?: string[]; data?: { error?: string } }
-    return new ApiError(response.status, body.errors ?? [], path)
+    const body = JSON.parse(text) as { errors?: string[]; data?: unknown }
+    return new ApiError(response.status, body.errors ?? [], path, body.data)
   } catch {
     return new ApiError(response.status, text && !text.startsWith('<') ? [text] : [], path)
   }
@@ -88,7 +88,7 @@ export const remove = (path: string, options?: Options) => request<Envelope<unkn
 /** The names at a path; none is an empty list, not an error. */
 export async function list(path: string, options?: Options): Promise<string[]> {
   try {
-    const answer = await read<{ keys: string[] }>(path.endsWith('/') || path === '' ? path.replace(/\/+$/, '') : path, { ...options, query: { ...options?.query, list: true } })
+    const answer = await read<{ keys: string[] }>(path.replace(/\/+$/, ''), { ...options, query: { ...options?.query, list: true } })
     return answer.data.keys ?? []
   } catch (e) {
     if (e instanceof ApiError && e.status === 404) return []

@@ -1,6 +1,6 @@
 /** The server refused, or could not be asked: `status` is HTTP's, 0 when no answer came. */
 export class ApiError extends Error {
-  constructor(readonly status: number, readonly texts: string[], readonly path: string) {
+  constructor(readonly status: number, readonly texts: string[], readonly path: string, readonly data?: unknown) {
     super(texts.join('; ') || `HTTP ${status}`)
   }
   /** Whether the token is known to be no longer good, other than a token that may not do this. */

@@ -1,0 +1,83 @@
+import { queryOptions, useQuery } from '@tanstack/react-query'
+import { useParams } from '@tanstack/react-router'
+import { list, read, remove, write, type WrapInfo } from '../../api/client'
+import { ApiError } from '../../api/errors'
+import { mounts } from '../../api/queries'
+import type { Data } from './data'
+
+// The key-value engine as the pages see it, both versions of it: version 1 has values only, version 2 versions and metadata.
+
+export { asText, same, type Data } from './data'
+export interface Kv { mount: string; v2: boolean }
+export interface VersionInfo { created_time: string; deletion_time: string; destroyed: boolean }
+export interface Metadata {
+  versions: Record<string, VersionInfo>; current_version: number; oldest_version: number; created_time: string; updated_time: string
+  max_versions: number; cas_required: boolean; delete_version_after: string; custom_metadata: Record<string, string> | null
+}
+/** version is 0 where there is nothing yet, and in engines of version 1; data is null when it was deleted or destroyed. */
+export interface Secret { data: Data | null; version: number; deleted?: boolean; destroyed?: boolean; created?: string }
+
+export const at = {
+  data: (kv: Kv, path: string) => kv.mount + (kv.v2 ? 'data/' : '') + path,
+  metadata: (kv: Kv, path: string) => kv.mount + (kv.v2 ? 'metadata/' : '') + path,
+  action: (kv: Kv, action: 'delete' | 'undelete' | 'destroy', path: string) => `${kv.mount}${action}/${path}`,
+}
+
+/** The engine and the path that the page's address names. kv is undefined until the mounts are known, null when it is none. */
+export function useAddress(): { kv: Kv | null | undefined; mount: string; path: string; error: unknown } {
+  const { mount: name = '', _splat: path = '' } = useParams({ strict: false }) as { mount?: string; _splat?: string }
+  const mount = name.replace(/\/*$/, '/')
+  const { data, error } = useQuery(mounts)
+  const found = data?.secret[mount]
+  const kv = !data ? undefined : found?.type === 'kv' || found?.type === 'generic' ? { mount, v2: found.options?.version === '2' } : null
+  return { kv, mount, path, error }
+}
+
+export const names = (kv: Kv, folder: string) => queryOptions({
+  queryKey: ['kv', kv.mount, 'names', folder],
+  queryFn: ({ signal }) => list(at.metadata(kv, folder) || kv.mount, { signal }),
+})
+
+export const metadata = (kv: Kv, path: string) => queryOptions({
+  queryKey: ['kv', kv.mount, 'metadata', path],
+  queryFn: async ({ signal }) => (await read<Metadata>(at.metadata(kv, path), { signal })).data,
+  enabled: kv.v2,
+})
+
+export const secret = (kv: Kv, path: string, version?: number) => queryOptions({
+  queryKey: ['kv', kv.mount, 'secret', path, version ?? 'current'],
+  queryFn: ({ signal }) => readSecret(kv, path, version, signal),
+  gcTime: 0, // values are not kept when no page shows them
+  staleTime: version ? 60_000 : 0,
+})
+
+interface V2 { data: Data | null; metadata: VersionInfo & { version: number } }
+
+/** Reads a secret. A deleted version is an answer, not an error; a path with nothing at it is ApiError 404. */
+export async function readSecret(kv: Kv, path: string, version?: number, signal?: AbortSignal): Promise<Secret> {
+  if (!kv.v2) return { data: (await read<Data>(at.data(kv, path), { signal })).data, version: 0 }
+  try {
+    const { data } = await read<V2>(at.data(kv, path), { signal, query: { version } })
+    return { data: data.data, version: data.metadata.version, created: data.metadata.created_time }
+  } catch (e) {
+    const gone = e instanceof ApiError && e.status === 404 ? (e.data as V2 | undefined)?.metadata : undefined
+    if (!gone) throw e
+    return { data: null, version: gone.version, deleted: gone.deletion_time !== '', destroyed: gone.destroyed, created: gone.created_time }
+  }
+}
+
+/** Writes a secret; `cas` is the version that the writer has seen: any other there now is ApiError.conflict. Engines of version 1 have no versions. */
+export async function writeSecret(kv: Kv, path: string, data: Data, cas: number) {
+  await write(at.data(kv, path), kv.v2 ? { data, options: { cas } } : data)
+}
+
+/** Hands out the secret as a token that works once, for so many seconds. */
+export async function wrapSecret(kv: Kv, path: string, version: number, wrapSeconds: number): Promise<WrapInfo> {
+  const answer = await read<unknown>(at.data(kv, path), { wrapSeconds, query: { version: version || undefined } })
+  if (!answer.wrap_info) throw new Error('The server did not wrap the answer.')
+  return answer.wrap_info
+}
+
+export const act = (kv: Kv, action: 'delete' | 'undelete' | 'destroy', path: string, versions: number[]) => write(at.action(kv, action, path), { versions })
+export const removeAll = (kv: Kv, path: string) => remove(at.metadata(kv, path))
+export const removeLatest = (kv: Kv, path: string) => remove(at.data(kv, path))
