@@ -34,11 +34,11 @@ func (j *Journal) List(ctx context.Context, tx *storage.Tx) ([]Listed, error) {
 		return nil, err
 	}
 	var list []Listed
-	for _, s := range j.log.declared {
+	for _, s := range j.log.specs() {
 		list = append(list, Listed{shown(s), true})
 	}
 	for _, s := range k.state.Devices {
-		if _, taken := overlap(j.log.declared, s.Path); !taken {
+		if _, taken := overlap(j.log.specs(), s.Path); !taken {
 			list = append(list, Listed{shown(s), false})
 		}
 	}
@@ -74,7 +74,7 @@ func (j *Journal) Enable(ctx context.Context, tx *storage.Tx, s Spec) error {
 	if s.Path, err = CleanPath(s.Path); err != nil {
 		return invalidf("%v", err)
 	}
-	if other, taken := overlap(slices.Concat(j.log.declared, k.state.Devices), s.Path); taken {
+	if other, taken := overlap(slices.Concat(j.log.specs(), k.state.Devices), s.Path); taken {
 		return invalidf("path already in use: an audit device is at %s", other)
 	}
 	to, _, err := j.log.sink(s, false)
@@ -100,8 +100,8 @@ func (j *Journal) Disable(ctx context.Context, tx *storage.Tx, path string) erro
 	if err != nil {
 		return invalidf("%v", err)
 	}
-	if slices.ContainsFunc(j.log.declared, func(s Spec) bool { return s.Path == clean }) {
-		return invalidf("cannot disable audit device via API: %s is declared in the server's configuration; remove its audit block there and restart the server", clean)
+	if slices.ContainsFunc(j.log.specs(), func(s Spec) bool { return s.Path == clean }) {
+		return invalidf("cannot disable audit device via API: %s is declared in the server's configuration; remove its audit block there and send the server SIGHUP", clean)
 	}
 	k, err := j.load(ctx, tx)
 	if err != nil {
@@ -125,7 +125,7 @@ func (j *Journal) Hash(ctx context.Context, tx *storage.Tx, path, input string) 
 	if err != nil {
 		return "", invalidf("%v", err)
 	}
-	for _, s := range slices.Concat(j.log.declared, k.state.Devices) {
+	for _, s := range slices.Concat(j.log.specs(), k.state.Devices) {
 		if s.Path == clean && len(k.state.Key) > 0 {
 			return string(newHasher(salt(k.state.Key, s.ID)).append(nil, input)), nil
 		}

@@ -12,9 +12,11 @@ import (
 	"io"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -49,7 +51,7 @@ type Options struct {
 // Log is the devices of this process. Safe for concurrent use.
 type Log struct {
 	options  Options
-	declared []Spec
+	declared atomic.Pointer[[]Spec] // replaced whole, by Redeclare
 
 	mu      sync.Mutex
 	live    map[string]*device // by Spec.ID
@@ -66,26 +68,71 @@ func Open(declared []Spec, options Options) (*Log, error) {
 		options.Logger = hclog.NewNullLogger()
 	}
 	l := &Log{options: options, live: map[string]*device{}}
-	for _, s := range declared {
-		path, err := CleanPath(s.Path)
-		if err != nil {
-			return nil, errors.Join(err, l.Close())
-		}
-		s.Path, s.ID = path, "declared/"+path
-		if other, taken := overlap(l.declared, s.Path); taken {
-			return nil, errors.Join(fmt.Errorf("audit: two devices at %s and %s: give them paths of their own", other, s.Path), l.Close())
-		}
-		l.declared = append(l.declared, s)
-		d, err := l.open(s, true)
-		if err == nil {
-			err = d.probe()
-		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("audit device %s: %w", s.Path, err), l.Close())
-		}
+	l.declared.Store(&[]Spec{})
+	if _, err := l.Redeclare(declared); err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
+
+// Redeclare puts other declared devices in the place of the present ones, and
+// says whether any differs. An error says what to do, and leaves all as it was.
+// What records meanwhile goes on with the old ones or the new ones.
+func (l *Log) Redeclare(declared []Spec) (changed bool, err error) {
+	next := make([]Spec, 0, len(declared))
+	fresh := map[string]*device{}
+	discard := func(err error) (bool, error) {
+		for _, d := range fresh {
+			err = errors.Join(err, d.close())
+		}
+		return false, err
+	}
+	for _, s := range declared {
+		path, err := CleanPath(s.Path)
+		if err != nil {
+			return discard(err)
+		}
+		s.Path, s.ID = path, "declared/"+path
+		if other, taken := overlap(next, s.Path); taken {
+			return discard(fmt.Errorf("audit: two devices at %s and %s: give them paths of their own", other, s.Path))
+		}
+		next = append(next, s)
+		if slices.ContainsFunc(l.specs(), func(have Spec) bool { return reflect.DeepEqual(have, s) }) {
+			continue
+		}
+		d, err := l.make(s, true)
+		if err == nil {
+			fresh[s.ID] = d
+			err = d.probe()
+		}
+		if err != nil {
+			return discard(fmt.Errorf("audit device %s: %w", s.Path, err))
+		}
+	}
+	if len(fresh) == 0 && len(next) == len(l.specs()) {
+		return false, nil
+	}
+	l.replace(next, fresh)
+	return true, nil
+}
+
+// replace makes next the declared devices, of which fresh are new.
+func (l *Log) replace(next []Spec, fresh map[string]*device) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, d := range l.live {
+		_, renewed := fresh[id]
+		if d.declared && (renewed || !slices.ContainsFunc(next, func(s Spec) bool { return s.ID == id })) {
+			delete(l.live, id)
+			l.end(d)
+		}
+	}
+	maps.Copy(l.live, fresh)
+	l.declared.Store(&next)
+}
+
+// specs are the declared devices.
+func (l *Log) specs() []Spec { return *l.declared.Load() }
 
 // open makes s's device, or finds it; mu is not held.
 func (l *Log) open(s Spec, trusted bool) (*device, error) {
@@ -113,12 +160,17 @@ func (l *Log) retain(ids []string) {
 	}
 	l.mu.Unlock()
 	for _, d := range gone {
-		l.closing.Go(func() { // it may take its timeout, for which nobody should wait
-			if err := d.close(); err != nil {
-				l.options.Logger.Warn("closing an audit device", "path", d.spec.Path, "error", err)
-			}
-		})
+		l.end(d)
 	}
+}
+
+// end closes d, which may take its timeout, for which nobody should wait.
+func (l *Log) end(d *device) {
+	l.closing.Go(func() {
+		if err := d.close(); err != nil {
+			l.options.Logger.Warn("closing an audit device", "path", d.spec.Path, "error", err)
+		}
+	})
 }
 
 // Reopen has every device open its file or connection anew, after a rotation.

@@ -55,9 +55,10 @@ type Journal struct {
 
 // known is what the state was at a version.
 type known struct {
-	version uint64
-	state   State
-	devices *Devices
+	version  uint64
+	declared *[]Spec // what the configuration said
+	state    State
+	devices  *Devices
 }
 
 // Journal is l for the namespace ns of a store.
@@ -81,7 +82,7 @@ func (j *Journal) load(ctx context.Context, r storage.VersionReader) (*known, er
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	if k := j.current.Load(); k != nil && k.version == version {
+	if k := j.current.Load(); k != nil && k.version == version && k.declared == j.log.declared.Load() {
 		return k, nil
 	}
 	j.mu.Lock()
@@ -90,7 +91,7 @@ func (j *Journal) load(ctx context.Context, r storage.VersionReader) (*known, er
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	k := &known{version: e.Version}
+	k := &known{version: e.Version, declared: j.log.declared.Load()}
 	if e.Exists() {
 		if err := json.Unmarshal(e.Value, &k.state); err != nil {
 			return nil, fmt.Errorf("audit: decode the stored state: %w", err)
@@ -99,7 +100,7 @@ func (j *Journal) load(ctx context.Context, r storage.VersionReader) (*known, er
 	if have := j.current.Load(); have != nil && have.version > k.version {
 		return nil, storage.ErrConflict // read before a change that others know of
 	}
-	k.devices = j.log.devices(&k.state)
+	k.devices = j.log.devices(&k.state, *k.declared)
 	j.current.Store(k)
 	return k, nil
 }
@@ -124,7 +125,7 @@ type header struct {
 
 // devices opens what s and the configuration say and closes what they no longer
 // do. A device that cannot be opened is one that fails.
-func (l *Log) devices(s *State) *Devices {
+func (l *Log) devices(s *State, specs []Spec) *Devices {
 	var headers []header
 	for name, h := range s.Headers {
 		headers = append(headers, header{name, http.CanonicalHeaderKey(name), h.HMAC})
@@ -132,9 +133,9 @@ func (l *Log) devices(s *State) *Devices {
 	slices.SortFunc(headers, func(a, b header) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
 	var list []*recorder
 	var ids []string
-	for i, spec := range slices.Concat(l.declared, s.Devices) {
-		declared := i < len(l.declared)
-		if _, taken := overlap(l.declared, spec.Path); taken && !declared {
+	for i, spec := range slices.Concat(specs, s.Devices) {
+		declared := i < len(specs)
+		if _, taken := overlap(specs, spec.Path); taken && !declared {
 			continue // the configuration has taken its place
 		}
 		r := &recorder{headers: headers}

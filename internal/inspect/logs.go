@@ -16,7 +16,7 @@ import (
 // Logs decides how much is written of a server's log, logger by logger, and
 // lets others read along. Safe for concurrent use.
 type Logs struct {
-	normal hclog.Level // as configured
+	normal atomic.Int32 // hclog.Level, as configured
 
 	mu      sync.Mutex // of who changes the following
 	levels  atomic.Pointer[map[string]hclog.Level]
@@ -25,7 +25,8 @@ type Logs struct {
 
 // NewLogs has out, which must write everything it is given, write at level and above.
 func NewLogs(out hclog.Logger, level hclog.Level) (*Logs, hclog.Logger) {
-	l := &Logs{normal: level}
+	l := new(Logs)
+	l.normal.Store(int32(level))
 	out.SetLevel(hclog.Trace)
 	l.levels.Store(&map[string]hclog.Level{})
 	l.readers.Store(&[]hclog.SinkAdapter{})
@@ -59,8 +60,11 @@ func (l *Logs) level(name string) hclog.Level {
 	if level := (*l.levels.Load())[name]; level != hclog.NoLevel {
 		return level
 	}
-	return l.normal
+	return hclog.Level(l.normal.Load())
 }
+
+// Configure makes level what loggers have that were given none of their own.
+func (l *Logs) Configure(level hclog.Level) { l.normal.Store(int32(level)) }
 
 // rootName is what the logger without a name is called by the API.
 const rootName = "core"

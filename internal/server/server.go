@@ -92,7 +92,11 @@ type running struct {
 	failed  chan error
 	done    sync.WaitGroup
 
-	pod          *ownPod                    // nil: no service registration
+	pod    *ownPod // nil: no service registration
+	opts   Options
+	config *Config
+	logs   *inspect.Logs
+
 	registration *registration.Registration // of pod
 	told         bool                       // to end, rather than failed
 }
@@ -114,7 +118,7 @@ func open(config *Config, opts Options, logger hclog.Logger) (*running, error) {
 		return nil, err
 	}
 	nc.Metrics, nc.Inspect = registry, sys.Inspect{Flights: flights, Logs: logs, Config: config.sanitized()}
-	s := &running{logger: logger, node: node.New(nc), audit: nc.Audit, failed: make(chan error, len(config.Listeners))}
+	s := &running{logger: logger, node: node.New(nc), audit: nc.Audit, opts: opts, config: config, logs: logs, failed: make(chan error, len(config.Listeners))}
 	var pages http.Handler // a nil *ui.Handler would not be a nil http.Handler
 	if config.UI {
 		pages = ui.New()
@@ -165,7 +169,7 @@ func (s *running) listen(l Listener, h http.Handler) error {
 const certificatesEvery = 2 * time.Second
 
 // wait serves until ctx ends or a listener fails. Certificates are read again when their files change, and at SIGHUP,
-// which also has the audit devices open their files anew.
+// which also has the audit devices open their files anew and reads the configuration again; see reconfigure.
 func (s *running) wait(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -191,6 +195,7 @@ func (s *running) wait(ctx context.Context) error {
 				s.reloaded(true, c.Reload())
 			}
 			s.audit.Reopen()
+			s.reconfigure()
 		}
 	}
 }
