@@ -12,7 +12,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -97,7 +96,7 @@ func (l *Log) Redeclare(declared []Spec) (changed bool, err error) {
 			return discard(fmt.Errorf("audit: two devices at %s and %s: give them paths of their own", other, s.Path))
 		}
 		next = append(next, s)
-		if slices.ContainsFunc(l.specs(), func(have Spec) bool { return reflect.DeepEqual(have, s) }) {
+		if slices.ContainsFunc(l.specs(), s.same) {
 			continue
 		}
 		d, err := l.make(s, true)
@@ -129,6 +128,11 @@ func (l *Log) replace(next []Spec, fresh map[string]*device) {
 	}
 	maps.Copy(l.live, fresh)
 	l.declared.Store(&next)
+}
+
+// same says whether other is the same device with the same options.
+func (s Spec) same(other Spec) bool {
+	return maps.Equal(s.Options, other.Options) && s.Path == other.Path && s.Type == other.Type && s.Description == other.Description && s.Local == other.Local && s.ID == other.ID
 }
 
 // specs are the declared devices.
