@@ -1,0 +1,87 @@
+package syncer
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"strongroom/api/v1beta1"
+)
+
+func synced() (*v1beta1.VaultStaticSecret, *metav1.PartialObjectMetadata) {
+	resource := &v1beta1.VaultStaticSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "n", UID: "u", Generation: 2}}
+	resource.Status.Status.Status, resource.Status.ObservedGeneration = v1beta1.ReasonValid, 2
+	resource.Status.TargetResourceVersion, resource.Status.SecretMAC = "7", "mac"
+	return resource, &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "7"}}
+}
+
+// A resource rests only while everything is as its last good sync left it.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec := Spec{Fallback: time.Minute}
+		for name, test := range map[string]struct {
+			change func(*v1beta1.VaultStaticSecret, *metav1.PartialObjectMetadata, *memory)
+			want   bool
+		}{
+			"nothing":     {func(*v1beta1.VaultStaticSecret, *metav1.PartialObjectMetadata, *memory) {}, true},
+			"spec edited": {func(r *v1beta1.VaultStaticSecret, _ *metav1.PartialObjectMetadata, _ *memory) { r.Generation = 3 }, false},
+			"annotated": {func(r *v1beta1.VaultStaticSecret, _ *metav1.PartialObjectMetadata, _ *memory) {
+				r.Annotations = map[string]string{"look": "now"}
+			}, false},
+			"target edited": {func(_ *v1beta1.VaultStaticSecret, h *metav1.PartialObjectMetadata, _ *memory) {
+				h.ResourceVersion = "8"
+			}, false},
+			"not well": {func(r *v1beta1.VaultStaticSecret, _ *metav1.PartialObjectMetadata, _ *memory) {
+				r.Status.Status.Status = "NotFound"
+			}, false},
+			"woken": {func(r *v1beta1.VaultStaticSecret, _ *metav1.PartialObjectMetadata, m *memory) {
+				m.wake(client.ObjectKeyFromObject(r))
+			}, false},
+			"its time passed": {func(*v1beta1.VaultStaticSecret, *metav1.PartialObjectMetadata, *memory) { time.Sleep(time.Minute) }, false},
+		} {
+			memory := newMemory()
+			resource, held := synced()
+			memory.synced(resource, time.Minute, nil)
+			test.change(resource, held, memory)
+			if wait, got := memory.rest(resource, spec, held); got != test.want || got && wait != time.Minute {
+				t.Errorf("%s: %v for %s", name, got, wait)
+			}
+		}
+	})
+}
+
+// After a start the status and the target's metadata suffice, within one interval.
+func TestWarmStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec := Spec{Fallback: time.Minute}
+		memory := newMemory()
+		resource, held := synced()
+		wait, resting := memory.rest(resource, spec, held)
+		if !resting || wait > time.Minute {
+			t.Errorf("%v for %s", resting, wait)
+		}
+		time.Sleep(wait)
+		if _, resting := memory.rest(resource, spec, held); resting {
+			t.Error("the source is never looked at")
+		}
+		for name, change := range map[string]func(*v1beta1.VaultStaticSecret, *Spec){
+			"no MAC":             func(r *v1beta1.VaultStaticSecret, _ *Spec) { r.Status.SecretMAC = "" },
+			"bound to the login": func(_ *v1beta1.VaultStaticSecret, s *Spec) { s.Bound = true },
+			"has copies":         func(_ *v1beta1.VaultStaticSecret, s *Spec) { s.Copies = &metav1.LabelSelector{} },
+			"due by its own time": func(r *v1beta1.VaultStaticSecret, _ *Spec) {
+				r.Status.NextSyncTime = &metav1.Time{Time: time.Now().Add(-time.Second)}
+			},
+		} {
+			resource, held := synced()
+			spec := spec
+			change(resource, &spec)
+			if _, resting := newMemory().rest(resource, spec, held); resting {
+				t.Errorf("%s: rests", name)
+			}
+		}
+	})
+}
