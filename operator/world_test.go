@@ -48,7 +48,9 @@ type world struct {
 	vault  *vaulttest.Server
 	front  *httptest.Server
 	down   atomic.Bool
-	logs   *log
+
+	address string // HOST:PORT that vault.vault:8200 stands for
+	logs    *log
 	// leasing counts the logins that hold leases.
 	leasing int
 	stop    func()
@@ -73,10 +75,17 @@ func (l *log) String() string {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{cp: kubetest.New(t), vault: vaulttest.New(), logs: &log{}}
+	w := &world{vault: vaulttest.New()}
 	w.front = httptest.NewServer(w.vault)
 	t.Cleanup(w.front.Close)
+	w.address = w.front.Listener.Addr().String()
+	w.control(t)
+	return w
+}
 
+// control makes the control plane, and starts the operator.
+func (w *world) control(t *testing.T) {
+	w.cp, w.logs = kubetest.New(t), &log{}
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
@@ -100,7 +109,6 @@ func newWorld(t *testing.T) *world {
 			t.Logf("the operator's log:\n%s", w.logs)
 		}
 	})
-	return w
 }
 
 // start starts the operator as a user of the cluster, for some namespaces or all; stop ends it.
@@ -111,7 +119,7 @@ func (w *world) start(t *testing.T, user string, namespaces ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	logger := logr.FromSlogHandler(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctrl.SetLogger(logger)
-	redirect := vaultclient.Redirect(map[string]string{"vault.vault:8200": w.front.Listener.Addr().String()})
+	redirect := vaultclient.Redirect(map[string]string{"vault.vault:8200": w.address})
 	mgr, err := operator.New(ctx, config, operator.Options{
 		Logger:     logger,
 		Namespaces: namespaces,
