@@ -129,3 +129,30 @@ func TestLoginRefusals(t *testing.T) {
 		}
 	}
 }
+
+// Where nothing is named, the operator's own namespace serves: its VaultConnection all, its VaultAuth those it allows.
+func TestDefaults(t *testing.T) {
+	r, has := resolver()
+	r.OperatorNamespace = "op"
+	has.connections = append(has.connections, v1beta1.VaultConnection{ObjectMeta: named("op", "default"), Spec: v1beta1.VaultConnectionSpec{Address: "http://op:1"}})
+	has.auths = append(has.auths, v1beta1.VaultAuth{
+		ObjectMeta: named("op", "default"), Spec: v1beta1.VaultAuthSpec{AllowedNamespaces: []string{"a"}, Kubernetes: &v1beta1.KubernetesAuth{Role: "op"}},
+	})
+	for _, test := range []struct{ namespace, ref, want string }{
+		{"a", "", "http://op:1 op a/default"},
+		{"a", "own", "http://op:1 r a/default"},
+		{"op", "b/closed", "http://op:1 r op/default"},
+	} {
+		login, err := r.Login(t.Context(), test.namespace, test.ref, "")
+		if got := strings.Join([]string{login.Address, login.Role, login.ServiceAccount.String()}, " "); err != nil || got != test.want {
+			t.Errorf("%s in %s: %s, %v; want %s", test.ref, test.namespace, got, err, test.want)
+		}
+	}
+	if _, err := r.Login(t.Context(), "b", "", ""); !condition.Is(err, v1beta1.ReasonNamespaceNotAllowed) || !strings.Contains(err.Error(), "name a VaultAuth of this namespace") {
+		t.Error(err)
+	}
+	has.connections[3].Spec.AllowedNamespaces = []string{"b"}
+	if _, err := r.Login(t.Context(), "a", "own", ""); !condition.Is(err, v1beta1.ReasonNamespaceNotAllowed) {
+		t.Errorf("a default VaultConnection that lists others: %v", err)
+	}
+}
