@@ -35,6 +35,10 @@ type core struct {
 // registerKinds adds a controller for each kind that fills a target, and for what shapes it.
 func registerKinds(ctx context.Context, mgr manager.Manager, c core, namespaces []string, concurrency int) error {
 	reader := source.NewReader(c.pool)
+	restarts := restart.NewCounter()
+	if err := measure(restarts); err != nil {
+		return err
+	}
 	for name, kind := range map[string]syncer.Kind{
 		vaultsecret.Name:        &vaultsecret.Kind{Auths: c.auths, Source: reader},
 		vaultstaticsecret.Name:  &vaultstaticsecret.Kind{Auths: c.auths, Source: reader, Client: c.kube},
@@ -43,7 +47,7 @@ func registerKinds(ctx context.Context, mgr manager.Manager, c core, namespaces 
 	} {
 		engine := &syncer.Engine{
 			Kind: kind, Name: name, Targets: target.Store{Client: c.kube, Live: c.live},
-			Workloads: restart.Workloads{Client: c.kube, Live: c.live},
+			Workloads: restart.Workloads{Client: c.kube, Live: c.live, Count: restarts},
 			Auths:     c.auths, Reporter: c.reporter, Watcher: c.hub.Watcher(name), Namespaces: namespaces,
 		}
 		if err := engine.Register(ctx, mgr, concurrency); err != nil {

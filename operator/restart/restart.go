@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -63,7 +64,15 @@ func Wait(status *v1beta1.SyncStatus, policy *v1beta1.RestartPolicy, now time.Ti
 // Workloads restarts workloads.
 type Workloads struct {
 	Client client.Client
-	Live   client.Reader // workloads are not cached
+	Live   client.Reader          // workloads are not cached
+	Count  *prometheus.CounterVec // restarts by kind of workload and result; see NewCounter
+}
+
+// NewCounter counts restarts of workloads.
+func NewCounter() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "strongroom_operator_restarts_total", Help: "Workloads restarted because a Secret changed, by kind and result (done, failed).",
+	}, []string{"kind", "result"})
 }
 
 func kindOf(name string) (schema.GroupVersionKind, bool) {
@@ -89,9 +98,12 @@ func (w Workloads) Restart(ctx context.Context, namespace string, targets []v1be
 		names, err := w.names(ctx, gvk, namespace, target)
 		for _, name := range names {
 			if key := target.Kind + "/" + name; !done[key] {
-				if err = w.one(ctx, gvk, types.NamespacedName{Namespace: namespace, Name: name}, at); err == nil {
-					done[key] = true
+				err = w.one(ctx, gvk, types.NamespacedName{Namespace: namespace, Name: name}, at)
+				result := "failed"
+				if err == nil {
+					done[key], result = true, "done"
 				}
+				w.Count.WithLabelValues(target.Kind, result).Inc()
 			}
 			if err != nil && first == nil {
 				first = failed(target.Kind, name, err)
