@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -56,12 +57,17 @@ func handler(b *testing.B) (h http.Handler, token, jwt string) {
 		{"auth/kubernetes/config", string(config)},
 		{"auth/kubernetes/role/bench", `{"bound_service_account_names":"default","bound_service_account_namespaces":"bench","policies":"bench"}`},
 		{"sys/mounts/secret", `{"type":"kv","options":{"version":"2"}}`},
-		{"sys/policies/acl/bench", `{"policy":"path \"secret/data/*\" { capabilities = [\"create\", \"read\", \"update\"] }"}`},
+		{"sys/policies/acl/bench", `{"policy":"path \"secret/data/*\" { capabilities = [\"create\", \"read\", \"update\"] } path \"secret/metadata/many/*\" { capabilities = [\"list\"] }"}`},
 		{"secret/data/r/0", string(secret)},
 		{"auth/token/create", `{"id":"bench-token","policies":["bench"],"ttl":"1h"}`},
 	} {
 		if _, err := n.Session().Serve(b.Context(), &gateway.Request{ID: "bench", Operation: engine.Update, Path: w.path, Token: "root", Body: []byte(w.body)}); err != nil {
 			b.Fatalf("%s: %v", w.path, err)
+		}
+	}
+	for i := range many {
+		if _, err := n.Session().Serve(b.Context(), &gateway.Request{ID: "bench", Operation: engine.Update, Path: fmt.Sprintf("secret/data/many/customer-%05d", i), Token: "root", Body: []byte(`{"data":{}}`)}); err != nil {
+			b.Fatal(err)
 		}
 	}
 	return api, "bench-token", jwt
@@ -101,6 +107,7 @@ func benchmark(b *testing.B, method, path, body string) {
 }
 
 func BenchmarkKVRead(b *testing.B)     { benchmark(b, http.MethodGet, "secret/data/r/0", "") }
+func BenchmarkList(b *testing.B)       { benchmark(b, "LIST", "secret/metadata/many", "") }
 func BenchmarkLookupSelf(b *testing.B) { benchmark(b, http.MethodGet, "auth/token/lookup-self", "") }
 func BenchmarkKVWrite(b *testing.B) {
 	secret, _ := json.Marshal(map[string]any{"data": secretData})
