@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -53,6 +54,9 @@ func names(all iter.Seq2[string, error], limit int64, what string) (*engine.Resp
 	for name, err := range all {
 		if err != nil {
 			return nil, fmt.Errorf("kv: %s: %w", what, err)
+		}
+		if len(name)+4 > cap(b)-len(b) { // append would grow a long list by a quarter, over and over
+			b = slices.Grow(b, len(b)+len(name))
 		}
 		if n++; n > 1 {
 			b = append(b, ',')

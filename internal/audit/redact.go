@@ -18,6 +18,9 @@ import (
 // hashPrefix begins every hash, as in Vault.
 const hashPrefix = "hmac-sha256:"
 
+// hashSize is the length of a hash in a record, with its quotes.
+const hashSize = len(hashPrefix) + 2*sha256.Size + 2
+
 // hasher makes the hashes of one device: HMAC-SHA256 under its salt. Safe for
 // concurrent use.
 type hasher struct {
@@ -59,6 +62,9 @@ func (h *hasher) append(dst []byte, text string) []byte {
 func (r *recorder) appendSecret(dst []byte, value string) []byte {
 	if r.settings.raw {
 		return appendText(dst, value)
+	}
+	if cap(dst)-len(dst) < hashSize { // append would grow a long record by a quarter, over and over
+		dst = slices.Grow(dst, max(len(dst), hashSize))
 	}
 	return append(r.hash.append(append(dst, '"'), value), '"')
 }
