@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"strongroom/engine"
 	"strongroom/internal/events"
@@ -438,4 +439,118 @@ func TestManyNamespaces(t *testing.T) {
 	if _, err := s.in("n7", s.root, engine.Read, "secret/data/app/db", ""); errors.Is(err, storage.ErrConflict) || engine.KindOf(err) != engine.NotFound {
 		t.Error(err)
 	}
+}
+
+// What ends by itself, or behind an answer, does so in every namespace: tokens, cubbyholes, what a prefix names, members
+// of deleted groups; and tidying finds nothing to complain of.
+func TestNamespaceSweeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, w := startLending(t)
+		defer func() { s.s.Close() }()
+		s.tenant("team-a/")
+		n := s.tenant("team-a/sub/")
+		short := s.must(n.admin, engine.Update, n.path+"auth/token/create", `{"policies":"admin","ttl":"60s"}`).Auth
+		s.must(short.ClientToken, engine.Update, n.path+"cubbyhole/x", `{"a":"b"}`)
+		s.must(short.ClientToken, engine.Update, n.path+"auth/token/create", `{"policies":"admin"}`)
+		lent := s.must(short.ClientToken, engine.Update, n.path+"db/creds/app", `{}`).LeaseID
+		users := len(w.alive())
+		s.must(n.admin, engine.Delete, n.path+"identity/group/id/"+n.group, "")
+		time.Sleep(time.Minute)
+		settle()
+		for _, fails := range [][2]string{{"auth/token/lookup-accessor", `{"accessor":"` + short.Token.Accessor + `"}`}, {"sys/leases/lookup", `{"lease_id":"` + lent + `"}`}} {
+			if _, err := s.do(n.admin, engine.Update, n.path+fails[0], fails[1]); err == nil {
+				t.Errorf("%s finds what is over", fails[0])
+			}
+		}
+		if len(w.alive()) != users-1 {
+			t.Errorf("%d users, %d before", len(w.alive()), users)
+		}
+		for range 230 { // more than one transaction tells to end
+			s.must(n.admin, engine.Update, n.path+"db/creds/web", `{}`)
+		}
+		s.must(n.admin, engine.Update, n.path+"sys/leases/revoke-prefix/db/creds/web", "")
+		s.must(n.admin, engine.Update, n.path+"auth/token/tidy", "")
+		s.s.Close()
+		s.reopen() // whoever leads next goes on
+		settle()
+		settle()
+		if len(w.alive()) != users-1 {
+			t.Errorf("%d users are left of the prefix", len(w.alive())-users+1)
+		}
+		s.must(n.child, engine.Read, n.path+"secret/data/app", "")
+		s.must(n.child, engine.Update, n.path+"sys/leases/lookup", `{"lease_id":"`+n.lease+`"}`)
+		for k := range keysOf(t, s.store) {
+			if strings.Contains(k, "/broken/") || strings.Contains(k, "/empty/") || strings.Contains(k, "/gone/") || strings.Contains(k, "/later/") || strings.Contains(k, "token/tidy") {
+				t.Errorf("left: %s", k)
+			}
+		}
+	})
+}
+
+// A record says which namespace a request was in, however it was named, and a refused one too.
+func TestNamespaceAudit(t *testing.T) {
+	s, c, _ := audited(t)
+	id := data(t, s.must(s.root, engine.Update, "sys/namespaces/team-a", ""))["id"].(string)
+	c.take()
+	s.must(s.root, engine.Read, "team-a/sys/mounts", "")
+	if _, err := s.in("team-a", "", engine.Read, "sys/mounts", ""); err == nil {
+		t.Error("read without a token")
+	}
+	in := `"namespace":{"id":"` + id + `","path":"team-a/"}`
+	for _, line := range c.take() {
+		if !strings.Contains(line, in) || !strings.Contains(line, `"path":"sys/mounts"`) {
+			t.Errorf("recorded %s", line)
+		}
+	}
+	if _, err := s.in("nowhere", s.root, engine.Read, "sys/mounts", ""); err == nil {
+		t.Error("read in a namespace that is not there")
+	}
+	if lines := c.take(); len(lines) == 0 || !strings.Contains(strings.Join(lines, ""), "no handler for route") {
+		t.Errorf("recorded %s", lines)
+	}
+}
+
+// Quotas of a namespace hold in it, and below it if they say so; nobody else feels them.
+func TestNamespaceQuotas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := startLending(t)
+		defer func() { s.s.Close() }()
+		a, b := s.tenant("team-a/"), s.tenant("team-b/")
+		sub := s.tenant("team-a/sub/")
+		over := func(n *tenant) (refused int) {
+			for range 5 {
+				if _, err := s.do(n.admin, engine.Read, n.path+"secret/data/app", ""); engine.KindOf(err) == engine.TooMany {
+					refused++
+				} else if err != nil {
+					t.Error(err)
+				}
+			}
+			return refused
+		}
+		for _, test := range []struct {
+			body      string
+			a, sub, b int
+		}{
+			{`{"path":"team-a","rate":2,"interval":"1h"}`, 3, 0, 0}, {`{"path":"team-a/","rate":2,"interval":"1h","inheritable":true}`, 3, 5, 0}, {`{"path":"team-a/secret","rate":2,"interval":"1h"}`, 3, 0, 0},
+			{`{"path":"team-a/sub/secret/data/*","rate":2,"interval":"1h"}`, 0, 3, 0},
+		} {
+			s.must(s.root, engine.Update, "sys/quotas/rate-limit/q", test.body)
+			if x, y, z := over(a), over(sub), over(b); x != test.a || y != test.sub || z != test.b {
+				t.Errorf("%s: %d, %d and %d were refused", test.body, x, y, z)
+			}
+			s.must(s.root, engine.Delete, "sys/quotas/rate-limit/q", "")
+		}
+		s.must(s.root, engine.Update, "sys/quotas/lease-count/l", `{"path":"team-a/sub/db","max_leases":3}`)
+		settle()
+		for i := range 4 {
+			if _, err := s.do(sub.admin, engine.Update, sub.path+"db/creds/app", `{}`); (err == nil) != (i < 2) { // it had one before
+				t.Errorf("lease %d: %v", i, err)
+			}
+		}
+		s.must(a.admin, engine.Update, a.path+"db/creds/app", `{}`)
+		if got := data(t, s.must(s.root, engine.Read, "sys/quotas/lease-count/l", ""))["counter"]; got != 3.0 {
+			t.Errorf("%v are counted", got)
+		}
+		s.fails(engine.Invalid, "only quotas of a namespace", s.root, engine.Update, "sys/quotas/rate-limit/q", `{"path":"team-a/secret","rate":2,"inheritable":true}`)
+	})
 }

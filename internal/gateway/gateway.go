@@ -255,6 +255,9 @@ func (g *Gateway) external(ctx context.Context, v *visit) (*Response, error) {
 		return nil, err
 	}
 	v.Tx = storage.Begin(g.store)
+	if err := v.stillThere(ctx); err != nil {
+		return nil, err
+	}
 	v.engReq.Storage = v.slice()
 	resp, err := g.perform(ctx, v)
 	if err != nil {

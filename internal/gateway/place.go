@@ -150,6 +150,19 @@ func (g *Gateway) enter(ctx context.Context, v *visit) error {
 	return nil
 }
 
+// stillThere has a new transaction of v conflict with the deletion of its namespace,
+// of which the key of its tokens is a part; else it could write what is never found.
+func (v *visit) stillThere(ctx context.Context) error {
+	if v.Here.Root() {
+		return nil
+	}
+	version, err := v.Tx.Version(ctx, token.HashKey(v.Namespace))
+	if err == nil && version == 0 {
+		err = engine.Errorf(engine.NotFound, "the namespace %q has been deleted", v.Here.Path)
+	}
+	return err
+}
+
 // unlocks says whether path is one that a locked namespace answers all the same.
 func unlocks(path string) bool {
 	const unlock = "sys/namespaces/api-lock/unlock"

@@ -147,7 +147,7 @@ func (d *Deps) putQuota(ctx context.Context, kind string, req *engine.Request, s
 		if err != nil {
 			return err
 		}
-		if !whole && !req.Data.Has("inheritable") {
+		if r.Path != "" && !req.Data.Has("inheritable") {
 			r.Inheritable = false
 		}
 		if req.Data.Has("inheritable") {

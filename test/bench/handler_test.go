@@ -73,6 +73,37 @@ func handler(b *testing.B) (h http.Handler, token, jwt string) {
 	return api, "bench-token", jwt
 }
 
+// namespaces makes a/b, with a secret in it, and a thousand beside a; it returns a token of a/b.
+func namespaces(b *testing.B, h http.Handler) string {
+	secret, _ := json.Marshal(map[string]any{"data": secretData})
+	token := ""
+	do := func(path, body string) {
+		req, w := httptest.NewRequest(http.MethodPost, "/v1/"+path, strings.NewReader(body)), httptest.NewRecorder()
+		req.Header.Set("X-Vault-Token", "root")
+		if h.ServeHTTP(w, req); w.Code >= http.StatusBadRequest {
+			b.Fatalf("%s: %s", path, w.Body)
+		}
+		var made struct {
+			Auth struct {
+				Token string `json:"client_token"`
+			}
+		}
+		if json.Unmarshal(w.Body.Bytes(), &made) == nil && made.Auth.Token != "" {
+			token = made.Auth.Token
+		}
+	}
+	for i := range 1000 {
+		do(fmt.Sprintf("sys/namespaces/n%d", i), "")
+	}
+	do("sys/namespaces/a", "")
+	do("a/sys/namespaces/b", "")
+	do("a/b/sys/mounts/secret", `{"type":"kv","options":{"version":"2"}}`)
+	do("a/b/sys/policies/acl/bench", `{"policy":"path \"secret/data/*\" { capabilities = [\"read\"] }"}`)
+	do("a/b/secret/data/r/0", string(secret))
+	do("a/b/auth/token/create", `{"policies":["bench"],"ttl":"1h","no_parent":true}`)
+	return token
+}
+
 // sink is a ResponseWriter that costs next to nothing.
 type sink struct {
 	header http.Header
@@ -85,6 +116,9 @@ func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
 
 func benchmark(b *testing.B, method, path, body string) {
 	h, token, jwt := handler(b)
+	if strings.HasPrefix(path, "a/b/") {
+		token = namespaces(b, h)
+	}
 	body = strings.Replace(body, "JWT", jwt, 1)
 	template := httptest.NewRequest(method, "/v1/"+path, nil)
 	template.Header.Set("X-Vault-Token", token)
@@ -109,6 +143,10 @@ func benchmark(b *testing.B, method, path, body string) {
 func BenchmarkKVRead(b *testing.B)     { benchmark(b, http.MethodGet, "secret/data/r/0", "") }
 func BenchmarkList(b *testing.B)       { benchmark(b, "LIST", "secret/metadata/many", "") }
 func BenchmarkLookupSelf(b *testing.B) { benchmark(b, http.MethodGet, "auth/token/lookup-self", "") }
+
+// BenchmarkKVReadNamespace is BenchmarkKVRead two namespaces below the root, beside a thousand others.
+func BenchmarkKVReadNamespace(b *testing.B) { benchmark(b, http.MethodGet, "a/b/secret/data/r/0", "") }
+
 func BenchmarkKVWrite(b *testing.B) {
 	secret, _ := json.Marshal(map[string]any{"data": secretData})
 	benchmark(b, http.MethodPost, "secret/data/w/0", string(bytes.TrimSpace(secret)))
