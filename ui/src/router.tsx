@@ -24,6 +24,10 @@ const pages = [
   page('/secrets/$mount/show/$', () => import('./pages/secrets/Secret')),
   page('/secrets/$mount/edit/$', () => import('./pages/secrets/Edit').then((m) => ({ default: m.EditSecret }))),
   page('/secrets/$mount/create/$', () => import('./pages/secrets/Edit').then((m) => ({ default: m.CreateSecret }))),
+  page('/policies', () => import('./pages/policies/Policies')),
+  page('/policies/create', () => import('./pages/policies/Edit').then((m) => ({ default: m.CreatePolicy }))),
+  page('/policies/edit/$name', () => import('./pages/policies/Edit').then((m) => ({ default: m.EditPolicy }))),
+  page('/audit', () => import('./pages/audit/Audit')),
 ] as const
 
 export const router = createRouter({

@@ -6,11 +6,11 @@ import { request } from './client'
 export interface Property { type?: 'string' | 'integer' | 'boolean' | 'array' | 'object'; format?: string; description?: string; default?: unknown; items?: { type: string } }
 export interface Schema { properties: Record<string, Property>; required?: string[] }
 interface Document {
-  paths: Record<string, { post?: { requestBody?: { content: Record<string, { schema: { $ref: string } }> } } }>
+  paths: Record<string, { description?: string; post?: { requestBody?: { content: Record<string, { schema: { $ref: string } }> } } }>
   components: { schemas: Record<string, Schema> }
 }
 
-const document = queryOptions({ queryKey: ['openapi'], queryFn: () => request<Document>('GET', 'sys/internal/specs/openapi'), staleTime: 5 * 60_000 })
+export const document = queryOptions({ queryKey: ['openapi'], queryFn: () => request<Document>('GET', 'sys/internal/specs/openapi'), staleTime: 5 * 60_000 })
 
 /** What a write to `path` takes. Path is as the document spells it: "/sys/mounts/{path}", or "/auth/kubernetes/role/{name}". */
 export const requestSchema = (path: string) => queryOptions({

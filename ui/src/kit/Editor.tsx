@@ -29,9 +29,9 @@ const colours = HighlightStyle.define([
 
 /**
  * A text editor. It lives in a shadow root, where its styles are adopted sheets: a style element in the page the content security
- * policy would refuse. `extensions` bring a language, completion, checks; they are taken once.
+ * policy would refuse. `extensions` bring a language, completion, checks; they are taken once. `onView` is given CodeMirror's view, once.
  */
-export default function Editor({ label, value, onChange, extensions, readOnly }: { label: string; value: string; onChange?: (value: string) => void; extensions?: Extension[]; readOnly?: boolean }) {
+export default function Editor({ label, value, onChange, extensions, readOnly, onView }: { label: string; value: string; onChange?: (value: string) => void; extensions?: Extension[]; readOnly?: boolean; onView?: (view: EditorView) => void }) {
   const host = useRef<HTMLDivElement>(null)
   const view = useRef<EditorView>(undefined)
   const told = useRef(onChange)
@@ -51,6 +51,7 @@ export default function Editor({ label, value, onChange, extensions, readOnly }:
       }),
     })
     view.current = made
+    onView?.(made)
     return () => made.destroy()
     // The editor owns its text from here on; the next effect takes over what comes from outside.
   }, [])

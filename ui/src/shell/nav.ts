@@ -14,4 +14,10 @@ export interface NavEntry {
 /** What the side of every page lists. A page adds its line here. */
 export const nav: { section: string; entries: NavEntry[] }[] = [
   { section: 'Secrets', entries: [{ label: 'Secrets', to: '/secrets', icon: 'key', key: 's' }] },
+  { section: 'Access', entries: [
+    { label: 'Policies', to: '/policies', icon: 'shield', key: 'p', path: 'sys/policies/acl', needs: 'list' },
+  ] },
+  { section: 'Operate', entries: [
+    { label: 'Audit', to: '/audit', icon: 'list', key: 'a', path: 'sys/internal/audit/search', needs: 'read' },
+  ] },
 ]
