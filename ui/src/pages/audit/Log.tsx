@@ -16,7 +16,8 @@ const day = new Intl.DateTimeFormat('en-GB', { day: '2-digit', month: 'short' })
 // What the browser's field means is local time; the API takes UTC.
 const utc = (local: string) => local && new Date(local).toISOString()
 const idOf = (r: AuditRecord) => r.request.id + r.type
-const searching = 'sys/internal/audit/search'
+// What consoles, this one too, ask all the time to know what to offer.
+const isChecking = (path: string) => /^(sys\/(internal\/|capabilities-self$|ha-status$|leader$)|auth\/token\/lookup-self$)/.test(path)
 
 /** The audit log of the node that this page comes from. */
 export function Log({ holds, onHolds }: { holds: string; onHolds: (text: string) => void }) {
@@ -25,6 +26,7 @@ export function Log({ holds, onHolds }: { holds: string; onHolds: (text: string)
   const [typed, setTyped] = useState({ path: '', name: '' })
   const [live, setLive] = useState<{ from: string }>()
   const [open, setOpen] = useState<AuditRecord>()
+  const [quiet, setQuiet] = useState(true)
   const { data: all = [] } = useQuery(devices)
   const found = useInfiniteQuery({
     queryKey: ['audit', 'search', filter], initialPageParam: '', queryFn: ({ pageParam, signal }) => search(filter, pageParam, signal),
@@ -37,7 +39,8 @@ export function Log({ holds, onHolds }: { holds: string; onHolds: (text: string)
   const set = (change: Partial<Filter>) => setFilter((f) => ({ ...f, ...change }))
   const pages = found.data?.pages ?? []
   const records = merge(live ? tail.data?.records ?? [] : [], pages.flatMap((p) => p.records))
-  const shown = records.filter((r) => r.request.path !== searching || filter.path === searching).filter((r) => !holds || JSON.stringify(r).includes(holds))
+  const held = holds ? records.filter((r) => JSON.stringify(r).includes(holds)) : records
+  const shown = quiet && !filter.path && !filter.request ? held.filter((r) => !isChecking(r.request.path)) : held
   const chooseSpan = (value: string) => {
     setSpan(value)
     if (value !== 'own') set({ from: value && since(Number(value)), to: '' })
@@ -63,6 +66,7 @@ export function Log({ holds, onHolds }: { holds: string; onHolds: (text: string)
             <Segments label="Records" value={filter.type} onChange={(type) => set({ type })} options={[{ value: 'response', label: 'Answers' }, { value: 'request', label: 'Requests' }, { value: '', label: 'Both' }]} />
             <Check checked={filter.errors} onChange={(errors) => set({ errors })}>Errors only</Check>
             <Check checked={!!live} onChange={(on) => setLive(on ? { from: new Date().toISOString() } : undefined)}>Live</Check>
+            <Check checked={quiet} onChange={setQuiet}>Hide what consoles ask of themselves</Check>
           </div>
           <div className="row">
             {filter.request && <Button small icon="close" onPress={() => set({ request: '', type: 'response' })}>One request only</Button>}
@@ -72,7 +76,7 @@ export function Log({ holds, onHolds }: { holds: string; onHolds: (text: string)
       </form>
       {found.error ? <Problem error={found.error} retry={() => void found.refetch()} /> : !found.data ? <Loading what="Searching" /> : (
         <div className="card">
-          <div className="card-head small muted"><span role="status">{shown.length.toLocaleString('en')} {shown.length === 1 ? 'record' : 'records'}{live && ', new ones come by themselves'}</span><From node={pages[0]!.node_id} scanned={pages.reduce((n, p) => n + p.scanned_bytes, 0)} /></div>
+          <div className="card-head small muted"><span role="status">{shown.length.toLocaleString('en')} {shown.length === 1 ? 'record' : 'records'}{held.length > shown.length && `, ${(held.length - shown.length).toLocaleString('en')} hidden`}{live && '; new ones come by themselves'}</span><From node={pages[0]!.node_id} scanned={pages.reduce((n, p) => n + p.scanned_bytes, 0)} /></div>
           {live && tail.error ? <div className="pad-s"><Problem error={tail.error} /></div> : null}
           <Table label="Audit records" rows={shown} id={idOf} columns={[
             { head: 'Time', cell: (r) => <time className="mono small nowrap" dateTime={r.time} title={r.time}>{time.format(Date.parse(r.time))}<span className="muted"> {day.format(Date.parse(r.time))}</span></time> },

@@ -28,6 +28,7 @@ export const knownPaths = queryOptions({
       : [{ path: path + '*', about: type }]
     const own = [...Object.entries(have.secret).flatMap(([p, m]) => of(p, m.type, m.options?.version === '2')), ...Object.entries(have.auth).flatMap(([p, m]) => of(`auth/${p}`, m.type, false))]
     const doc = await client.ensureQueryData(document).catch(() => ({ paths: {} as Record<string, { description?: string }> }))
-    return [...own, ...Object.entries(doc.paths).map(([p, o]) => ({ path: p.slice(1).replace(/\{[^}]*\}$/, '*').replace(/\{[^}]*\}/g, '+'), about: o.description?.slice(0, 60) ?? '' }))]
+    const described = Object.entries(doc.paths).map(([p, o]) => ({ path: p.slice(1).replace(/\{[^}]*\}$/, '*').replace(/\{[^}]*\}/g, '+'), about: o.description?.slice(0, 60) ?? '' }))
+    return [...new Map([...described, ...own].map((p) => [p.path, p])).values()]
   },
 })
