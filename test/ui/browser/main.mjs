@@ -1,0 +1,43 @@
+// Runs the steps in order, and says of each on a line of JSON how it went. One that fails does not end the others, but for the first.
+import { browser, takeComplaints } from './lib.mjs'
+import * as hard from './hard.mjs'
+import * as secrets from './secrets.mjs'
+import * as start from './start.mjs'
+
+const steps = [
+  ['set up and unseal three nodes', start.setUp],
+  ['budget of the first page', start.budget],
+  ['enable an engine', secrets.enable],
+  ['write, read, rotate a secret', secrets.rotate],
+  ['versions', secrets.versions],
+  ['metadata', secrets.metadata],
+  ['JSON and what it refuses', secrets.json],
+  ['share once', secrets.share],
+  ['manifest', secrets.manifest],
+  ['two editors', hard.twoEditors],
+  ['a token that expires under an editor', hard.expiry],
+  ['a narrow policy', hard.narrow],
+  ['20,000 names', hard.many],
+  ['text that looks like HTML', hard.markup],
+  ['keyboard alone', hard.keyboard],
+  ['a node is sealed under a reader', hard.sealed],
+  ['360 pixels', hard.small],
+]
+
+process.on('SIGTERM', () => void browser.close().finally(() => process.exit(1)))
+for (const [name, run] of steps) {
+  const began = Date.now()
+  const notes = []
+  let error = ''
+  try {
+    await run((note) => notes.push(note))
+  } catch (e) {
+    error = String(e.stack ?? e)
+  }
+  const complaints = takeComplaints()
+  if (complaints.length > 0) error += `\npages complained: ${complaints.join('\n')}`
+  console.log(JSON.stringify({ name, error, notes, ms: Date.now() - began }))
+  for (const context of browser.contexts()) await context.close()
+  if (error && run === start.setUp) break
+}
+await browser.close()
