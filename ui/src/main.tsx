@@ -24,7 +24,10 @@ session.subscribe(() => {
   const own = { predicate: (q: { queryKey: readonly unknown[] }) => q.queryKey[0] !== 'seal-status' }
   if (state.kind === 'out') client.removeQueries(own)
   const name = state.kind === 'out' ? '' : `${state.who.path} ${state.who.name} ${state.who.policies.join()}`
-  if (state.kind === 'in' && reader && reader !== name) void client.resetQueries(own)
+  if (state.kind === 'in' && reader && reader !== name) { // the page stays, with what was typed into it; what it shows is asked for again
+    client.removeQueries({ ...own, type: 'inactive' })
+    void client.invalidateQueries(own)
+  }
   reader = name
 })
 

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { isDeepStrictEqual, promisify } from 'node:util'
 
 const require = createRequire(new URL('../../../ui/package.json', import.meta.url))
 const { chromium } = require('playwright-core')
@@ -17,7 +17,7 @@ export const browser = await chromium.launch({ executablePath: process.env.CHROM
 export const keys = { shares: [], root: '' }
 
 export function check(ok, what) { if (!ok) throw new Error(what) }
-export function equal(got, want, what) { check(JSON.stringify(got) === JSON.stringify(want), `${what}: got ${JSON.stringify(got)}, want ${JSON.stringify(want)}`) }
+export function equal(got, want, what) { check(isDeepStrictEqual(got, want), `${what}: got ${JSON.stringify(got)}, want ${JSON.stringify(want)}`) }
 
 const complaints = []
 /** What pages did that they must not, since the last call. */
@@ -80,7 +80,11 @@ export async function axe(page, name) {
 /** Has axe look at the page in both themes, and takes its picture. */
 export async function both(page, name) {
   for (const theme of ['light', 'dark']) {
-    await page.evaluate((t) => { document.documentElement.dataset.theme = t }, theme)
+    await page.evaluate(async (t) => {
+      document.documentElement.dataset.theme = t
+      for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame)
+      await Promise.all(document.getAnimations().filter((a) => a instanceof CSSTransition).map((a) => a.finished.catch(() => {})))
+    }, theme)
     await axe(page, `${name}, ${theme}`)
     if (shots) await page.screenshot({ path: join(shots, `${name}-${theme}.png`) })
   }

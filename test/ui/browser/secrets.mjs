@@ -45,7 +45,7 @@ export async function rotate() {
   await page.getByText('Version 2').waitFor()
   equal(await vault('kv', 'get', '-field=AWS_ACCESS_KEY_ID', 'secret/storage/longhorn-r2'), 'AKIA2', 'rotated, for the command line')
   await vault('kv', 'patch', 'secret/storage/longhorn-r2', 'AWS_ACCESS_KEY_ID=AKIA3')
-  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')))
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })))
   await page.getByText('Version 3').waitFor()
   await page.getByRole('link', { name: 'storage' }).click()
   await page.getByRole('link', { name: 'longhorn-r2' }).waitFor()
@@ -142,15 +142,15 @@ export async function share() {
 export async function manifest() {
   const page = await enter(keys.root, '/secrets/secret%2F/show/storage/longhorn-r2')
   await page.getByRole('tab', { name: 'Use it' }).click()
-  await page.getByLabel('Role').fill('longhorn-role')
-  await page.getByLabel('Namespace').fill('longhorn-system')
+  await page.getByLabel('Role', { exact: true }).fill('longhorn-role')
+  await page.getByLabel('Namespace', { exact: true }).fill('longhorn-system')
   const text = await page.getByLabel('VaultSecret manifest').innerText()
   for (const want of ['kind: VaultSecret', 'namespace: longhorn-system', "role: 'longhorn-role'", "AWS_ACCESS_KEY_ID: '{{ .AWS_ACCESS_KEY_ID }}'", "path: 'secret/storage/longhorn-r2'", "version: '2'"]) {
     check(text.includes(want), `the manifest lacks ${want}:\n${text}`)
   }
   check(!text.includes('AKIA'), 'the manifest holds a value')
   await both(page, 'use-it')
-  const command = (await page.getByLabel('Command line').innerText()).split(' ').slice(1)
+  const command = (await page.getByLabel('Command line', { exact: true }).innerText()).split(' ').slice(1)
   check((await vault(...command)).includes('AKIA1'), 'the command does not show the secret')
 }
 

@@ -27,7 +27,7 @@ export function Shell() {
         <ThemeButton />
         <Account />
       </header>
-      <nav className={open ? 'side open' : 'side'} aria-label="Main">
+      <nav className={open ? 'side open' : 'side'} aria-label="Main" onClick={() => setOpen(false)}>
         <Navigation />
         <ClusterName />
       </nav>

@@ -32,11 +32,11 @@ export function CreateSecret() {
 function Existing({ kv, path }: { kv: Kv; path: string }) {
   // Read once: what changes on the server meanwhile is found when saving, and must not replace what is typed here.
   const { data, error, refetch } = useQuery({ ...secretOf(kv, path), refetchOnWindowFocus: false, staleTime: Infinity })
+  if (data) return <Writer kv={kv} path={path} base={data.data ?? {}} version={data.version} />
   if (isMissing(error)) return <Writer kv={kv} path={path} base={{}} version={0} />
   if (isForbidden(error)) return <Writer kv={kv} path={path} base={{}} version={-1} />
   if (error) return <Problem error={error} retry={() => void refetch()} />
-  if (!data) return <Loading />
-  return <Writer kv={kv} path={path} base={data.data ?? {}} version={data.version} />
+  return <Loading />
 }
 
 /** The form itself. `version` is what `base` was read as; -1 where it may be written but not read. */

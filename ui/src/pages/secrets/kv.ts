@@ -30,7 +30,7 @@ export function useAddress(): { kv: Kv | null | undefined; mount: string; path: 
   const { data, error } = useQuery(mounts)
   const found = data?.secret[mount]
   const kv = !data ? undefined : found?.type === 'kv' || found?.type === 'generic' ? { mount, v2: found.options?.version === '2' } : null
-  return { kv, mount, path, error }
+  return { kv, mount, path, error: data ? null : error } // a page with something typed into it must not go for a failed refresh
 }
 
 export const names = (kv: Kv, folder: string) => queryOptions({
