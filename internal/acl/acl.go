@@ -19,17 +19,19 @@ type Store struct {
 	prefix     string
 	identities *identity.Store
 	policies   *storage.Cache[*policy.Policy]
-	compiled   *storage.Memo[*policy.ACL]
+	compiled   *storage.Memo[*policy.ACL] // of names, without what templates stand for
+	filled     *storage.Memo[*policy.ACL] // of names and an entity, laid over those: a few rules each
 }
 
 // Open returns the policies of namespace ns, whose entities are in identities.
 func Open(ns string, identities *identity.Store) *Store {
-	return &Store{prefix: prefixOf(ns), identities: identities, policies: storage.NewCache[*policy.Policy](1024), compiled: storage.NewMemo[*policy.ACL](1024)}
+	return &Store{prefix: prefixOf(ns), identities: identities, policies: storage.NewCache[*policy.Policy](1024), compiled: storage.NewMemo[*policy.ACL](1024),
+		filled: storage.NewMemo[*policy.ACL](4096)}
 }
 
 // In returns the policies of namespace ns, which share the memory of s.
 func (s *Store) In(ns string, identities *identity.Store) *Store {
-	return &Store{prefix: prefixOf(ns), identities: identities, policies: s.policies, compiled: s.compiled}
+	return &Store{prefix: prefixOf(ns), identities: identities, policies: s.policies, compiled: s.compiled, filled: s.filled}
 }
 
 func prefixOf(ns string) string { return "ns/" + ns + "/policy/" }
@@ -81,17 +83,19 @@ func (s *Store) compile(ctx context.Context, tx *storage.Tx, names []string, cal
 	if s.prefix != rootPrefix { // the versions alone tell no namespace from another where a policy is missing
 		key = s.prefix + "\x00" + key
 	}
-	var values policy.Values
-	if templated && caller != nil { // else all callers with these policies share one
-		key += "\x00\x00" + caller.Entity.ID
-		versions = append(versions, caller.Versions...)
-		values = caller.Value
+	base := s.compiled.Get(key, versions, func() *policy.ACL { return policy.Compile(ps...) })
+	if !templated || caller == nil { // all callers with these policies share one
+		return base, nil
 	}
-	return s.compiled.Get(key, versions, func() *policy.ACL {
-		for i, p := range ps {
-			ps[i] = p.Fill(values)
+	return s.filled.Get(key+"\x00\x00"+caller.Entity.ID, slices.Concat(versions, caller.Versions), func() *policy.ACL {
+		var filled []*policy.Policy
+		for _, p := range ps {
+			filled = append(filled, p.Fill(caller.Value))
+			if folded := caller.Folded(); folded != nil {
+				filled = append(filled, p.Fill(folded))
+			}
 		}
-		return policy.Compile(ps...)
+		return base.With(filled...)
 	}), nil
 }
 

@@ -354,6 +354,25 @@ path "kv/by-group/{{identity.groups.names.devs.metadata.room}}" { capabilities =
 	s.fails(engine.Invalid, "unknown template", s.root, engine.Update, "sys/policy/bad", `{"policy":"path \"a/{{identity.entity.mood}}\" { capabilities = [\"read\"] }"}`)
 }
 
+// By the default policy a caller reads its own entity, by either spelling of its
+// name, and nobody else's.
+func TestOwnEntityByTheDefaultPolicy(t *testing.T) {
+	s := startSSO(t)
+	ada, bob := s.signIn("ada", "").Auth, s.signIn("bob", "").Auth
+	s.must(s.root, engine.Update, "identity/entity/id/"+ada.EntityID, `{"name":"Ada"}`)
+	s.must(s.root, engine.Update, "identity/entity/id/"+bob.EntityID, `{"name":"bob"}`)
+	for _, own := range []string{"id/" + ada.EntityID, "name/Ada", "name/ada"} {
+		if d := data(t, s.must(ada.ClientToken, engine.Read, "identity/entity/"+own, "")); d["id"] != ada.EntityID {
+			t.Errorf("%s: %v", own, d)
+		}
+		s.fails(engine.Denied, "permission denied", bob.ClientToken, engine.Read, "identity/entity/"+own, "")
+		s.fails(engine.Denied, "permission denied", ada.ClientToken, engine.Update, "identity/entity/"+own, `{"policies":["root"]}`)
+		s.fails(engine.Denied, "permission denied", ada.ClientToken, engine.Delete, "identity/entity/"+own, "")
+	}
+	s.fails(engine.Denied, "permission denied", ada.ClientToken, engine.Read, "identity/entity/name/bob", "")
+	s.fails(engine.Denied, "permission denied", ada.ClientToken, engine.List, "identity/entity/id", "")
+}
+
 func TestMergeEntities(t *testing.T) {
 	s := startSSO(t, "a", "b", "g")
 	ada, adam := s.signIn("ada", ""), s.must("", engine.Update, "auth/other/login", `{"user":"adam"}`)

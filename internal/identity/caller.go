@@ -82,6 +82,21 @@ func (c *Caller) Value(parts []string) (string, bool) {
 	return "", false
 }
 
+// Folded is Value with the entity's name in the other of its two spellings, in which
+// paths below identity/ are judged; nil if they are the same.
+func (c *Caller) Folded() func(parts []string) (string, bool) {
+	name := Fold(c.Entity.Name)
+	if name == c.Entity.Name {
+		return nil
+	}
+	return func(parts []string) (string, bool) {
+		if slices.Equal(parts, []string{"entity", "name"}) {
+			return name, true
+		}
+		return c.Value(parts)
+	}
+}
+
 func (c *Caller) ofEntity(parts []string) (string, bool) {
 	e := c.Entity
 	if parts[0] != "aliases" {

@@ -16,7 +16,8 @@ const rootName = "root"
 // number of goroutines may use it. A nil *ACL grants nothing.
 type ACL struct {
 	root  bool
-	rules []*compiled // all of them, of highest priority first
+	base  *ACL        // what With laid these rules over; nil
+	rules []*compiled // its own, of highest priority first
 
 	// Two rules can match one path, and the one with the longer literal part
 	// before its first wildcard wins. So a path is looked up whole in exact,
@@ -57,9 +58,21 @@ func RootACL() *ACL { return &ACL{root: true} }
 
 // Compile joins policies. Rules of the same path unite, and deny wins within a
 // path. A policy named "root" makes it a RootACL; a nil policy says nothing.
-func Compile(policies ...*Policy) *ACL {
+func Compile(policies ...*Policy) *ACL { return overlay(nil, policies) }
+
+// With is a, of which it is not a part, with policies joined to it: it decides as
+// if all had been compiled together, and costs no more than these are long. a is
+// of Compile, and shared.
+func (a *ACL) With(policies ...*Policy) *ACL {
+	if a.root || !slices.ContainsFunc(policies, func(p *Policy) bool { return p != nil && (len(p.Rules) > 0 || p.Name == rootName) }) {
+		return a
+	}
+	return overlay(a, policies)
+}
+
+func overlay(base *ACL, policies []*Policy) *ACL {
 	byPath := map[string]*compiled{}
-	a := &ACL{}
+	a := &ACL{base: base}
 	for _, p := range policies {
 		if p == nil {
 			continue
@@ -76,6 +89,9 @@ func Compile(policies ...*Policy) *ACL {
 				continue
 			}
 			c := compile(r.clone())
+			if below := base.at(c); below != nil {
+				c.merge(below.Rule) // the union hides what it is of
+			}
 			byPath[r.Path] = c
 			a.rules = append(a.rules, c)
 		}
@@ -156,9 +172,61 @@ func (a *ACL) index() {
 	slices.Reverse(a.lengths)
 }
 
+// at is a's own rule of the path of c, or nil.
+func (a *ACL) at(c *compiled) *compiled {
+	if a == nil {
+		return nil
+	}
+	if c.exact() {
+		return a.exact[c.Path]
+	}
+	for _, own := range a.globs[c.literal] {
+		if own.Path == c.Path {
+			return own
+		}
+	}
+	return nil
+}
+
+// all yields the rules that count, of highest priority first.
+func (a *ACL) all(yield func(*compiled) bool) {
+	var below []*compiled
+	if a.base != nil {
+		below = a.base.rules
+	}
+	for over := a.rules; len(over)+len(below) > 0; {
+		switch {
+		case len(over) > 0 && len(below) > 0 && priority(over[0], below[0]) == 0:
+			below = below[1:] // a part of over[0]
+		case len(over) == 0 || len(below) > 0 && priority(over[0], below[0]) < 0:
+			if !yield(below[0]) {
+				return
+			}
+			below = below[1:]
+		default:
+			if !yield(over[0]) {
+				return
+			}
+			over = over[1:]
+		}
+	}
+}
+
 // find returns the rule of highest priority that matches path. For a list that
 // is one that matches path with a trailing slash or without.
 func (a *ACL) find(path string, list bool) *compiled {
+	c := a.own(path, list)
+	if a.base == nil {
+		return c
+	}
+	if below := a.base.own(path, list); below != nil && (c == nil || priority(below, c) > 0) {
+		return below
+	}
+	return c
+}
+
+// own is find among a's own rules.
+func (a *ACL) own(path string, list bool) *compiled {
 	if list {
 		path = strings.TrimSuffix(path, "/")
 		if c, ok := a.exactDir[path]; ok {
@@ -304,7 +372,7 @@ func (a *ACL) AllowsUnder(prefix string) bool {
 	if a == nil || a.root {
 		return a != nil
 	}
-	for _, c := range a.rules {
+	for c := range a.all {
 		if c.reaches(prefix) && c.Capabilities != 0 && c.Capabilities&Deny == 0 {
 			return true
 		}

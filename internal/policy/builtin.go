@@ -15,6 +15,14 @@ path "auth/token/revoke-self" {
   capabilities = ["update"]
 }
 
+# Its own entity.
+path "identity/entity/id/{{identity.entity.id}}" {
+  capabilities = ["read"]
+}
+path "identity/entity/name/{{identity.entity.name}}" {
+  capabilities = ["read"]
+}
+
 # What it is allowed to do, for itself and for the web UI.
 path "sys/capabilities-self" {
   capabilities = ["update"]

@@ -207,7 +207,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("no line for %q", r.Path)
 			}
 			// A pattern matches itself, read as a path, or a rule above it does.
-			if a.find(r.Path, false) == nil {
+			if r.template == nil && a.find(r.Path, false) == nil {
 				t.Errorf("%q matches nothing", r.Path)
 			}
 		}

@@ -135,15 +135,27 @@ func randomRules(r *rand.Rand) ([]*Policy, reference) {
 	return policies, ref
 }
 
+func sameRules(got []Rule, a *ACL) bool {
+	want, _ := a.Rules()
+	return slices.EqualFunc(got, want, func(x, y Rule) bool { return x.Path == y.Path && x.Capabilities == y.Capabilities })
+}
+
 func TestAgainstReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	allowed := 0
 	for range 800 {
 		policies, ref := randomRules(r)
-		a := Compile(policies...)
+		whole, cut := Compile(policies...), r.IntN(len(policies)+1)
+		a := Compile(policies[:cut]...).With(policies[cut:]...) // as one, however they are laid
+		if got, _ := a.Rules(); !sameRules(got, whole) {
+			t.Fatalf("rules %v, by %v", got, ref)
+		}
 		for range 12 {
 			path := randomPath(r, false)
 			caps := a.Capabilities(path)
+			if want := whole.Capabilities(path); !slices.Equal(caps, want) || a.AllowsUnder(path) != whole.AllowsUnder(path) {
+				t.Fatalf("%q: %v and %v under it, want %v and %v, by %v", path, caps, a.AllowsUnder(path), want, whole.AllowsUnder(path), ref)
+			}
 			for _, op := range operations {
 				want := ref.allows(op, path)
 				got := a.Decide(op, path, nil).Allowed

@@ -6,7 +6,7 @@ func (a *ACL) Rules() (rules []Rule, root bool) {
 	if a == nil || a.root {
 		return nil, a != nil
 	}
-	for _, c := range a.rules {
+	for c := range a.all {
 		rules = append(rules, c.clone())
 	}
 	return rules, false

@@ -116,19 +116,18 @@ func (p *Policy) Templated() bool {
 	return p != nil && slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.template != nil })
 }
 
-// Fill is p with what its templates stand for; nil values stand for nothing. A
-// rule of which one stands for nothing is left out. So is one with a value that
+// Fill is what the rules of p with templates say once these stand for something,
+// for ACL.With; nil values stand for nothing. A rule of which one stands for nothing is left out. So is one with a value that
 // has a meaning of its own in paths, or else whoever chooses that value would
 // write the policy; but where such a rule denies, it denies all of the folder that
 // the template stands in.
 func (p *Policy) Fill(values Values) *Policy {
 	if !p.Templated() {
-		return p
+		return nil
 	}
-	out := &Policy{Name: p.Name, Rules: make([]Rule, 0, len(p.Rules))}
+	out := &Policy{Name: p.Name}
 	for _, r := range p.Rules {
 		if r.template == nil {
-			out.Rules = append(out.Rules, r)
 			continue
 		}
 		path, ok := fill(r.template, values, r.Capabilities&Deny != 0)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -63,7 +64,7 @@ path "secret/data/{{identity.entity.name}}/*" { capabilities = ["read"] }
 path "/secret/+/{{ identity.entity.metadata.team }}-{{identity.entity.id}}" { capabilities = ["update"] }
 path "{{identity.groups.names.ops.id}}/x" { capabilities = ["list"] }
 path "plain" { capabilities = ["read"] }`)
-	a := Compile(p.Fill(lookup(map[string]string{"entity name": "bob", "entity metadata team": "a b", "entity id": "1"})))
+	a := Compile(p).With(p.Fill(lookup(map[string]string{"entity name": "bob", "entity metadata team": "a b", "entity id": "1"})))
 	for _, c := range []struct {
 		op   engine.Operation
 		path string
@@ -78,13 +79,53 @@ path "plain" { capabilities = ["read"] }`)
 			t.Errorf("%s %q: %v, want %v", c.op, c.path, got, c.want)
 		}
 	}
-	if !p.Templated() || mustParse(t, "q", Default).Templated() || (*Policy)(nil).Templated() {
+	if !p.Templated() || mustParse(t, "q", WrappingText).Templated() || (*Policy)(nil).Templated() {
 		t.Error("Templated is wrong")
 	}
-	for name, acl := range map[string]*ACL{"unfilled": Compile(p), "filled with nothing": Compile(p.Fill(nil))} {
+	for name, acl := range map[string]*ACL{"unfilled": Compile(p), "filled with nothing": Compile(p).With(p.Fill(nil))} {
 		if acl.Decide(engine.Read, "secret/data/{{identity.entity.name}}/x", nil).Allowed || acl.Decide(engine.Read, "secret/data//x", nil).Allowed || !acl.Decide(engine.Read, "plain", nil).Allowed {
 			t.Errorf("%s: a template grants something, or the rest does not", name)
 		}
+	}
+}
+
+// What is laid over a path unites with what stands there: deny wins on either side,
+// and every constraint stays in force.
+func TestWithUnitesRulesOfOnePath(t *testing.T) {
+	below := mustParse(t, "p", `
+path "a/*" { capabilities = ["read", "update"]
+  denied_parameters = { "x" = ["1"] } }
+path "b" { capabilities = ["deny"] }
+path "c" { capabilities = ["read"] }
+path "d/*" { capabilities = ["deny"] }`)
+	over := mustParse(t, "q", `
+path "a/*" { capabilities = ["list"]
+  denied_parameters = { "y" = [] } }
+path "b" { capabilities = ["read"] }
+path "c" { capabilities = ["deny"] }
+path "d/own" { capabilities = ["read"] }`)
+	a := Compile(below).With(over, nil)
+	params := func(name, value string) func() map[string]json.RawMessage {
+		return func() map[string]json.RawMessage { return map[string]json.RawMessage{name: json.RawMessage(value)} }
+	}
+	for _, c := range []struct {
+		op     engine.Operation
+		path   string
+		params func() map[string]json.RawMessage
+		want   bool
+	}{
+		{engine.Update, "a/1", nil, true}, {engine.List, "a/1", nil, true}, {engine.Update, "a/1", params("x", `"1"`), false}, {engine.Update, "a/1", params("x", `"2"`), true},
+		{engine.Update, "a/1", params("y", `"2"`), false}, {engine.Read, "b", nil, false}, {engine.Read, "c", nil, false}, {engine.Read, "d/own", nil, true}, {engine.Read, "d/x", nil, false},
+	} {
+		if got := a.Decide(c.op, c.path, c.params).Allowed; got != c.want {
+			t.Errorf("%s %q: %v, want %v", c.op, c.path, got, c.want)
+		}
+	}
+	if Compile(below).Decide(engine.List, "a/1", nil).Allowed || !Compile(below).Decide(engine.Read, "c", nil).Allowed {
+		t.Error("a shared ACL has changed")
+	}
+	if RootACL().With(over) == nil || !RootACL().With(over).Decide(engine.Read, "c", nil).Allowed || !Compile(below).With(&Policy{Name: "root"}).Decide(engine.Read, "b", nil).Allowed {
+		t.Error("root is no longer root")
 	}
 }
 
@@ -98,7 +139,7 @@ func TestLessonTemplatedValuesCannotWritePolicies(t *testing.T) {
 			t.Errorf("%q made the rule %q", value, p.Rules[0].Path)
 		}
 		deny := mustParse(t, "d", "path \"secret/*\" { capabilities = [\"read\"] }\npath \"secret/data/{{identity.entity.name}}\" { capabilities = [\"deny\"] }")
-		a := Compile(deny.Fill(values))
+		a := Compile(deny).With(deny.Fill(values))
 		if a.Decide(engine.Read, "secret/data/"+value, nil).Allowed || a.Decide(engine.Read, "secret/data/other", nil).Allowed {
 			t.Errorf("%q got round a rule that denies", value)
 		}
@@ -167,7 +208,7 @@ func TestTemplatesAgainstReference(t *testing.T) {
 		for _, n := range names {
 			values[strings.ReplaceAll(n, ".", " ")] = words[r.IntN(len(words))]
 		}
-		ref, a := dumbFill(rules, values), Compile(p.Fill(lookup(values)))
+		ref, a := dumbFill(rules, values), Compile(p).With(p.Fill(lookup(values)))
 		for range 10 {
 			path := randomPath(r, false)
 			for _, op := range operations {
