@@ -27,6 +27,10 @@ const pages = [
   page('/policies', () => import('./pages/policies/Policies')),
   page('/policies/create', () => import('./pages/policies/Edit').then((m) => ({ default: m.CreatePolicy }))),
   page('/policies/edit/$name', () => import('./pages/policies/Edit').then((m) => ({ default: m.EditPolicy }))),
+  page('/auth', () => import('./pages/auth/Methods')),
+  page('/auth/$mount', () => import('./pages/auth/Method')),
+  page('/auth/$mount/create', () => import('./pages/auth/Item').then((m) => ({ default: m.CreateItem }))),
+  page('/auth/$mount/edit/$name', () => import('./pages/auth/Item').then((m) => ({ default: m.EditItem }))),
   page('/audit', () => import('./pages/audit/Audit')),
 ] as const
 

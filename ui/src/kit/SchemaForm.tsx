@@ -1,11 +1,18 @@
 import type { Schema } from '../api/schema'
-import { Check, TextArea, TextField } from '.'
+import { Check, SecretField, TextArea, TextField } from '.'
 
 /** What is typed, by field: text as the field takes it, lists a line each, objects as JSON, and "true" or "false". */
 export type Values = Record<string, string>
 
 const words = (name: string) => { const s = name.replaceAll('_', ' '); return s[0]!.toUpperCase() + s.slice(1) }
 const shown = (v: unknown) => v === undefined || v === null ? '' : Array.isArray(v) ? v.join('\n') : typeof v === 'object' ? JSON.stringify(v, null, 2) : String(v)
+
+/** Fields whose values are masked. */
+export const isSecret = (name: string) => /(^|_)(password|password_hash|secret|reviewer_jwt|bindpass)$/.test(name)
+const isPem = (name: string) => /(_ca_cert|_ca_pem|^certificate)$/.test(name)
+
+/** Fields that are worth asking for: not those that are there for old clients only, or for what this server has not. */
+export const current = (schema: Schema): string[] => Object.keys(schema.properties).filter((n) => !/^(Old name of|Kept for compat|Not supported)|not supported yet/.test(schema.properties[n]!.description ?? '')).sort()
 
 /** The values that a form begins with: what is there, else the defaults. */
 export function initial(schema: Schema, have: Record<string, unknown>): Values {
@@ -19,6 +26,7 @@ export function toBody(schema: Schema, values: Values, had: Record<string, unkno
     const p = schema.properties[name]
     if (!p || (text.trim() === '' && shown(had[name]) === '')) continue
     if (p.type === 'boolean') body[name] = text === 'true'
+    else if (p.type === 'array' && text.includes('-----BEGIN')) body[name] = text.split(/(?<=-----END [^-]+-----)/).map((l) => l.trim()).filter(Boolean)
     else if (p.type === 'array') body[name] = text.split('\n').map((l) => l.trim()).filter(Boolean)
     else if (p.type === 'object' && text.trim()) {
       try { body[name] = JSON.parse(text) } catch { throw new Error(`${words(name)} is not JSON: write it as { "key": "value" }.`) }
@@ -45,6 +53,8 @@ export function SchemaForm({ schema, values, onChange, skip = [], only, first = 
         if (!p) return null
         const common = { label: words(name), hint: p.description, value: values[name] ?? '', onChange: set(name), required: schema.required?.includes(name) }
         if (p.type === 'boolean') return <Check key={name} checked={values[name] === 'true'} onChange={(on) => set(name)(String(on))}>{words(name)}{p.description && <span className="muted small"><br />{p.description}</span>}</Check>
+        if (isSecret(name)) return <SecretField key={name} {...common} />
+        if (isPem(name)) return <TextArea key={name} {...common} rows={3} code placeholder="-----BEGIN CERTIFICATE-----" />
         if (p.type === 'array') return <TextArea key={name} {...common} rows={2} hint={`${p.description ?? ''} One a line.`} code />
         if (p.type === 'object') return <TextArea key={name} {...common} rows={3} hint={`${p.description ?? ''} As JSON.`} code />
         return <TextField key={name} {...common} code={p.format === 'duration'} hint={p.format === 'duration' ? `${p.description ?? ''} Such as 30m or 24h.` : p.description} />

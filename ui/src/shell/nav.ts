@@ -16,6 +16,7 @@ export const nav: { section: string; entries: NavEntry[] }[] = [
   { section: 'Secrets', entries: [{ label: 'Secrets', to: '/secrets', icon: 'key', key: 's' }] },
   { section: 'Access', entries: [
     { label: 'Policies', to: '/policies', icon: 'shield', key: 'p', path: 'sys/policies/acl', needs: 'list' },
+    { label: 'Auth methods', to: '/auth', icon: 'user', key: 'm', path: 'sys/auth', needs: 'read' },
   ] },
   { section: 'Operate', entries: [
     { label: 'Audit', to: '/audit', icon: 'list', key: 'a', path: 'sys/internal/audit/search', needs: 'read' },
