@@ -64,6 +64,7 @@ func TestRealServer(t *testing.T) {
 		t.Errorf("a path whose changes are not told is followed by %q", vs.Status.Updates)
 	}
 	testInstant(t, w, write, count)
+	testPlugin(t, w, write)
 	testSealed(t, w, servers, root, count)
 }
 

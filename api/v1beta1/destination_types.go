@@ -179,6 +179,9 @@ type SyncStatus struct {
 	// server. Its key is in the target.
 	// +optional
 	SecretMAC string `json:"secretMAC,omitempty"`
+	// LastSyncRequest is the annotation secrets.hashicorp.com/sync-now as it was when the resource was last looked at.
+	// +optional
+	LastSyncRequest string `json:"lastSyncRequest,omitempty"`
 	// RestartedMAC is an HMAC-SHA-256 of the watched keys at the last restart of rolloutRestartTargets.
 	// +optional
 	RestartedMAC string `json:"restartedMAC,omitempty"`
@@ -201,6 +204,9 @@ const (
 const (
 	// DryRunAnnotation on a resource, with value "true", makes the operator say what it would do, and do nothing.
 	DryRunAnnotation = Group + "/dry-run"
+	// SyncNowAnnotation on a resource makes the operator look at it at once whenever its value changes; the value is then
+	// in status.lastSyncRequest.
+	SyncNowAnnotation = Group + "/sync-now"
 	// AcceptAnnotation on a Namespace lists the namespaces, by commas, whose resources may fill Secrets there.
 	AcceptAnnotation = Group + "/accept-from"
 	// SourceAnnotation on a target names its resource: KIND/NAMESPACE/NAME.

@@ -114,7 +114,7 @@ func (b Build) String() string {
 // 2 an answer from the server that is an error, 127 no such command. args are os.Args, args[0] included:
 // its base name is what help texts call the program. ctx ends requests and questions under way; it should end
 // on an interrupt, so that a prompt without echo leaves the terminal as it found it. programs are the commands
-// `server` and `tls`, by name.
+// `server`, `tls` and `kubectl`, by name.
 func Run(ctx context.Context, args []string, sys IO, build Build, programs map[string]Program) int {
 	program, rest := "vault", []string(nil)
 	if len(args) > 0 {

@@ -7,13 +7,17 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// serverCommand and tlsCommand stand in the table for its help alone: Run hands them to their Programs.
+// serverCommand, tlsCommand and kubectlCommand stand in the table for its help alone: Run hands them to their Programs.
 func serverCommand() *command {
 	return &command{name: "server", synopsis: "Start a Strongroom server", program: true}
 }
 
 func tlsCommand() *command {
 	return &command{name: "tls", synopsis: "Keep a server's TLS certificate in Kubernetes", program: true}
+}
+
+func kubectlCommand() *command {
+	return &command{name: "kubectl", synopsis: "Look after the operator's resources; also: kubectl strongroom", program: true}
 }
 
 func versionCommand(build Build) *command {

@@ -7,7 +7,7 @@ func commands(program string, build Build) *command {
 	root := &command{help: fmt.Sprintf(
 		"Keep, hand out and revoke secrets with a %s server. \"%s <command> -h\" explains a command.", "Strongroom", program)}
 	root.sub = []*command{
-		readCommand(), writeCommand(), deleteCommand(), listCommand(), loginCommand(), serverCommand(), statusCommand(),
+		readCommand(), writeCommand(), deleteCommand(), listCommand(), kubectlCommand(), loginCommand(), serverCommand(), statusCommand(),
 		auditGroup(), authGroup(), eventsGroup(), kvGroup(), leaseGroup(), monitorCommand(), namespaceGroup(), operatorGroup(), patchCommand(), pathHelpCommand(), policyGroup(),
 		printGroup(), scanCommand(), secretsGroup(), tlsCommand(), tokenGroup(), transitGroup(), unwrapCommand(), versionCommand(build),
 		pluginGroup(), versionHistoryCommand(), debugCommand(),

@@ -200,6 +200,7 @@ func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	if problem != nil && !course.written {
 		problem = &condition.Problem{Reason: problem.Reason, Message: problem.Message + course.kept(), Cause: problem.Cause}
 	}
+	resource.SyncStatus().LastSyncRequest = resource.GetAnnotations()[v1beta1.SyncNowAnnotation]
 	if err := e.Reporter.Report(ctx, course.before, resource, "Sync", problem, course.says); err != nil {
 		return reconcile.Result{}, err
 	}

@@ -79,7 +79,7 @@ func (m *memory) rest(resource Object, spec Spec, held *metav1.PartialObjectMeta
 // good tells whether the last sync went well, was of this spec, and left the target as it is.
 func good(resource Object, held *metav1.PartialObjectMetadata) bool {
 	status := resource.SyncStatus()
-	return status.Status.Status == v1beta1.ReasonValid && status.ObservedGeneration == resource.GetGeneration() &&
+	return status.LastSyncRequest == resource.GetAnnotations()[v1beta1.SyncNowAnnotation] && status.Status.Status == v1beta1.ReasonValid && status.ObservedGeneration == resource.GetGeneration() &&
 		held != nil && status.TargetResourceVersion != "" && held.ResourceVersion == status.TargetResourceVersion
 }
 

@@ -1,0 +1,66 @@
+package operator_test
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"strongroom/operator/plugin"
+)
+
+// plug runs kubectl strongroom against the world's control plane.
+func (w *world) plug(t *testing.T, env map[string]string, args ...string) (int, string) {
+	t.Helper()
+	var out bytes.Buffer
+	args = append(args, "--kubeconfig", w.cp.Kubeconfig, "-n", "app")
+	code := plugin.Main(context.Background(), args, plugin.IO{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Getenv: func(name string) string { return env[name] }})
+	if strings.Contains(out.String(), canary) {
+		t.Errorf("kubectl strongroom %s prints a value:\n%s", args[0], out.String())
+	}
+	return code, out.String()
+}
+
+// wants runs the plugin and compares.
+func (w *world) wants(t *testing.T, code int, texts []string, args ...string) {
+	t.Helper()
+	got, out := w.plug(t, nil, args...)
+	if got != code {
+		t.Errorf("kubectl strongroom %s: exit code %d, want %d\n%s", strings.Join(args, " "), got, code, out)
+	}
+	for _, text := range texts {
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), text) {
+			t.Errorf("kubectl strongroom %s does not say %q:\n%s", strings.Join(args, " "), text, out)
+		}
+	}
+}
+
+// testPlugin looks after resources from a terminal. The sources here tell of no changes, and are polled once an hour.
+func testPlugin(t *testing.T, w *world, write func(string, map[string]any)) {
+	t.Helper()
+	address := "http://" + w.address
+	write("secret/data/quiet/slow", map[string]any{"data": map[string]any{"A": canary + "1", "B": canary + "b"}})
+	w.apply(t, strings.Replace(manifest("app", "slow", "secret/quiet/slow", inline("app"), ""), "refreshAfter: 1s", "refreshAfter: 1h", 1))
+	w.holds(t, "app", "slow", map[string]string{"A": canary + "1", "B": canary + "b"})
+	w.wants(t, 0, []string{"KEY SOURCE SECRET", "same"}, "diff", "slow", "--address", address)
+
+	write("secret/data/quiet/slow", map[string]any{"data": map[string]any{"A": canary + "2", "B": canary + "b"}})
+	w.wants(t, 1, []string{"differs"}, "diff", "vaultsecret/slow", "--address", address)
+	w.wants(t, 0, []string{"VaultSecret app/slow: Valid: Secret slow holds version 2 of secret/quiet/slow"}, "sync", "slow")
+	if secret, err := w.secret("app", "slow"); err != nil || string(secret.Data["A"]) != canary+"2" {
+		t.Errorf("after a sync the Secret is not as its source (%v)", err)
+	}
+	w.wants(t, 0, []string{"ok policy read on secret/data/quiet/slow: asked just now", "tried just now, policies app, default", "ok target Secret slow"},
+		"explain", "slow", "--login", "--address", address)
+
+	w.apply(t, manifest("app", "denied", "secret/other/x", inline("app"), ""))
+	w.secretStatus(t, "app", "denied", "PermissionDenied")
+	w.wants(t, 1, []string{"ok login role app at auth/kubernetes, as service account app/default", "STOP policy PermissionDenied: role \"app\"", "- target Secret denied"}, "explain", "denied")
+	w.wants(t, 1, []string{"VaultSecret app/denied: PermissionDenied"}, "sync", "denied")
+
+	w.apply(t, manifest("app", "lost", "secret/quiet/slow", "vaultAuthRef: nobody", ""))
+	w.secretStatus(t, "app", "lost", "AuthNotFound")
+	w.wants(t, 1, []string{"STOP auth", "nobody", "- target Secret lost"}, "explain", "lost", "--login")
+	w.wants(t, 1, []string{"namespace app has no"}, "explain", "nothing")
+	w.kubectl(t, "", "delete", "vaultsecrets", "-n", "app", "lost", "denied", "slow")
+}
