@@ -143,3 +143,30 @@ func TestDocumentedPolicy(t *testing.T) {
 	}
 	s.fails(engine.Denied, "permission denied", token, engine.List, "secret/metadata/app", "")
 }
+
+// TestEventsAreNoRequests: what a subscriber is told counts as no request of its own, or a rate limit would cut off whoever hears much.
+func TestEventsAreNoRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t)
+		s.prepare()
+		s.must(s.root, engine.Update, "sys/policies/acl/follower", mayFollow)
+		token, _ := s.login(`{"policies":"follower","ttl":"60s"}`)
+		s.must(s.root, engine.Update, "sys/quotas/rate-limit/events", `{"path":"sys/events/subscribe/*","rate":2,"interval":"1h"}`)
+		sub := s.subscribe(token)
+		for i := range 10 {
+			s.must(s.root, engine.Update, "secret/data/app/db", `{"data":{}}`)
+			if _, err := sub.Next(t.Context()); err != nil {
+				t.Fatalf("event %d: %v", i, err)
+			}
+		}
+		req := &gateway.Request{ID: "id", Operation: engine.Read, Path: "sys/events/subscribe/kv*", Token: token, Remote: netip.MustParseAddrPort("10.0.0.1:1")}
+		if again, err := s.s.Subscribe(t.Context(), req); err != nil {
+			t.Errorf("the second subscription: %v", err)
+		} else {
+			again.Close()
+		}
+		if _, err := s.s.Subscribe(t.Context(), req); engine.KindOf(err) != engine.TooMany {
+			t.Errorf("the third subscription: %v", err)
+		}
+	})
+}

