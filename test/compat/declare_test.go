@@ -201,6 +201,90 @@ initialize "more" {
 	silent(t, n)
 }
 
+// TestDeclaredFailsOver kills the active node of three while it applies a declaration that goes into a namespace: the next active node goes on,
+// once, with the requests that are left, and the third finds nothing to do.
+func TestDeclaredFailsOver(t *testing.T) {
+	gate := filepath.Join(t.TempDir(), "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	request := func(name, path, data string) string {
+		return fmt.Sprintf("  request %q {\n    operation = \"update\"\n    path = %q\n    data = %s\n  }\n", name, path, data)
+	}
+	config := "initialize \"team\" {\n" +
+		request("namespace", "sys/namespaces/team", `{ custom_metadata = { owner = "ada" } }`) +
+		request("below", "team/sys/namespaces/inner", `{}`) +
+		request("kv", "team/inner/sys/mounts/secret", `{ type = "kv", options = { version = "2" } }`) +
+		request("before", "team/inner/secret/data/before", `{ data = { k = "v" } }`) +
+		request("gated", "team/inner/secret/data/gated", fmt.Sprintf(`{ data = { k = { eval_source = "file", eval_type = "string", path = %q } } }`, gate)) +
+		request("after", "team/inner/secret/data/after", `{ data = { k = "v" } }`) + "}\n"
+	c := cluster.NewWith(t, cluster.Options{Nodes: 3, Config: config})
+	if err := c.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first, err := c.Leader(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := func(client *api.Client, want map[string]int) {
+		t.Helper()
+		inner := client.WithNamespace("team/inner")
+		for key, version := range want {
+			until(t, func(ctx context.Context) error {
+				s, err := inner.KVv2("secret").Get(ctx, key)
+				if err == nil && s.VersionMetadata.Version != version {
+					t.Fatalf("%s has version %d, want %d", key, s.VersionMetadata.Version, version)
+				}
+				return err
+			})
+		}
+	}
+	client, err := first.Client(c.Keys.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions(client, map[string]int{"before": 1})
+	first.Kill() // it waits at the pipe
+	next, err := c.Leader(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(gate); err != nil { // who waits there already waits on: the next one to lead reads the file
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(gate, []byte("from the file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if client, err = next.Client(c.Keys.Root); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Sys().StepDownWithContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range c.Nodes {
+		if n == first {
+			continue
+		}
+		if client, err = n.Client(c.Keys.Root); err != nil {
+			t.Fatal(err)
+		}
+		versions(client, map[string]int{"before": 1, "gated": 1, "after": 1})
+	}
+	if err := first.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Unseal(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if client, err = first.Client(c.Keys.Root); err != nil {
+		t.Fatal(err)
+	}
+	versions(client, map[string]int{"before": 1, "gated": 1, "after": 1})
+	if _, err := client.KVv2("secret").Get(t.Context(), "before"); err == nil {
+		t.Error("what was declared in the namespace is in the root")
+	}
+}
+
 // silent wants no secret of declared in n's log.
 func silent(t *testing.T, n *cluster.Node) {
 	t.Helper()
