@@ -31,6 +31,7 @@ const pages = [
   page('/auth/$mount', () => import('./pages/auth/Method')),
   page('/auth/$mount/create', () => import('./pages/auth/Item').then((m) => ({ default: m.CreateItem }))),
   page('/auth/$mount/edit/$name', () => import('./pages/auth/Item').then((m) => ({ default: m.EditItem }))),
+  page('/cluster', () => import('./pages/cluster/Cluster')),
   page('/audit', () => import('./pages/audit/Audit')),
 ] as const
 

@@ -15,6 +15,8 @@ export interface WrapInfo { token: string; accessor: string; ttl: number; creati
 
 interface Options {
   body?: unknown
+  /** A body that is sent as it is, instead of JSON. */
+  file?: Blob
   query?: Record<string, string | number | boolean | undefined>
   /** A token other than the session's; '' sends none. */
   token?: string
@@ -40,7 +42,7 @@ async function send(method: string, path: string, options: Options): Promise<Res
   const suffix = query.size > 0 ? '?' + query : ''
   try {
     return await fetch('/v1/' + encodePath(path) + suffix, {
-      method, headers, body: options.body === undefined ? undefined : JSON.stringify(options.body),
+      method, headers, body: options.file ?? (options.body === undefined ? undefined : JSON.stringify(options.body)),
       signal: options.signal, cache: 'no-store', credentials: 'omit', redirect: 'error',
     })
   } catch (e) {

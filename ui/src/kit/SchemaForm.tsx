@@ -4,7 +4,7 @@ import { Check, SecretField, TextArea, TextField } from '.'
 /** What is typed, by field: text as the field takes it, lists a line each, objects as JSON, and "true" or "false". */
 export type Values = Record<string, string>
 
-const words = (name: string) => { const s = name.replaceAll('_', ' '); return s[0]!.toUpperCase() + s.slice(1) }
+const words = (name: string) => { const s = name.replaceAll('_', ' ').replace(/\b(ttl|id|url|ca|pem|cidrs|jwt|oidc|ocsp|tls|dns|uri)\b/g, (w) => w === 'cidrs' ? 'CIDRs' : w.toUpperCase()); return s[0]!.toUpperCase() + s.slice(1) }
 const shown = (v: unknown) => v === undefined || v === null ? '' : Array.isArray(v) ? v.join('\n') : typeof v === 'object' ? JSON.stringify(v, null, 2) : String(v)
 
 /** Fields whose values are masked. */

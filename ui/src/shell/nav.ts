@@ -19,6 +19,7 @@ export const nav: { section: string; entries: NavEntry[] }[] = [
     { label: 'Auth methods', to: '/auth', icon: 'user', key: 'm', path: 'sys/auth', needs: 'read' },
   ] },
   { section: 'Operate', entries: [
+    { label: 'Cluster', to: '/cluster', icon: 'server', key: 'c', path: 'sys/storage/raft/configuration', needs: 'read' },
     { label: 'Audit', to: '/audit', icon: 'list', key: 'a', path: 'sys/internal/audit/search', needs: 'read' },
   ] },
 ]

@@ -30,7 +30,7 @@ export function Config({ at }: { at: string }) {
       }}>
         {now === null && <Note>This method is not configured yet.</Note>}
         {kept.map((k) => <Note key={k} kind="warn">{k} is kept but never shown. Enter it again when you save, or it is dropped.</Note>)}
-        <SchemaForm schema={schema} values={typed ?? initial(schema, now ?? {})} onChange={setTyped} only={current(schema)} />
+        <div className="form-grid"><SchemaForm schema={schema} values={typed ?? initial(schema, now ?? {})} onChange={setTyped} only={current(schema)} /></div>
         {!may && <Note>Your token may read this configuration, not change it.</Note>}
       </ActForm>
     </div>

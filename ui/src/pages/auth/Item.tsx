@@ -63,8 +63,8 @@ function Item({ at, name }: { at: string; name?: string }) {
         <div className="card pad">
           <ActForm action={name ? 'Save' : 'Create'} label={items.one} disabled={!may || (!name && !called.trim()) || (!!name && !typed)} onSubmit={save}>
             {!name && <TextField label="Name" value={called} onChange={setCalled} code required autoFocus />}
-            <SchemaForm schema={schema} values={values} onChange={setTyped} only={first} />
-            {rest.length > 0 && <details className="fold"><summary>{rest.length} more settings</summary><div className="stack"><SchemaForm schema={schema} values={values} onChange={setTyped} only={rest} /></div></details>}
+            <div className="form-grid"><SchemaForm schema={schema} values={values} onChange={setTyped} only={first} /></div>
+            {rest.length > 0 && <details className="fold"><summary>{rest.length} more settings</summary><div className="form-grid"><SchemaForm schema={schema} values={values} onChange={setTyped} only={rest} /></div></details>}
             {name && caps && !may && <Note>Your token may read this {items.one}, not change it.</Note>}
           </ActForm>
         </div>
