@@ -31,6 +31,10 @@ const pages = [
   page('/auth/$mount', () => import('./pages/auth/Method')),
   page('/auth/$mount/create', () => import('./pages/auth/Item').then((m) => ({ default: m.CreateItem }))),
   page('/auth/$mount/edit/$name', () => import('./pages/auth/Item').then((m) => ({ default: m.EditItem }))),
+  page('/tokens', () => import('./pages/tokens/Tokens')),
+  page('/identity', () => import('./pages/identity/Identity')),
+  page('/identity/entity/$id', () => import('./pages/identity/One').then((m) => ({ default: m.EntityPage }))),
+  page('/identity/group/$id', () => import('./pages/identity/One').then((m) => ({ default: m.GroupPage }))),
   page('/cluster', () => import('./pages/cluster/Cluster')),
   page('/audit', () => import('./pages/audit/Audit')),
 ] as const

@@ -21,12 +21,12 @@ export function Metrics() {
     <div className="stack">
       <dl className="figures">
         <Figure name="Requests">{(requests?.Count ?? 0).toLocaleString('en')}</Figure>
-        <Figure name="Answered in">{ms(requests?.Mean)} <small>ms on average</small></Figure>
+        <Figure name="Answered, on average">{ms(requests?.Mean)} <small>ms</small></Figure>
         <Figure name="Under way">{gauge('core.in_flight_requests') ?? 0}</Figure>
         <Figure name="Logins">{(logins?.Count ?? 0).toLocaleString('en')}</Figure>
         <Figure name="Leases">{gauge('expire.num_leases')?.toLocaleString('en') ?? '—'}</Figure>
         <Figure name="Tokens">{gauge('token.count')?.toLocaleString('en') ?? '—'}</Figure>
-        <Figure name="Commits in">{ms(commit?.Mean)} <small>ms on average</small></Figure>
+        <Figure name="Committed, on average">{ms(commit?.Mean)} <small>ms</small></Figure>
         <Figure name="Slowest request">{ms(requests?.Max)} <small>ms</small></Figure>
       </dl>
       <Card title="Requests by mount" flush>

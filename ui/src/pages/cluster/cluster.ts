@@ -18,7 +18,7 @@ export const autopilot = queryOptions({
 
 export interface Node extends Member { state: 'active' | 'standby' | 'sealed' | 'unreachable'; health?: Server; api?: HaNode; lag?: number }
 
-const silent = 30_000 // ms without a word from a standby
+const silent = 15_000 // ms without a word from a standby
 
 /** What is known of each member together. Raft runs on sealed nodes too: one that takes entries, but serves nobody, is sealed. */
 export function nodes(all: Member[], pilot: Autopilot | undefined, ha: HaNode[]): Node[] {
