@@ -554,3 +554,32 @@ func TestNamespaceQuotas(t *testing.T) {
 		s.fails(engine.Invalid, "only quotas of a namespace", s.root, engine.Update, "sys/quotas/rate-limit/q", `{"path":"team-a/secret","rate":2,"inheritable":true}`)
 	})
 }
+
+// TestRateLimitCountsWhatIsTurnedAway: requests to a namespace that is not there or is locked, and for help, are
+// counted as all others are: or a limit would not hold back who guesses.
+func TestRateLimitCountsWhatIsTurnedAway(t *testing.T) {
+	ask := func(s *server, ns, path string, query map[string][]string) error {
+		_, err := s.s.Serve(t.Context(), &gateway.Request{ID: "id", Operation: engine.Read, Namespace: ns, Path: path, Query: query, Token: "hvs.guessed", Remote: netip.MustParseAddrPort("10.9.0.1:1")})
+		return err
+	}
+	for name, try := range map[string]func(*server) error{
+		"no namespace":   func(s *server) error { return ask(s, "nowhere", "secret/data/app", nil) },
+		"locked":         func(s *server) error { return ask(s, "locked", "secret/data/app", nil) },
+		"locked, a path": func(s *server) error { return ask(s, "", "locked/secret/data/app", nil) },
+		"help":           func(s *server) error { return ask(s, "", "secret/data/app", map[string][]string{"help": {"1"}}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t)
+				s.must(s.root, engine.Update, "sys/namespaces/locked", "")
+				s.must(s.root, engine.Update, "sys/quotas/rate-limit/all", `{"rate":3,"interval":"1h","inheritable":true}`)
+				s.must(s.root, engine.Update, "sys/namespaces/api-lock/lock/locked", "")
+				for i := range 5 {
+					if err := try(s); err == nil || (engine.KindOf(err) == engine.TooMany) != (i >= 3) {
+						t.Errorf("request %d: %v", i, err)
+					}
+				}
+			})
+		})
+	}
+}

@@ -54,6 +54,9 @@ func (c CORS) Check() error {
 	if slices.Contains(c.Origins, "*") && len(c.Origins) > 1 {
 		return errors.New("to allow all origins the '*' must be the only value for allowed_origins")
 	}
+	if c.Credentials && slices.Contains(c.Origins, "*") {
+		return errors.New("allow_credentials does not go with '*': any page could act with the client certificate of whoever looks at it; name the origins")
+	}
 	for _, o := range c.Origins {
 		if u, err := url.Parse(o); o != "*" && (err != nil || u.Host == "" || u.Scheme+"://"+u.Host != o) {
 			return fmt.Errorf("%q is no origin: a scheme, a host and maybe a port, such as https://app.example.com:8443", o)

@@ -23,7 +23,8 @@ func TestAllows(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	for _, c := range []CORS{{}, {Origins: []string{"*", "https://a.b"}}, {Origins: []string{"a.b"}}, {Origins: []string{"https://a.b/path"}}, {Origins: []string{"*"}, Headers: []string{"a b"}}} {
+	for _, c := range []CORS{{}, {Origins: []string{"*", "https://a.b"}}, {Origins: []string{"a.b"}}, {Origins: []string{"https://a.b/path"}}, {Origins: []string{"*"}, Headers: []string{"a b"}},
+		{Origins: []string{"*"}, Credentials: true}} {
 		if c.Check() == nil {
 			t.Errorf("%+v was taken", c)
 		}

@@ -17,7 +17,7 @@ const maxPublic = 1 << 20
 func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	v, err := g.locate(ctx, req)
 	if err != nil {
-		return v, err
+		return v, g.turnAway(ctx, v, err)
 	}
 	m, rest, found := v.Routing.Find(v.path)
 	var route *engine.Route

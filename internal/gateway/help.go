@@ -26,7 +26,11 @@ func (g *Gateway) help(ctx context.Context, req *Request, rec *recording) (*Resp
 	if err == nil {
 		m, rest, ok = v.Routing.Find(v.path)
 		v.Mount = m
-		err = g.enter(ctx, v)
+		if err = g.limit(ctx, v, nil); err == nil {
+			err = g.enter(ctx, v)
+		}
+	} else {
+		err = g.turnAway(ctx, v, err)
 	}
 	rec.last = v
 	if err := rec.request(ctx, v, err); err != nil {

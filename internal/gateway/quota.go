@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -58,6 +59,15 @@ func (g *Gateway) limit(ctx context.Context, v *visit, params map[string]string)
 	v.unrecorded = !rules.Config.AuditLogging
 	g.meter.count("quota.rate_limit.violation", metrics.Label{Name: "name", Value: rule.Name})
 	return engine.Errorf(engine.TooMany, "request path %q: rate limit quota exceeded", v.path)
+}
+
+// turnAway is why a request that is in no namespace that serves it is refused. It
+// counts like all others: nobody guesses names faster than a limit lets them.
+func (g *Gateway) turnAway(ctx context.Context, v *visit, cause error) error {
+	if _, answered := errors.AsType[*engine.Error](cause); !answered || v == nil {
+		return cause
+	}
+	return cmp.Or(g.limit(ctx, v, nil), cause)
 }
 
 // client is whom a request counts for, and how many they may make.

@@ -47,11 +47,11 @@ func (h *Handler) cors(w http.ResponseWriter, r *http.Request) (answered bool) {
 		return preflight
 	}
 	allow := origin
-	if !c.Credentials && slices.Contains(c.Origins, "*") {
-		allow = "*"
+	if slices.Contains(c.Origins, "*") {
+		allow = "*" // with which browsers send no credentials, whatever is stored
 	}
 	w.Header().Set("Access-Control-Allow-Origin", allow)
-	if c.Credentials {
+	if c.Credentials && allow != "*" {
 		w.Header().Set("Access-Control-Allow-Credentials", "true")
 	}
 	if !preflight {
