@@ -25,6 +25,7 @@ type claims struct {
 	jwt.Claims
 	account
 	token *jwt.JSONWebToken
+	text  string // the whole
 }
 
 var algorithms = []jose.SignatureAlgorithm{
@@ -41,7 +42,7 @@ func parseClaims(text string) (*claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &claims{token: token}
+	c := &claims{token: token, text: text}
 	var raw map[string]json.RawMessage
 	if err := token.UnsafeClaimsWithoutVerification(&c.Claims, &raw); err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ type config struct {
 	DisableIssuer    bool     `json:"disable_iss_validation"`
 	DisableLocal     bool     `json:"disable_local_ca_jwt"`
 	AliasAnnotations bool     `json:"use_annotations_as_alias_metadata"`
+	Local            bool     `json:"local_token_verification,omitempty"`
 
 	keys []crypto.PublicKey // of PEMKeys
 }
@@ -51,6 +52,7 @@ var configFields = []engine.Field{
 	{Name: "disable_iss_validation", Type: engine.Bool, Default: true, Help: "Do not check the token's issuer; deprecated, the API server checks it."},
 	{Name: "issuer", Help: "Issuer that tokens must have if disable_iss_validation is false; deprecated."},
 	{Name: "use_annotations_as_alias_metadata", Type: engine.Bool, Help: "Keep annotations of the service account as alias metadata."},
+	{Name: "local_token_verification", Type: engine.Bool, Help: "Believe the signature of the cluster's keys (pem_keys, or those its API server publishes) without a TokenReview a login: for an API server that is busy or far. A deleted service account is refused only once its token has ended."},
 }
 
 func decodeConfig(b []byte) (*config, error) {
@@ -80,7 +82,7 @@ func (m *Method) readConfig(ctx context.Context, req *engine.Request) (*engine.R
 	if keys == nil {
 		keys = []string{}
 	}
-	return &engine.Response{Data: map[string]any{
+	data := map[string]any{
 		"kubernetes_host":                   c.Host,
 		"kubernetes_ca_cert":                c.CACert,
 		"pem_keys":                          keys,
@@ -89,7 +91,11 @@ func (m *Method) readConfig(ctx context.Context, req *engine.Request) (*engine.R
 		"disable_local_ca_jwt":              c.DisableLocal,
 		"use_annotations_as_alias_metadata": c.AliasAnnotations,
 		"token_reviewer_jwt_set":            c.ReviewerJWT != "",
-	}}, nil
+	}
+	if c.Local { // clients that compare what they wrote know nothing of it
+		data["local_token_verification"] = true
+	}
+	return &engine.Response{Data: data}, nil
 }
 
 // writeConfig replaces the whole configuration, as Vault does.
@@ -104,6 +110,7 @@ func (m *Method) writeConfig(_ context.Context, req *engine.Request) (*engine.Re
 		DisableIssuer:    d.Bool("disable_iss_validation"),
 		DisableLocal:     d.Bool("disable_local_ca_jwt"),
 		AliasAnnotations: d.Bool("use_annotations_as_alias_metadata"),
+		Local:            d.Bool("local_token_verification"),
 	}
 	if c.Host == "" {
 		c.Host = m.pod.Host()

@@ -70,6 +70,7 @@ func pemOf(kind string, der []byte) string {
 
 // signer makes service account tokens.
 type signer struct {
+	id     string
 	key    *ecdsa.PrivateKey
 	signer jose.Signer
 }
@@ -79,11 +80,12 @@ func newSigner(t testing.TB) *signer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, nil)
+	id := rand.Text()
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: id}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &signer{key, s}
+	return &signer{id, key, s}
 }
 
 func (s *signer) publicPEM(t testing.TB) string {
@@ -125,6 +127,28 @@ type apiServer struct {
 	spec    kube.ReviewSpec // of the last question
 	answer  func(w http.ResponseWriter, spec kube.ReviewSpec)
 	strange string // what it was asked for beside TokenReviews
+
+	keys      []*signer // whose tokens are the cluster's
+	askedKeys int
+	keysGone  int // the status of the answer while the keys cannot be had
+}
+
+func (a *apiServer) serveKeys(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.askedKeys++
+	switch {
+	case r.Header.Get("Accept") != "application/jwk-set+json":
+		w.WriteHeader(http.StatusNotAcceptable) // as a real one does
+	case a.keysGone != 0:
+		w.WriteHeader(a.keysGone)
+	default:
+		var set jose.JSONWebKeySet
+		for _, s := range a.keys {
+			set.Keys = append(set.Keys, jose.JSONWebKey{Key: &s.key.PublicKey, KeyID: s.id, Use: "sig"})
+		}
+		send(w, http.StatusOK, set)
+	}
 }
 
 func newAPIServer(t testing.TB) *apiServer {
@@ -137,6 +161,10 @@ func newAPIServer(t testing.TB) *apiServer {
 }
 
 func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == kube.KeysPath {
+		a.serveKeys(w, r)
+		return
+	}
 	var review kube.TokenReview
 	body, _ := io.ReadAll(r.Body)
 	err := json.Unmarshal(body, &review)

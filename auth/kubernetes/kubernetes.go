@@ -3,7 +3,8 @@
 // answers is compared with a role. It keeps no answer: every login asks anew, so
 // a deleted service account is refused as soon as the API server refuses it
 // (which remembers a token for ten seconds). It never decides by what a token
-// says of itself, except to refuse it early.
+// says of itself, except to refuse it early, or where it is told to believe the
+// cluster's signature (local_token_verification).
 //
 // https://developer.hashicorp.com/vault/api-docs/auth/kubernetes
 package kubernetes
@@ -29,10 +30,11 @@ type Method struct {
 
 	configs *storage.Cache[*config]
 	roles   *auth.Stored[role]
-	reviews singleflight.Group // of reviews under way
+	reviews singleflight.Group // of questions under way
 
 	mu        sync.Mutex
 	client    *client                  // for the configuration in use
+	keys      *published               // by which tokens are verified here; nil: not yet
 	roundTrip func() http.RoundTripper // nil but in tests
 }
 

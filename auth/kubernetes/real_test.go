@@ -88,6 +88,12 @@ func TestRealTokenReview(t *testing.T) {
 		break
 	}
 
+	f.must(t, engine.Update, "config", object{"kubernetes_host": cp.URL, "kubernetes_ca_cert": string(cp.CA), "token_reviewer_jwt": token("vault", "default"), "local_token_verification": true})
+	good("by the cluster's keys", "r", jwt)
+	good("by the cluster's keys, with an audience", "audience", bound)
+	bad("forged, by the cluster's keys", "r", forged, engine.Denied, "none of the cluster's keys")
+	bad("made for somebody else, by the cluster's keys", "r", bound, engine.Denied, "made for somebody else")
+
 	config(token("vault", "default"))
 	bad("reviewer without rights", "r", jwt, engine.Upstream, "bind the cluster role system:auth-delegator")
 	config(forged)

@@ -31,9 +31,9 @@ func main() {
 		os.Exit(kubectl(ctx, os.Args[1:]))
 	}
 	code := cli.Run(ctx, os.Args, cli.ProcessIO(), build, map[string]cli.Program{
-		"server": func(ctx context.Context, args []string) int { return server.Main(ctx, args, os.Stdout, os.Stderr) },
+		"server":  func(ctx context.Context, args []string) int { return server.Main(ctx, args, os.Stdout, os.Stderr) },
 		"kubectl": kubectl,
-		"tls":    func(ctx context.Context, args []string) int { return tlssecret.Main(ctx, args, os.Stdout, os.Stderr) },
+		"tls":     func(ctx context.Context, args []string) int { return tlssecret.Main(ctx, args, os.Stdout, os.Stderr) },
 	})
 	os.Exit(code)
 }

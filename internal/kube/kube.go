@@ -150,6 +150,7 @@ type question struct {
 	query        url.Values
 	body         any    // nil: none
 	kind         string // of the body; "": JSON
+	accept       string // form of the answer; "": JSON
 	bearer       string // who asks; "": Config's Token
 	limit        int64  // bytes of the answer
 	what, role   string // see StatusError
@@ -185,7 +186,7 @@ func (c *Client) ask(ctx context.Context, q question, out any) error {
 		req.Header.Set("Authorization", "Bearer "+q.bearer)
 	}
 	req.Header.Set("Content-Type", cmp.Or(q.kind, "application/json"))
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", cmp.Or(q.accept, "application/json"))
 	// What a question changes is the same if it comes twice, or is refused then, so net/http may
 	// send it again when an idle connection turns out dead; the empty key says so and is not sent.
 	req.Header["Idempotency-Key"] = []string{}

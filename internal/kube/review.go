@@ -60,6 +60,16 @@ func (c *Client) ReviewToken(ctx context.Context, bearer, token string, audience
 	return out.Status, err
 }
 
+// KeysPath is where an API server publishes the keys that sign its service accounts' tokens, a JSON Web Key Set (RFC 7517).
+const KeysPath = "/openid/v1/jwks"
+
+// ServiceAccountKeys decodes that key set into out. bearer is who asks, "" the client's own token. Every
+// service account may, unless the cluster role system:service-account-issuer-discovery is bound otherwise.
+func (c *Client) ServiceAccountKeys(ctx context.Context, bearer string, out any) error {
+	return c.ask(ctx, question{method: http.MethodGet, path: KeysPath, accept: "application/jwk-set+json", bearer: bearer, limit: maxReview, what: "read the keys of service account tokens",
+		role: "bind the cluster role system:service-account-issuer-discovery to its service account"}, out)
+}
+
 // Account is a service account.
 type Account struct{ Namespace, Name string }
 
