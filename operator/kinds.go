@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -18,6 +20,7 @@ import (
 	"strongroom/operator/vaultclient"
 	"strongroom/operator/vaultdynamicsecret"
 	"strongroom/operator/vaultpkisecret"
+	"strongroom/operator/vaultpushsecret"
 	"strongroom/operator/vaultsecret"
 	"strongroom/operator/vaultstaticsecret"
 )
@@ -54,9 +57,43 @@ func registerKinds(ctx context.Context, mgr manager.Manager, c core, namespaces 
 			return fmt.Errorf("register %s: %w", name, err)
 		}
 	}
+	if err := registerPush(ctx, mgr, c, namespaces, concurrency); err != nil {
+		return fmt.Errorf("register %s: %w", vaultpushsecret.Name, err)
+	}
 	shared := &secrettransformation.Reconciler{Client: c.kube, Reporter: c.reporter}
 	if err := shared.Register(mgr, concurrency); err != nil {
 		return fmt.Errorf("register SecretTransformation: %w", err)
 	}
 	return nil
+}
+
+// registerPush adds the controller of VaultPushSecrets, with a cache of its own: of Secrets' metadata, without what
+// annotations may hold, such as a whole Secret that was applied by kubectl. It is empty until somebody pushes.
+func registerPush(ctx context.Context, mgr manager.Manager, c core, namespaces []string, concurrency int) error {
+	chosen := make(map[string]cache.Config, len(namespaces))
+	for _, namespace := range namespaces {
+		chosen[namespace] = cache.Config{}
+	}
+	secrets, err := cache.New(mgr.GetConfig(), cache.Options{
+		HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), DefaultNamespaces: chosen,
+		DefaultTransform: func(object any) (any, error) {
+			if meta, ok := object.(metav1.Object); ok {
+				meta.SetAnnotations(nil)
+				meta.SetLabels(nil)
+				meta.SetManagedFields(nil)
+			}
+			return object, nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := mgr.Add(secrets); err != nil {
+		return err
+	}
+	push := &vaultpushsecret.Reconciler{
+		Client: c.kube, Live: c.live, Auths: c.auths, Pool: c.pool, Reporter: c.reporter,
+		Watcher: c.hub.Watcher(vaultpushsecret.Name), Secrets: secrets,
+	}
+	return push.Register(ctx, mgr, concurrency)
 }

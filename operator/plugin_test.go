@@ -62,5 +62,10 @@ func testPlugin(t *testing.T, w *world, write func(string, map[string]any)) {
 	w.secretStatus(t, "app", "lost", "AuthNotFound")
 	w.wants(t, 1, []string{"STOP auth", "nobody", "- target Secret lost"}, "explain", "lost", "--login")
 	w.wants(t, 1, []string{"namespace app has no"}, "explain", "nothing")
+	// What migrate prints, the API server takes as it is.
+	for _, namespace := range []string{"shop", "vault-secrets-operator"} {
+		w.kubectl(t, "", "create", "namespace", namespace)
+	}
+	w.kubectl(t, "", "apply", "--dry-run=server", "--validate=strict", "-f", "plugin/testdata/migrated.yaml")
 	w.kubectl(t, "", "delete", "vaultsecrets", "-n", "app", "lost", "denied", "slow")
 }

@@ -21,6 +21,9 @@ path "secret/data/app/*" {
   subscribe_event_types = ["kv-v2/*"]
 }
 path "secret/data/quiet/*" { capabilities = ["read"] }
+path "secret/data/push/*" { capabilities = ["create", "read", "update", "delete"] }
+path "secret/metadata/push/*" { capabilities = ["create", "read", "update"] }
+path "old/push/*" { capabilities = ["create", "read", "update", "delete"] }
 `
 
 // TestRealServer runs the operator between a real control plane and a real server, which logs in service accounts by
@@ -65,6 +68,7 @@ func TestRealServer(t *testing.T) {
 	}
 	testInstant(t, w, write, count)
 	testPlugin(t, w, write)
+	testPush(t, w, root)
 	testSealed(t, w, servers, root, count)
 }
 

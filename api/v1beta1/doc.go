@@ -32,6 +32,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&VaultStaticSecret{}, &VaultStaticSecretList{},
 		&VaultDynamicSecret{}, &VaultDynamicSecretList{},
 		&VaultPKISecret{}, &VaultPKISecretList{},
+		&VaultPushSecret{}, &VaultPushSecretList{},
 		&SecretTransformation{}, &SecretTransformationList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion())

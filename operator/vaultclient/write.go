@@ -70,3 +70,11 @@ func (c *Client) List(ctx context.Context, path string) ([]string, error) {
 	}
 	return names, nil
 }
+
+// Delete answers a DELETE of a path of the API. Errors are *Refused, or Problems of the connection.
+func (c *Client) Delete(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, c.login.timeout())
+	defer cancel()
+	_, err := c.vault.Logical().DeleteWithContext(ctx, path)
+	return classify(c.login.Address, err)
+}

@@ -109,7 +109,7 @@ tolerations:
   resources: [secrettransformations, vaultauthglobals, vaultauths, vaultconnections]
   verbs: [get, list, watch]
 - apiGroups: [secrets.hashicorp.com]
-  resources: [vaultdynamicsecrets, vaultpkisecrets, vaultsecrets, vaultstaticsecrets]
+  resources: [vaultdynamicsecrets, vaultpkisecrets, vaultpushsecrets, vaultsecrets, vaultstaticsecrets]
   verbs: [get, list, patch, watch]
 - apiGroups: [secrets.hashicorp.com]
   resources:
@@ -119,17 +119,18 @@ tolerations:
     - vaultconnections/status
     - vaultdynamicsecrets/status
     - vaultpkisecrets/status
+    - vaultpushsecrets/status
     - vaultsecrets/status
     - vaultstaticsecrets/status
   verbs: [get, patch, update]
 - apiGroups: [secrets.hashicorp.com]
-  resources: [vaultdynamicsecrets/finalizers, vaultpkisecrets/finalizers, vaultsecrets/finalizers, vaultstaticsecrets/finalizers]
+  resources: [vaultdynamicsecrets/finalizers, vaultpkisecrets/finalizers, vaultpushsecrets/finalizers, vaultsecrets/finalizers, vaultstaticsecrets/finalizers]
   verbs: [update]
 {{- end -}}
 
 {{/* The kinds' plurals, of which the list . names some: VaultAuth or *. */}}
 {{- define "vso.resources" -}}
-{{- $kinds := list "secrettransformation" "vaultauth" "vaultauthglobal" "vaultconnection" "vaultdynamicsecret" "vaultpkisecret" "vaultsecret" "vaultstaticsecret" -}}
+{{- $kinds := list "secrettransformation" "vaultauth" "vaultauthglobal" "vaultconnection" "vaultdynamicsecret" "vaultpkisecret" "vaultpushsecret" "vaultsecret" "vaultstaticsecret" -}}
 {{- $chosen := list -}}
 {{- range . -}}
 {{- if eq . "*" -}}
@@ -137,7 +138,7 @@ tolerations:
 {{- else if has (lower .) $kinds -}}
 {{- $chosen = append $chosen (lower .) -}}
 {{- else -}}
-{{- fail (printf "controller.rbac.clusterRoleAggregation: this operator has no kind %s; it has SecretTransformation, VaultAuth, VaultAuthGlobal, VaultConnection, VaultDynamicSecret, VaultPKISecret, VaultSecret and VaultStaticSecret" .) -}}
+{{- fail (printf "controller.rbac.clusterRoleAggregation: this operator has no kind %s; it has SecretTransformation, VaultAuth, VaultAuthGlobal, VaultConnection, VaultDynamicSecret, VaultPKISecret, VaultPushSecret, VaultSecret and VaultStaticSecret" .) -}}
 {{- end -}}
 {{- end -}}
 {{- range $chosen | uniq | sortAlpha }}
