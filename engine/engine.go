@@ -80,7 +80,7 @@ type Route struct {
 	Fields []Field // the parameters, path ones included; others are warned of
 	Public bool    // served without a token, such as a login
 	Sudo   bool    // the caller's policy must grant sudo besides
-	Self   bool    // any live token may ask; the handler judges what it may see
+	Self   bool    // any live token may ask; the handler judges what it may see. With Public, one may ask without: what is sent is still checked
 	// Login names who tries to log in, in the one form that the method knows them
 	// by, so that failures (BadLogin) count against them; "" counts for nobody.
 	// Only Public routes have it.

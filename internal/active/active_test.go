@@ -230,6 +230,35 @@ func TestMounts(t *testing.T) {
 	stranger, _ := s.login(`{}`)
 	s.fails(engine.Denied, "preflight capability check returned 403", stranger, engine.Read, "sys/internal/ui/mounts/secret/app/db", "")
 
+	// Whoever has no token sees what is tuned to be seen, and no more of it than a sign-in page needs; a token that is not good is refused.
+	seen := func(token string) string {
+		t.Helper()
+		b, err := json.Marshal(data(t, s.must(token, engine.Read, "sys/internal/ui/mounts", "")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if got, want := seen(""), `{"auth":{},"secret":{}}`; got != want {
+		t.Errorf("without a token: %s, want %s", got, want)
+	}
+	s.must(s.root, engine.Update, "sys/auth/login/tune", `{"listing_visibility":"unauth","description":"Staff"}`)
+	if got, want := seen(""), `{"auth":{"login/":{"description":"Staff","options":null,"type":"login"}},"secret":{}}`; got != want {
+		t.Errorf("without a token: %s, want %s", got, want)
+	}
+	if got := seen(stranger); !strings.Contains(got, `"login/":{"description":"Staff","options":null,"type":"login"}`) || strings.Contains(got, `"secret/"`) {
+		t.Errorf("a token that may nothing: %s", got)
+	}
+	if got := seen(s.root); !strings.Contains(got, `"secret/":{"accessor"`) || !strings.Contains(got, `"login/":{"accessor"`) {
+		t.Errorf("root: %s", got)
+	}
+	s.fails(engine.Denied, "invalid token", "hvs.nonesuch", engine.Read, "sys/internal/ui/mounts", "")
+	s.fails(engine.Denied, "", "", engine.Read, "sys/internal/ui/mounts/secret", "")
+	s.must(s.root, engine.Update, "sys/auth/login/tune", `{"listing_visibility":"hidden"}`)
+	if got, want := seen(""), `{"auth":{},"secret":{}}`; got != want {
+		t.Errorf("hidden again: %s, want %s", got, want)
+	}
+
 	// Disabling takes the data, and the tokens of a method, with it.
 	s.must(s.root, engine.Delete, "sys/mounts/secret", "")
 	s.must(s.root, engine.Update, "sys/mounts/secret", `{"type":"kv-v2"}`)

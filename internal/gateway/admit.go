@@ -32,7 +32,7 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	if err := g.limit(ctx, v, params); err != nil {
 		return v, err
 	}
-	if route == nil || !route.Public {
+	if route == nil || !route.Public || route.Self && (req.Token != "" || req.Caller != nil) {
 		if err = g.enter(ctx, v); err != nil {
 			return v, v.unusable(err)
 		}

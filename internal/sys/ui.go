@@ -14,7 +14,7 @@ import (
 // the mounts in which its policies grant it something.
 func (d *Deps) uiRoutes() []engine.Route {
 	return []engine.Route{
-		{Path: "internal/ui/mounts", Help: "The mounts the calling token can use.", Self: true, AnyNode: true, Read: d.uiMounts},
+		{Path: "internal/ui/mounts", Help: "The mounts the calling token can use, and those that anyone may know of (listing_visibility).", Public: true, Self: true, AnyNode: true, Read: d.uiMounts},
 		{Path: "internal/ui/mounts/{path...}", Help: "The mount that a path falls in.", Self: true, AnyNode: true, Read: d.uiMount},
 		{Path: "internal/ui/namespaces", Help: "The namespaces the calling token can use.", Self: true, AnyNode: true, Read: uiNamespaces},
 		{Path: "internal/ui/resultant-acl", Help: "What the calling token's policies grant together.", Self: true, AnyNode: true, Read: d.resultantACL},
@@ -23,17 +23,25 @@ func (d *Deps) uiRoutes() []engine.Route {
 	}
 }
 
+// uiMounts lists the mounts in which the caller's policies grant something, and to everyone, so that a sign-in page knows
+// what to offer, those tuned to listing_visibility=unauth: what they are, and nothing of how they are set up
+// (https://developer.hashicorp.com/vault/api-docs/system/internal-ui-mounts).
 func (d *Deps) uiMounts(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
 	c := call.From(ctx)
 	auth, secret := map[string]any{}, map[string]any{}
 	for path, m := range c.Routing.All() {
-		if !c.ACL.AllowsUnder(c.Prefix + path) {
+		about := describe(m)
+		switch {
+		case c.ACL != nil && c.ACL.AllowsUnder(c.Prefix+path):
+		case m.Entry.Config.ListingVisibility == "unauth":
+			about = map[string]any{"type": about["type"], "description": about["description"], "options": about["options"]}
+		default:
 			continue
 		}
 		if name, ok := strings.CutPrefix(path, "auth/"); ok {
-			auth[name] = describe(m)
+			auth[name] = about
 		} else {
-			secret[path] = describe(m)
+			secret[path] = about
 		}
 	}
 	return &engine.Response{Data: map[string]any{"auth": auth, "secret": secret}}, nil

@@ -40,6 +40,15 @@ func TestGoClientNamespaces(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// What its sign-in page offers is told without a token, there alone.
+	if err := sub.Sys().TuneMount("auth/userpass", api.MountConfigInput{ListingVisibility: "unauth", Description: new("Staff")}); err != nil {
+		t.Fatal(err)
+	}
+	for ns, want := range map[string]string{"team-a/sub": "map[auth:map[userpass/:map[description:Staff options:<nil> type:userpass]] secret:map[]]", "team-a": "map[auth:map[] secret:map[]]", "": "map[auth:map[] secret:map[]]"} {
+		if got := must[*api.Secret](t)(s.client(t, "").WithNamespace(ns).Logical().Read("sys/internal/ui/mounts")).Data; fmt.Sprint(got) != want {
+			t.Errorf("mounts of %q without a token: %v, want %s", ns, got, want)
+		}
+	}
 	must[*api.Secret](t)(sub.Logical().Write("auth/userpass/users/bob", map[string]any{"password": "pw", "token_policies": "reader"}))
 	login := must[*api.Secret](t)(s.client(t, "").WithNamespace("team-a/sub").Logical().Write("auth/userpass/login/bob", map[string]any{"password": "pw"})).Auth
 	if !strings.HasPrefix(login.ClientToken, "hvs.") || !strings.HasSuffix(login.ClientToken, "."+nested["id"].(string)) || login.EntityID == "" {

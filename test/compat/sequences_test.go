@@ -33,6 +33,7 @@ func TestSequencesOfTools(t *testing.T) {
 		{"GET", "sys/auth", "", 200, `"app/":{`},
 		{"GET", "sys/auth/app", "", 200, `"type":"approle"`},
 		{"GET", "sys/auth/app/tune", "", 200, `"listing_visibility":"unauth"`},
+		{"GET", "sys/internal/ui/mounts", "", 200, `"app/":{`},
 		{"POST", "auth/app/role/r", `{"token_policies":["team"],"token_ttl":60}`, 204, ""},
 		{"GET", "auth/app/role/r", "", 200, `"token_ttl":60`},
 		{"GET", "auth/app/role/r/role-id", "", 200, `"role_id":"`},
