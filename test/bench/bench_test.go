@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -99,5 +101,18 @@ func TestReadAnswer(t *testing.T) {
 		if tc.err == "" && err != nil || tc.err != "" && (err == nil || err.Error() != tc.err) {
 			t.Errorf("%q: %v, want %q", tc.answer, err, tc.err)
 		}
+	}
+}
+
+// A length that is over before any request begins is not one without figures.
+func TestLoadLastsUntilMeasured(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("{}")) }))
+	defer s.Close()
+	addr := s.Listener.Addr().String()
+	const conns = 8
+	f, err := load{addr: addr, conns: conns, cpu: func() (time.Duration, error) { return 0, nil },
+		requests: func(int) [][]byte { return [][]byte{rawRequest(http.MethodGet, addr, "x", "", nil)} }}.run(t.Context())
+	if err != nil || f.Requests < fewest {
+		t.Errorf("%+v, %v, want at least %d requests", f, err, fewest)
 	}
 }

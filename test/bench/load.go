@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// load is one measurement: every connection sends its requests in turn, each after the answer to the last, for warmup plus length.
+// load is one measurement: every connection sends its requests in turn, each after the answer to the last, for warmup plus length; longer,
+// up to patience, until one request a connection and at least fewest were measured: on a busy machine none may begin in a short length.
 type load struct {
 	addr     string // host:port
 	conns    int
@@ -37,6 +38,12 @@ type figures struct {
 	CPU      time.Duration `json:"server_cpu_per_request_ns"` // user and system time of all server processes
 }
 
+// What bounds the wait for figures that say something.
+const (
+	patience = time.Minute
+	fewest   = 32
+)
+
 // The phases of a load; workers look at them before each request.
 const (
 	warming int32 = iota
@@ -50,11 +57,18 @@ func (l load) run(ctx context.Context) (figures, error) {
 	defer cancel(nil)
 	var phase atomic.Int32
 	latencies, sent := make([][]time.Duration, l.conns), make([]int, l.conns)
+	var measured atomic.Int64
+	enough := make(chan struct{}) // closed at the measured request that makes a figure
+	answered := func() {
+		if measured.Add(1) == int64(max(l.conns, fewest)) {
+			close(enough)
+		}
+	}
 	var done sync.WaitGroup
 	for i := range l.conns {
 		done.Go(func() {
 			var err error
-			if latencies[i], sent[i], err = l.worker(ctx, i, &phase); err != nil {
+			if latencies[i], sent[i], err = l.worker(ctx, i, &phase, answered); err != nil {
 				cancel(err)
 			}
 		})
@@ -73,6 +87,11 @@ func (l load) run(ctx context.Context) (figures, error) {
 	start := time.Now()
 	phase.Store(measuring)
 	wait(l.length)
+	select {
+	case <-enough:
+	case <-time.After(patience):
+	case <-ctx.Done():
+	}
 	phase.Store(over)
 	elapsed := time.Since(start)
 	cpuAfter, err := l.cpu()
@@ -100,7 +119,7 @@ func (l load) run(ctx context.Context) (figures, error) {
 }
 
 // worker is one connection. It speaks just enough HTTP/1.1 to cost little beside the server it measures.
-func (l load) worker(ctx context.Context, i int, phase *atomic.Int32) (found []time.Duration, sent int, err error) {
+func (l load) worker(ctx context.Context, i int, phase *atomic.Int32, answered func()) (found []time.Duration, sent int, err error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.addr)
 	if err != nil {
 		return nil, 0, err
@@ -120,6 +139,7 @@ func (l load) worker(ctx context.Context, i int, phase *atomic.Int32) (found []t
 		}
 		if measured {
 			found = append(found, time.Since(start))
+			answered()
 		}
 	}
 	return found, sent, nil
