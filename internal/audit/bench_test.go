@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,5 +95,41 @@ func BenchmarkRecordList(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buf = r.record(buf[:0], x, resp, "", time.Unix(1e9, 0))
+	}
+}
+
+// What a record of 10,000 hashes costs, where many requests make one at a time.
+func BenchmarkRecordLong(b *testing.B) {
+	for _, conns := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("%d at once", conns), func(b *testing.B) {
+			j, store := journal(b, Options{}, Spec{Path: "file", Type: "file", Options: map[string]string{"file_path": filepath.Join(b.TempDir(), "audit.log")}})
+			devices, err := j.Devices(b.Context(), storage.Begin(store))
+			if err != nil {
+				b.Fatal(err)
+			}
+			keys := make([]string, 10_000)
+			for i := range keys {
+				keys[i] = fmt.Sprintf("customer-%05d", i)
+			}
+			data, _ := json.Marshal(map[string]any{"keys": keys})
+			b.ReportAllocs()
+			b.ResetTimer()
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			var all sync.WaitGroup
+			for range conns {
+				all.Go(func() {
+					for left.Add(-1) >= 0 {
+						x, resp := sample()
+						resp.Data = data
+						x.Defer("")
+						if err := devices.Response(b.Context(), x, resp, ""); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			all.Wait()
+		})
 	}
 }
