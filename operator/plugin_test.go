@@ -6,6 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"strongroom/api/v1beta1"
 	"strongroom/operator/plugin"
 )
 
@@ -35,6 +40,24 @@ func (w *world) wants(t *testing.T, code int, texts []string, args ...string) {
 	}
 }
 
+// kstatus compares what tools that wait for resources, such as Flux, make of a VaultSecret's status.
+func (w *world) kstatus(t *testing.T, name string, want kstatus.Status) {
+	t.Helper()
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(v1beta1.GroupVersion().WithKind("VaultSecret"))
+	if err := w.kube.Get(t.Context(), client.ObjectKey{Namespace: "app", Name: name}, object); err != nil {
+		t.Fatal(err)
+	}
+	got, err := kstatus.Compute(object)
+	if err != nil || got.Status != want {
+		t.Errorf("kstatus of %s is %v (%v), want %s", name, got, err, want)
+	}
+	object.SetGeneration(object.GetGeneration() + 1) // as after an edit that nobody has looked at
+	if got, err := kstatus.Compute(object); err != nil || got.Status != kstatus.InProgressStatus {
+		t.Errorf("kstatus of %s after an edit is %v (%v)", name, got, err)
+	}
+}
+
 // testPlugin looks after resources from a terminal. The sources here tell of no changes, and are polled once an hour.
 func testPlugin(t *testing.T, w *world, write func(string, map[string]any)) {
 	t.Helper()
@@ -57,6 +80,9 @@ func testPlugin(t *testing.T, w *world, write func(string, map[string]any)) {
 	w.secretStatus(t, "app", "denied", "PermissionDenied")
 	w.wants(t, 1, []string{"ok login role app at auth/kubernetes, as service account app/default", "STOP policy PermissionDenied: role \"app\"", "- target Secret denied"}, "explain", "denied")
 	w.wants(t, 1, []string{"VaultSecret app/denied: PermissionDenied"}, "sync", "denied")
+
+	w.kstatus(t, "slow", kstatus.CurrentStatus)
+	w.kstatus(t, "denied", kstatus.InProgressStatus)
 
 	w.apply(t, manifest("app", "lost", "secret/quiet/slow", "vaultAuthRef: nobody", ""))
 	w.secretStatus(t, "app", "lost", "AuthNotFound")
