@@ -9,6 +9,7 @@ package instant
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -84,7 +85,30 @@ func (h *Hub) follow(t target, login vaultclient.Login, namespace string, starte
 	if namespace == "" {
 		namespace = login.Namespace
 	}
-	key := streamKey{login.Key(), namespace}
+	s := h.join(t, streamKey{login.Key(), namespace}, login, started, paths)
+	if s == nil {
+		return false
+	}
+	limit := time.NewTimer(rightsWait)
+	defer limit.Stop()
+	for {
+		h.mu.Lock()
+		heard, unheard := s.unheard(paths)
+		live := s.covers(paths)
+		h.mu.Unlock()
+		if !unheard {
+			return live
+		}
+		select {
+		case <-heard:
+		case <-limit.C:
+			return false
+		}
+	}
+}
+
+// join makes t follow a stream; nil without paths. Whoever may have missed something is woken.
+func (h *Hub) join(t target, key streamKey, login vaultclient.Login, started time.Time, paths []string) *stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var s *stream
@@ -105,13 +129,10 @@ func (h *Hub) follow(t target, login vaultclient.Login, namespace string, starte
 	}
 	h.follows[t] = now
 	put(h.holders, key.login, t)
-	if s == nil {
-		return false
-	}
-	if s.missed(started, paths) {
+	if s != nil && s.missed(started, paths) {
 		t.wake(0)
 	}
-	return s.covers(paths)
+	return s
 }
 
 // drop ends what t followed, but for what it follows now; the hub's mutex is held.
@@ -135,18 +156,21 @@ func (h *Hub) drop(t target, before, now *following) {
 	}
 }
 
-func (h *Hub) missed(t target) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	f := h.follows[t]
-	if f == nil || f.stream == nil {
-		return
-	}
-	for _, path := range f.paths {
-		if _, told := f.stream.recent[path]; !told {
-			f.stream.deaf[path] = true
+// missed marks what t follows as not told of, unless an event comes after all that the poll begun at started foreran.
+func (h *Hub) missed(t target, started time.Time) {
+	time.AfterFunc(missedGrace, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		f := h.follows[t]
+		if f == nil || f.stream == nil || !f.stream.up || f.stream.since.After(started) ||
+			slices.ContainsFunc(f.paths, func(path string) bool { return f.stream.toldOf(path, started.Add(-missedGrace)) }) {
+			return
 		}
-	}
+		for _, path := range f.paths {
+			f.stream.deaf[path] = true
+			wakeAll(f.stream.followers[path], wakePause)
+		}
+	})
 }
 
 func (h *Hub) forget(t target) {

@@ -271,9 +271,15 @@ func testDenied(t *testing.T, w *world) {
 	deaf := w.login(t, "deaf", `path "sys/events/subscribe/kv-v2/*" { capabilities = ["read"] }
 path "secret/data/app/*" { capabilities = ["read", "subscribe"] }`)
 	c.live(t, "deaf", deaf, "secret/data/app/1")
-	c.Missed(request("deaf"))
+	c.Missed(request("deaf"), time.Now())
+	c.Missed(request("loud"), time.Now()) // its event comes a moment later
+	w.put(t, "app/1", "told to one of them")
+	c.wakes(t, "loud", "deaf")
 	if c.Follow(request("deaf"), deaf, "", time.Now(), "secret/data/app/1") {
 		t.Error("live at a path of which a change was not told")
+	}
+	if !c.Follow(request("loud"), silent, "", time.Now(), "secret/data/app/1") {
+		t.Error("not live though the change was told of")
 	}
 	c.Forget(request("deaf"))
 	c.Forget(request("plain"))

@@ -22,9 +22,12 @@ const (
 	spread = 20 * time.Second
 	// rightsEvery is how often a stream asks on which paths its login has the capability subscribe.
 	rightsEvery = 5 * time.Minute
-	// rightsBatch is the time in which paths come together that are asked about in one request, rightsChunk how many.
-	rightsBatch = 100 * time.Millisecond
+	// rightsChunk is how many paths are asked about in one request: those that came while the one before was under way.
 	rightsChunk = 100
+	// rightsWait bounds how long Follow waits for the answer.
+	rightsWait = 2 * time.Second
+	// missedGrace is how much later than a poll an event may tell of the change that the poll found.
+	missedGrace = 5 * time.Second
 	// remembered is how long an event is known, for those who read before it and follow after it.
 	remembered = 2 * time.Minute
 )
@@ -42,6 +45,7 @@ type stream struct {
 	cancel context.CancelFunc // nil until it runs
 	retry  chan struct{}      // try to connect now
 	ask    chan struct{}      // paths came whose rights are not known
+	heard  chan struct{}      // closed when some are, or the stream ends; then another takes its place
 
 	followers map[string]map[target]bool // by path; those that end in a slash are in folders too
 	folders   map[string]bool
@@ -55,7 +59,7 @@ type stream struct {
 
 func newStream(h *Hub, key streamKey, login vaultclient.Login) *stream {
 	return &stream{
-		hub: h, key: key, login: login, retry: make(chan struct{}, 1), ask: make(chan struct{}, 1),
+		hub: h, key: key, login: login, retry: make(chan struct{}, 1), ask: make(chan struct{}, 1), heard: make(chan struct{}),
 		followers: make(map[string]map[target]bool), folders: make(map[string]bool),
 		rights: make(map[string]bool), recent: make(map[string]time.Time), deaf: make(map[string]bool),
 	}
@@ -101,6 +105,17 @@ func (s *stream) covers(paths []string) bool {
 	return s.up && !slices.ContainsFunc(paths, func(path string) bool { return !s.rights[path] || s.deaf[path] })
 }
 
+// unheard tells whether it is still to be learned if all changes at paths are told, and when to ask again.
+func (s *stream) unheard(paths []string) (<-chan struct{}, bool) {
+	return s.heard, s.up && slices.ContainsFunc(paths, func(path string) bool { _, known := s.rights[path]; return !known })
+}
+
+// hear has all who wait look again; the hub's mutex is held.
+func (s *stream) hear() {
+	close(s.heard)
+	s.heard = make(chan struct{})
+}
+
 // missed tells whether something may have changed at paths since a reading that began at started.
 func (s *stream) missed(started time.Time, paths []string) bool {
 	if !s.up {
@@ -109,11 +124,14 @@ func (s *stream) missed(started time.Time, paths []string) bool {
 	if s.since.After(started) || time.Since(started) > remembered {
 		return true
 	}
-	for _, path := range paths {
-		for changed, at := range s.recent {
-			if at.After(started) && (changed == path || strings.HasSuffix(path, "/") && strings.HasPrefix(changed, path)) {
-				return true
-			}
+	return slices.ContainsFunc(paths, func(path string) bool { return s.toldOf(path, started) })
+}
+
+// toldOf tells whether an event came of path, or of what is below it, after a time.
+func (s *stream) toldOf(path string, after time.Time) bool {
+	for changed, at := range s.recent {
+		if at.After(after) && (changed == path || strings.HasSuffix(path, "/") && strings.HasPrefix(changed, path)) {
+			return true
 		}
 	}
 	return false
@@ -229,6 +247,7 @@ func (s *stream) once(ctx context.Context) (bool, error) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.up = false
+	s.hear()
 	return up, err
 }
 
@@ -240,13 +259,6 @@ func (s *stream) keepRights(ctx context.Context) {
 		all := false
 		select {
 		case <-s.ask:
-			batch := time.NewTimer(rightsBatch)
-			select {
-			case <-batch.C:
-			case <-ctx.Done():
-				batch.Stop()
-				return
-			}
 		case <-ticker.C:
 			all = true
 		case <-ctx.Done():
@@ -297,5 +309,6 @@ func (s *stream) learn(ctx context.Context, paths []string) {
 		}
 		s.rights[path] = may[path]
 	}
+	s.hear()
 	wakeAll(lost, wakePause)
 }

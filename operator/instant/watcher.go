@@ -65,14 +65,17 @@ func (w *Watcher) Source() source.Source {
 // in a namespace of the server ("": the login's), beginning at started. What changed since then counts. A path that ends
 // in a slash means all below. It replaces what request followed before; without paths it only notes the login, whose
 // replacement wakes request too. It tells whether every change will be told: the stream flows, and the login's policies
-// have the capability subscribe on all the paths. If not, the caller must poll.
+// have the capability subscribe on all the paths; for the answer to that it may wait a moment. If not, the caller must
+// poll.
 func (w *Watcher) Follow(request reconcile.Request, login vaultclient.Login, namespace string, started time.Time, paths ...string) bool {
 	return w.hub.follow(target{w, request}, login, namespace, started, paths)
 }
 
-// Missed tells that request was found changed on the server though it is live and no event said so: until its stream
-// begins anew it is not. It must not be called of a change that Follow or the controller was woken for.
-func (w *Watcher) Missed(request reconcile.Request) { w.hub.missed(target{w, request}) }
+// Missed tells that a poll begun at started found request changed on the server, though it is live and was not woken. If
+// no event tells of it within seconds, it is woken, and not live until its stream begins anew.
+func (w *Watcher) Missed(request reconcile.Request, started time.Time) {
+	w.hub.missed(target{w, request}, started)
+}
 
 // Heed makes request be looked at again when a server goes out.
 func (w *Watcher) Heed(request reconcile.Request, server vaultclient.ServerKey) {

@@ -32,6 +32,7 @@ type course struct {
 	key      target.Key // of the target's MAC
 	drawn    bool       // and it is a new one
 	edited   bool       // the spec changed since the last sync
+	woken    bool       // by an event, or because a server or a login is back
 	written  bool       // the target holds what it should, though there is a problem
 	says     string
 	next     time.Duration
@@ -122,6 +123,10 @@ func (c *course) follow(content *Content) {
 		return
 	}
 	live := c.Watcher.Follow(c.request, content.Login, content.Namespace, c.started, content.Paths...)
+	if live && !c.woken && !c.edited && status.Updates == v1beta1.UpdatesEvents && status.SourcePath == content.Path &&
+		status.SecretVersion != "" && status.SecretVersion != content.Version {
+		c.Watcher.Missed(c.request, c.started)
+	}
 	if len(content.Paths) == 0 {
 		return // only the end of the login is
 	}

@@ -182,10 +182,11 @@ func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	if !ok {
 		return reconcile.Result{}, fmt.Errorf("%s copies to something else", e.Name)
 	}
-	if e.Watcher.Woken(request) {
+	woken := e.Watcher.Woken(request)
+	if woken {
 		e.memory.wake(request.NamespacedName)
 	}
-	course := &course{Engine: e, request: request, resource: resource, before: before, started: time.Now()}
+	course := &course{Engine: e, request: request, resource: resource, before: before, started: time.Now(), woken: woken}
 	course.spec, course.err = e.Kind.Spec(resource)
 	if course.err == nil {
 		if wait, resting := course.rest(ctx); resting {
