@@ -120,10 +120,11 @@ type VaultDynamicSecretStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=vds,categories=vault
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.status`
-// +kubebuilder:printcolumn:name="Synced",type=date,JSONPath=`.status.lastSyncTime`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.secretLease.id`
+// +kubebuilder:printcolumn:name="Last sync",type=date,JSONPath=`.status.lastSyncTime`
+// +kubebuilder:printcolumn:name="Next sync",type=string,JSONPath=`.status.nextSyncTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.spec.destination.name`,priority=1
-// +kubebuilder:printcolumn:name="Next",type=string,JSONPath=`.status.nextSyncTime`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 type VaultDynamicSecret struct {
 	metav1.TypeMeta   `json:",inline"`

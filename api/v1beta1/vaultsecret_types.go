@@ -252,10 +252,11 @@ type VaultSecretStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=vsec,categories=vault
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.status`
-// +kubebuilder:printcolumn:name="Synced",type=date,JSONPath=`.status.lastSyncTime`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.secretVersion`
+// +kubebuilder:printcolumn:name="Last sync",type=date,JSONPath=`.status.lastSyncTime`
+// +kubebuilder:printcolumn:name="Next sync",type=string,JSONPath=`.status.nextSyncTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.spec.target.name`,priority=1
-// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.secretVersion`,priority=1
 // +kubebuilder:printcolumn:name="Path",type=string,JSONPath=`.spec.source.kv.path`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 type VaultSecret struct {

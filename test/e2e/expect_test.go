@@ -72,7 +72,7 @@ func expectations() []expectation {
 		{section: "How to log in", first: "kubectl apply -f k3s-vault/vault-auth.yaml", prints: []string{`/vault-auth-kubernetes created$`}},
 		{section: "What to fetch", first: "kubectl apply -f k3s-vault/longhorn-r2-vault-secret.yaml", prints: []string{`/longhorn-r2-secret-from-vault created$`}},
 		{section: "See that it arrived", first: "kubectl get secret r2-longhorn-secret -n longhorn-system", after: arrived, prints: []string{
-			`^r2-longhorn-secret +Opaque +3 `, `^NAME +STATUS +SYNCED +AGE\nlonghorn-r2-secret-from-vault +Valid +\d+s +\d+s$`,
+			`^r2-longhorn-secret +Opaque +3 `, `^NAME +STATUS +VERSION +LAST SYNC +NEXT SYNC +AGE\nlonghorn-r2-secret-from-vault +Valid +1 +\d+s( +[0-9TZ:-]+)? +\d+s$`,
 		}},
 
 		{section: "Using the web UI", first: "kubectl port-forward -n vault svc/vault 8200:8200", meanwhile: browse, prints: []string{`^Forwarding from 127\.0\.0\.1:8200 -> 8200$`}},
