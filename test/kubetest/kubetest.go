@@ -238,6 +238,23 @@ func (cp *ControlPlane) RestartControllers() error {
 	return cp.run(cp.site.controllerManagerArgs())
 }
 
+// RestartAPIServer kills the API server and starts it anew, and returns once it is ready.
+func (cp *ControlPlane) RestartAPIServer(ctx context.Context) error {
+	at := slices.IndexFunc(cp.running, func(p *process) bool { return p.name == "kube-apiserver" })
+	if at < 0 {
+		return errors.New("kubetest: no API server runs")
+	}
+	cp.running[at].stop()
+	cp.running = slices.Delete(cp.running, at, at+1)
+	if err := cp.run(cp.site.apiServerArgs()); err != nil {
+		return err
+	}
+	last := len(cp.running) - 1
+	p := cp.running[last]
+	cp.running = slices.Insert(cp.running[:last], at, p) // where it was: what stands on it ends before it
+	return cp.wait(ctx, "/readyz")
+}
+
 // Kubectl prepares a kubectl command as the administrator; the caller sets its
 // input and output, and runs it. It is killed when ctx ends.
 func (cp *ControlPlane) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
