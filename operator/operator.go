@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -103,7 +104,7 @@ func managerOptions(scheme *runtime.Scheme, options Options) manager.Options {
 		Metrics: server.Options{BindAddress: orOff(options.MetricsAddress)},
 		Cache: cache.Options{
 			DefaultNamespaces: namespaces,
-			DefaultTransform:  cache.TransformStripManagedFields(),
+			DefaultTransform:  slim,
 			// Of all Secrets of the cluster, only the operator's own are watched, and of these only the metadata.
 			ByObject: map[client.Object]cache.ByObject{&corev1.Secret{}: {Label: managed}, &corev1.ConfigMap{}: {Label: managed}},
 		},
@@ -117,6 +118,17 @@ func managerOptions(scheme *runtime.Scheme, options Options) manager.Options {
 		LeaderElectionNamespace:       options.LeaseNamespace,
 		LeaderElectionReleaseOnCancel: true,
 	}
+}
+
+// slim drops what the cache need not hold. Nothing is ever written back whole: patches say what differs.
+func slim(object any) (any, error) {
+	held, err := meta.Accessor(object)
+	if err != nil {
+		return object, nil //nolint:nilerr // a tombstone
+	}
+	held.SetManagedFields(nil)
+	delete(held.GetAnnotations(), corev1.LastAppliedConfigAnnotation)
+	return object, nil
 }
 
 func orOff(address string) string {

@@ -151,6 +151,9 @@ func runOperator(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	if err != nil {
 		return err
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // most of the heap is caches that live as long as the operator: memory is dearer than time here
+	}
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
 	settings.Logger = logger
