@@ -77,6 +77,16 @@ func (o *openPath) guarded(x *exchange) bool {
 	return !o.public || x.r.Method == http.MethodDelete
 }
 
+// opened is the openPath that x asks for; nil: none.
+func (h *Handler) opened(x *exchange) *openPath {
+	for i := range h.open {
+		if strings.HasPrefix(x.path, h.open[i].prefix) {
+			return &h.open[i]
+		}
+	}
+	return nil
+}
+
 // New makes the handler of n.
 func New(n *node.Node, config Config, logger hclog.Logger) *Handler {
 	config.EventWait = cmp.Or(config.EventWait, eventWait)
@@ -244,7 +254,7 @@ func (h *Handler) dispatch(x *exchange) {
 			return
 		}
 		// Leadership, or the keys, went away before anything was written.
-	} else if s := h.node.Reader(); s != nil && x.servedHere() && h.read(x, s) {
+	} else if s := h.node.Reader(); s != nil && x.servedHere() && h.opened(x) == nil && h.read(x, s) {
 		return
 	}
 	switch {
@@ -299,13 +309,11 @@ func (h *Handler) read(x *exchange, s node.Session) bool {
 
 // perform serves x with session s; it writes an answer unless it returns an error.
 func (h *Handler) perform(x *exchange, s node.Session) error {
-	for _, o := range h.open {
-		if strings.HasPrefix(x.path, o.prefix) {
-			if x.namespace != "" {
-				return errRootOnly
-			}
-			return recorded(x, s, o.guarded(x), o.serve)
+	if o := h.opened(x); o != nil {
+		if x.namespace != "" {
+			return errRootOnly
 		}
+		return recorded(x, s, o.guarded(x), o.serve)
 	}
 	req, err := x.request()
 	if err != nil {

@@ -28,6 +28,7 @@ func TestCeremoniesAreRecordedOnce(t *testing.T) {
 		c.Audit = log
 	})
 	leader, other := standby(t, peers)
+	eventually(t, "the standby has heard of the last write", func() bool { return other.node.CatchUp(t.Context()) == nil })
 	other.want(200, `"started":false`, "GET", "sys/rekey/init", root, "")
 	other.want(200, `"nonce"`, "PUT", "sys/generate-root/attempt", root, "{}")
 	other.want(204, "", "DELETE", "sys/generate-root/attempt", root, "")
