@@ -386,6 +386,7 @@ func deleteNamespace(t *testing.T, fault storagetest.Fault, n int) {
 		s.must(a.admin, engine.Update, "team-a/db/creds/app", `{}`)
 		s.must(a.admin, engine.Update, "team-a/auth/token/create", `{"policies":"admin"}`)
 	}
+	s.must(s.root, engine.Update, "team-a/auth/token/create", `{"policies":"root"}`) // never expires, and has a parent outside
 	s.must(s.root, engine.Delete, "sys/namespaces/team-a", "")
 	s.s.Close()
 	sound := s.store

@@ -36,6 +36,9 @@ func (l *Lessor) deleteNamespace(ctx context.Context, id string) (done bool, err
 	if err := l.endUnder(ctx, id, "", "", func(*storage.Tx) {}); err != nil {
 		return false, err
 	}
+	if err := l.endTokens(ctx, id); err != nil {
+		return false, err
+	}
 	if err := mount.RemoveAll(ctx, l.store, id); err != nil {
 		return false, err
 	}
@@ -63,6 +66,35 @@ func (l *Lessor) deleteNamespace(ctx context.Context, id string) (done bool, err
 		}
 		return tx.Commit(ctx)
 	})
+}
+
+// endTokens ends what is left of the tokens of namespace ns, a bounded batch a
+// transaction: those that never expire have no lease, and may be noted as children
+// of tokens outside.
+func (l *Lessor) endTokens(ctx context.Context, ns string) error {
+	tokens := l.tokens.At(ns)
+	for {
+		n := 0
+		err := again(ctx, func() error {
+			tx := storage.Begin(l.store)
+			n = 0
+			for id, err := range tokens.IDs(ctx, l.store) {
+				if err == nil {
+					_, err = tokens.End(ctx, tx, "", id, "")
+				}
+				if err != nil {
+					return err
+				}
+				if n++; n == leaseBatch {
+					break
+				}
+			}
+			return tx.Commit(ctx)
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+	}
 }
 
 // deleteBelow deletes all keys below prefix, a bounded batch a transaction.
