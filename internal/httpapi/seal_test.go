@@ -16,6 +16,7 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 
+	"strongroom/internal/declare"
 	"strongroom/internal/node"
 	"strongroom/internal/seal"
 	"strongroom/internal/secret"
@@ -61,6 +62,19 @@ func (w *watched) Stale(ctx context.Context, wrapped []byte) (bool, error) {
 
 func use(current, old seal.Auto) func(*node.Config) {
 	return func(c *node.Config) { c.Seal, c.OldSeal = current, old }
+}
+
+// TestNobodyInitializesWhatDoesItself: whoever reaches a node before its cluster has founded itself must
+// not come by the root token and the recovery key of one.
+func TestNobodyInitializesWhatDoesItself(t *testing.T) {
+	s, _ := static(t, "1", nil)
+	plan := new(declare.Plan)
+	if err := plan.Add(declare.Request{Stanza: "base", Name: "kv", Operation: "update", Path: "sys/mounts/secret", Data: map[string]any{"type": "kv"}}); err != nil {
+		t.Fatal(err)
+	}
+	p := cluster(t, 1, func(c *node.Config) { c.Seal, c.Declared = s, plan })[0]
+	p.want(400, "initializes itself", "PUT", "sys/init", "", `{"recovery_shares":1,"recovery_threshold":1}`)
+	p.want(200, `"initialized":false`, "GET", "sys/init", "", "")
 }
 
 // initializeAuto founds an auto-sealed cluster on p; nobody unseals it.

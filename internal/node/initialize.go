@@ -101,8 +101,11 @@ func (r InitRequest) seal(kind string) (seal.Config, error) {
 }
 
 // Init makes a new cluster of this one node. It stays sealed, unless it is one
-// that unseals itself.
+// that unseals itself. A node that is to initialize itself obeys nobody else.
 func (n *Node) Init(ctx context.Context, r InitRequest) (*InitResult, error) {
+	if !r.alone && n.config.Seal != nil && !n.config.Declared.Empty() { // or whoever is faster than the founder would own the cluster
+		return nil, engine.Invalidf("this cluster initializes itself, from the initialize stanzas of its configuration: wait for it (\"vault status\"), or take them away")
+	}
 	end, err := n.begin(ctx)
 	if err != nil {
 		return nil, err
