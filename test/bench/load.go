@@ -35,7 +35,7 @@ type figures struct {
 	Rate     float64       `json:"requests_per_second"`
 	P50      time.Duration `json:"p50_ns"`
 	P99      time.Duration `json:"p99_ns"`
-	CPU      time.Duration `json:"server_cpu_per_request_ns"` // user and system time of all server processes
+	CPU      time.Duration `json:"server_cpu_per_request_ns"` // user and system time of all server processes, of all
 }
 
 // What bounds the wait for figures that say something.
@@ -57,6 +57,12 @@ func (l load) run(ctx context.Context) (figures, error) {
 	defer cancel(nil)
 	var phase atomic.Int32
 	latencies, sent := make([][]time.Duration, l.conns), make([]int, l.conns)
+	// CPU is of all requests, whole: were it of a part of the run, requests that lie across its ends, which are most where each waits
+	// for a disk, would be charged to others.
+	cpu, err := l.cpu()
+	if err != nil {
+		return figures{}, err
+	}
 	var measured atomic.Int64
 	enough := make(chan struct{}) // closed at the measured request that makes a figure
 	answered := func() {
@@ -80,10 +86,6 @@ func (l load) run(ctx context.Context) (figures, error) {
 		}
 	}
 	wait(l.warmup)
-	cpu, err := l.cpu()
-	if err != nil {
-		cancel(err)
-	}
 	start := time.Now()
 	phase.Store(measuring)
 	wait(l.length)
@@ -94,11 +96,11 @@ func (l load) run(ctx context.Context) (figures, error) {
 	}
 	phase.Store(over)
 	elapsed := time.Since(start)
+	done.Wait()
 	cpuAfter, err := l.cpu()
 	if err != nil {
 		cancel(err)
 	}
-	done.Wait()
 	if err := context.Cause(ctx); err != nil {
 		return figures{}, err
 	}
@@ -114,7 +116,7 @@ func (l load) run(ctx context.Context) (figures, error) {
 	return figures{
 		All:      total,
 		Requests: len(all), Rate: float64(len(all)) / elapsed.Seconds(),
-		P50: all[len(all)/2], P99: all[len(all)*99/100], CPU: (cpuAfter - cpu) / time.Duration(len(all)),
+		P50: all[len(all)/2], P99: all[len(all)*99/100], CPU: (cpuAfter - cpu) / time.Duration(total),
 	}, nil
 }
 
