@@ -13,6 +13,9 @@ type Event struct {
 	// DataPath, below the mount, is where the data that the event is about is
 	// read; "" if there is none to read.
 	DataPath string
+	// Subject, below the mount, is where what changed is read, or was: whoever may
+	// read that may follow it. "" if the event is about nothing that is read.
+	Subject  string
 	Modified bool              // data was changed
 	Metadata map[string]string // what else events of the type tell
 }

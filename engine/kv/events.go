@@ -2,6 +2,7 @@ package kv
 
 import (
 	"strconv"
+	"strings"
 
 	"strongroom/engine"
 )
@@ -11,6 +12,9 @@ import (
 // event of no secret, or of one that is gone.
 func tell(req *engine.Request, operation, dataPath string, s *secret) {
 	e := engine.Event{Type: "kv-v2/" + operation, Path: req.Path, DataPath: dataPath, Modified: true}
+	if _, name, ok := strings.Cut(req.Path, "/"); ok && name != "" { // data/app, undelete/app, metadata/app, …
+		e.Subject = "data/" + name
+	}
 	if s != nil {
 		e.Metadata = map[string]string{
 			"current_version": strconv.FormatUint(s.current, 10),

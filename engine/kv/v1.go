@@ -93,13 +93,13 @@ func writePlain(_ context.Context, req *engine.Request) (*engine.Response, error
 		return nil, engine.Invalidf("missing data fields")
 	}
 	req.Storage.Put(secretPrefix+path, data.Bytes())
-	req.Emit(engine.Event{Type: "kv-v1/write", Path: req.Path, DataPath: req.Path, Modified: true})
+	req.Emit(engine.Event{Type: "kv-v1/write", Path: req.Path, DataPath: req.Path, Subject: req.Path, Modified: true})
 	return nil, nil
 }
 
 func deletePlain(_ context.Context, req *engine.Request) (*engine.Response, error) {
 	req.Storage.Delete(secretPrefix + req.Data.String("path"))
-	req.Emit(engine.Event{Type: "kv-v1/delete", Path: req.Path, Modified: true})
+	req.Emit(engine.Event{Type: "kv-v1/delete", Path: req.Path, Subject: req.Path, Modified: true})
 	return nil, nil
 }
 

@@ -43,6 +43,9 @@ func (e *Event) path(p string) string {
 // APIPath is the API path that was called; "" if the event is about none.
 func (e *Event) APIPath() string { return e.path(e.Path) }
 
+// SubjectPath is the API path at which what changed is read; "" if there is none.
+func (e *Event) SubjectPath() string { return e.path(e.Subject) }
+
 // metadata is what the event tells; index is the state that the write made, as
 // X-Vault-Index says it, or "".
 func (e *Event) metadata(index string) map[string]string {
@@ -60,7 +63,7 @@ func (e *Event) metadata(index string) map[string]string {
 
 // size is about what the event takes in memory, in bytes.
 func (e *Event) size() int {
-	n := 512 + len(e.Path) + len(e.DataPath) + len(e.Mount.Path)
+	n := 512 + len(e.Path) + len(e.DataPath) + len(e.Subject) + len(e.Mount.Path)
 	for name, value := range e.Metadata {
 		n += 64 + len(name) + len(value)
 	}

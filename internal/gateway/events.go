@@ -48,6 +48,14 @@ func (g *Gateway) announce(tx *storage.Tx, n *namespace.Namespace, m *mount.Moun
 // SubscribePath is where events are subscribed to; the pattern of their types follows.
 const SubscribePath = "sys/events/subscribe/"
 
+// FollowPath is where whoever may read something follows its changes, without the
+// capability subscribe; the pattern of the events' types follows.
+const FollowPath = "sys/events/follow/"
+
+// followers is how many of the bus's subscriptions can be had at FollowPath, for
+// which every token is good enough.
+var followers = events.DefaultLimits.Subscribers / 2
+
 // recheck is how soon a subscription ends after its caller may have it no more.
 // What the caller may not see is not told from the moment of the change on.
 const recheck = 10 * time.Second
@@ -59,10 +67,11 @@ type Subscription struct {
 	req       *Request
 	events    *events.Subscription
 	selection *events.Selection
+	follows   bool // at FollowPath
 	ticker    *time.Ticker
 }
 
-// Subscribe authorizes req, a read of a path below SubscribePath, as Authorize
+// Subscribe authorizes req, a read of a path below SubscribePath or FollowPath, as Authorize
 // does, and tells the caller all that it asked for and is committed from then on.
 func (g *Gateway) Subscribe(ctx context.Context, req *Request) (*Subscription, error) {
 	if g.bus == nil {
@@ -79,20 +88,24 @@ func (g *Gateway) Subscribe(ctx context.Context, req *Request) (*Subscription, e
 	if given := req.Query["filter"]; len(given) > 0 {
 		filter = given[0]
 	}
-	selection, err := events.Select(strings.TrimPrefix(v.path, SubscribePath), v.Here.Path, req.Query["namespaces"], filter)
+	types, follows := strings.CutPrefix(v.path, FollowPath)
+	selection, err := events.Select(strings.TrimPrefix(types, SubscribePath), v.Here.Path, req.Query["namespaces"], filter)
 	if err != nil {
 		return nil, engine.Invalidf("%v", err)
+	}
+	if follows && g.bus.Stats().Subscribers >= followers {
+		return nil, errFull
 	}
 	s, err := g.bus.Subscribe()
 	switch {
 	case errors.Is(err, events.ErrFull):
-		return nil, engine.Errorf(engine.Unavailable, "there are too many subscriptions to events: end some, or share one")
+		return nil, errFull
 	case err != nil:
 		return nil, storage.ErrNotLeader
 	}
 	uncounted := *g // asking again and again whether it may go on is no request of the caller's
 	uncounted.quotas = nil
-	return &Subscription{&uncounted, req, s, selection, time.NewTicker(recheck)}, nil
+	return &Subscription{&uncounted, req, s, selection, follows, time.NewTicker(recheck)}, nil
 }
 
 // Next waits for the next event. The error that ends the stream is
@@ -115,7 +128,7 @@ func (s *Subscription) Next(ctx context.Context) (*events.Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e != nil && v.mayHear(e) {
+		if e != nil && v.mayHear(e, s.follows) {
 			return e, nil
 		}
 	}
@@ -132,10 +145,18 @@ func (s *Subscription) admitted(ctx context.Context) (v *visit, err error) {
 
 // mayHear says whether the caller may be told of e: of its own namespace, or of one
 // below, by its rules, which know paths from there.
-func (v *visit) mayHear(e *events.Event) bool {
+func (v *visit) mayHear(e *events.Event, follows bool) bool {
 	rest, ok := strings.CutPrefix(e.Namespace, v.Home.Here.Path)
-	return ok && strings.HasPrefix(e.Namespace, v.Here.Path) && v.ACL.Subscribes(rest+e.APIPath(), e.Type)
+	switch {
+	case !ok || !strings.HasPrefix(e.Namespace, v.Here.Path):
+		return false
+	case follows:
+		return e.Subject != "" && v.ACL.Follows(rest+e.SubjectPath())
+	}
+	return v.ACL.Subscribes(rest+e.APIPath(), e.Type)
 }
+
+var errFull error = engine.Errorf(engine.Unavailable, "there are too many subscriptions to events: end some, or share one")
 
 // Slow counts the caller as one that took its events too slowly.
 func (s *Subscription) Slow() { s.events.Slow() }

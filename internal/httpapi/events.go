@@ -34,7 +34,8 @@ const (
 // wantsEvents says whether x asks for a stream of events, and not for what a read
 // of the path answers: help, or that it takes a WebSocket.
 func (x *exchange) wantsEvents() bool {
-	if !strings.Contains("/"+x.path, "/"+gateway.SubscribePath) || x.r.Method != http.MethodGet || x.r.URL.Query().Get("help") != "" {
+	path := "/" + x.path
+	if !strings.Contains(path, "/"+gateway.SubscribePath) && !strings.Contains(path, "/"+gateway.FollowPath) || x.r.Method != http.MethodGet || x.r.URL.Query().Get("help") != "" {
 		return false
 	}
 	if x.forwarded {

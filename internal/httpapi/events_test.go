@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"strongroom/internal/gateway"
 	"strongroom/internal/metrics"
 	"strongroom/internal/node"
 )
@@ -47,17 +48,26 @@ type subscriber struct {
 
 // dial subscribes at p; query begins with the type.
 func (p *peer) dial(query, token string, client *http.Client) (*websocket.Conn, *http.Response, error) {
+	return p.dialAt(gateway.SubscribePath+query, token, client)
+}
+
+func (p *peer) dialAt(path, token string, client *http.Client) (*websocket.Conn, *http.Response, error) {
 	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
 	defer cancel()
-	return websocket.Dial(ctx, p.api.URL+"/v1/sys/events/subscribe/"+query,
+	return websocket.Dial(ctx, p.api.URL+"/v1/"+path,
 		&websocket.DialOptions{HTTPHeader: http.Header{"X-Vault-Token": {token}}, HTTPClient: client})
 }
 
 func (p *peer) subscribe(query, token string) *subscriber {
 	p.t.Helper()
-	conn, resp, err := p.dial(query, token, nil)
+	return p.subscribeAt(gateway.SubscribePath+query, token)
+}
+
+func (p *peer) subscribeAt(path, token string) *subscriber {
+	p.t.Helper()
+	conn, resp, err := p.dialAt(path, token, nil)
 	if err != nil {
-		p.t.Fatalf("%s: subscribe to %s: %v %v", p.config.NodeID, query, resp, err)
+		p.t.Fatalf("%s: subscribe to %s: %v %v", p.config.NodeID, path, resp, err)
 	}
 	p.t.Cleanup(func() { conn.CloseNow() })
 	return &subscriber{p.t, conn}
@@ -248,6 +258,36 @@ func TestEventsPolicies(t *testing.T) {
 			t.Errorf("an ended token was told of %s", e)
 		}
 	}
+}
+
+// TestEventsFollowed: whoever may read something is told of its changes on every node without a policy that names events, and of nothing else.
+func TestEventsFollowed(t *testing.T) {
+	peers, _, root := three(t, calm)
+	leader, other := standby(t, peers)
+	token := leader.token(root, "reader", `path "secret/data/app/*" { capabilities = ["read"] }
+path "secret/data/app/wrapped" {
+	capabilities     = ["read"]
+	min_wrapping_ttl = "1m"
+}`)
+	for i, p := range []*peer{leader, other} {
+		name := fmt.Sprint("app", i)
+		write := func(path string) { leader.want(200, "", "POST", "secret/data/"+path, root, `{"data":{}}`) }
+		s := p.subscribeAt("sys/events/follow/kv-v2/*?json=true", token)
+		write("hidden/a")
+		write("app/wrapped")
+		leader.want(204, "", "POST", "secret/config", root, `{"max_versions":3}`) // about nothing that is read
+		write("app/" + name)
+		s.want("kv-v2/data-write secret/data/app/" + name + " 1")
+		for _, change := range []string{"delete", "undelete"} {
+			leader.want(204, "", "POST", "secret/"+change+"/app/"+name, root, `{"versions":[1]}`)
+			s.want("kv-v2/" + change + " secret/" + change + "/app/" + name + " 1")
+		}
+		leader.want(204, "", "DELETE", "secret/metadata/app/"+name, root, "")
+		s.want("kv-v2/metadata-delete secret/metadata/app/" + name + " ")
+	}
+	leader.want(403, "permission denied", "GET", "sys/events/follow/kv*", "nobody", "")
+	leader.want(400, "WebSocket", "GET", "sys/events/follow/kv*", token, "")
+	leader.want(403, "permission denied", "GET", "sys/events/subscribe/kv*", token, "")
 }
 
 // calm lets nobody stand for election because the machine is busy: that would end

@@ -4,7 +4,19 @@ import (
 	"slices"
 
 	"github.com/ryanuber/go-glob"
+
+	"strongroom/engine"
 )
+
+// Follows says whether the caller may be told that what is read at path has changed, whatever changed it: whoever may read it as often as it likes
+// learns that anyhow. Where answers must be wrapped, it is not so.
+func (a *ACL) Follows(path string) bool {
+	if a == nil || a.root {
+		return a != nil
+	}
+	d := a.Decide(engine.Read, path, nil)
+	return path != "" && d.Allowed && d.MinWrappingTTL == 0
+}
 
 // Subscribes says whether the caller may be told of an event of type eventType
 // about path, which has no leading slash; "" stands for an event about no path,

@@ -10,17 +10,22 @@ import (
 // (https://developer.hashicorp.com/vault/docs/concepts/events) its place among the
 // routes, for authorization and help: httpapi serves the WebSocket itself.
 func (d *Deps) eventRoutes() []engine.Route {
-	return []engine.Route{{
-		Path: "events/subscribe/{type...}",
-		Help: "Tells of changes as they happen, by WebSocket: one message an event.",
-		Fields: []engine.Field{
-			{Name: "type", Type: engine.String, Required: true, Help: `Type of the events, such as kv-v2/data-write; "*" stands for any text.`},
-			{Name: "json", Type: engine.Bool, Help: "Send CloudEvents as JSON; else the protobuf message EventReceived."},
-			{Name: "namespaces", Type: engine.StringList, Help: "Patterns of namespaces below the request's own, besides that. May be repeated."},
-			{Name: "filter", Type: engine.String, Help: `Expression that events must meet, such as data_path == "secret/data/app".`},
+	fields := []engine.Field{
+		{Name: "type", Type: engine.String, Required: true, Help: `Type of the events, such as kv-v2/data-write; "*" stands for any text.`},
+		{Name: "json", Type: engine.Bool, Help: "Send CloudEvents as JSON; else the protobuf message EventReceived."},
+		{Name: "namespaces", Type: engine.StringList, Help: "Patterns of namespaces below the request's own, besides that. May be repeated."},
+		{Name: "filter", Type: engine.String, Help: `Expression that events must meet, such as data_path == "secret/data/app".`},
+	}
+	return []engine.Route{
+		{
+			Path: "events/subscribe/{type...}", Fields: fields, Read: notWebSocket,
+			Help: "Tells of changes as they happen, by WebSocket: one message an event.",
 		},
-		Read: notWebSocket,
-	}}
+		{
+			Path: "events/follow/{type...}", Fields: fields, Read: notWebSocket, Self: true,
+			Help: "Tells of changes to what the calling token may read, and of nothing else: events/subscribe without a policy of its own.",
+		},
+	}
 }
 
 // notWebSocket answers who asks by plain HTTP and may subscribe.

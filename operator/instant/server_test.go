@@ -3,6 +3,11 @@ package instant_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +30,7 @@ const soon = 20 * time.Second
 type world struct {
 	cluster *cluster.Cluster
 	root    *vault.Client
+	address string // of the server as one that lets nobody follow what they may read, like Vault
 	pool    *vaultclient.Pool
 	hub     *instant.Hub
 	secrets sync.Map // of AppRoles, by role id
@@ -39,6 +45,20 @@ func newWorld(t *testing.T) *world {
 	}
 	w.write(t, "sys/mounts/secret", map[string]any{"type": "kv", "options": map[string]any{"version": "2"}})
 	w.write(t, "sys/auth/approle", map[string]any{"type": "approle"})
+	target, err := url.Parse(w.cluster.Nodes[0].Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forward := httputil.NewSingleHostReverseProxy(target)
+	proxy := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/sys/events/follow/") {
+			http.Error(out, `{"errors":["1 error occurred:\n\t* permission denied\n\n"]}`, http.StatusForbidden)
+			return
+		}
+		forward.ServeHTTP(out, r)
+	}))
+	t.Cleanup(proxy.Close)
+	w.address = proxy.URL
 	w.start(t)
 	return w
 }
@@ -85,7 +105,7 @@ func (w *world) login(t *testing.T, name, policy string) vaultclient.Login {
 	id := fmt.Sprint(role.Data["role_id"])
 	w.secrets.Store(id, fmt.Sprint(w.write(t, "auth/approle/role/"+name+"/secret-id", nil).Data["secret_id"]))
 	return vaultclient.Login{
-		Server: vaultclient.Server{Address: w.cluster.Nodes[0].Addr}, Method: v1beta1.MethodAppRole, Mount: "approle", Role: id,
+		Server: vaultclient.Server{Address: w.address}, Method: v1beta1.MethodAppRole, Mount: "approle", Role: id,
 	}
 }
 
@@ -191,6 +211,7 @@ func TestEvents(t *testing.T) {
 		run  func(*testing.T, *world)
 	}{
 		{"one stream tells all", testShared},
+		{"whoever may read may follow", testFollows},
 		{"a policy that says nothing of events", testDenied},
 		{"rights that come and go", testRights},
 		{"a change between reading and following", testBetween},
@@ -246,6 +267,38 @@ func testShared(t *testing.T, w *world) {
 		t.Errorf("%s was woken after it was forgotten", name)
 	case <-time.After(300 * time.Millisecond):
 	}
+}
+
+// On a Strongroom, the policy of the guide, which says nothing of events, is enough; and it is told of what it may read alone.
+func testFollows(t *testing.T, w *world) {
+	c, login := w.controller(t), w.login(t, "reader", `path "secret/data/app/1" { capabilities = ["read"] }`)
+	login.Server.Address = w.cluster.Nodes[0].Addr
+	c.live(t, "mine", login, "secret/data/app/1")
+	c.drain()
+	if c.Follow(request("other"), login, "", time.Now(), "secret/data/app/2") {
+		t.Error("live at a path that cannot be read")
+	}
+	w.put(t, "app/1", "a")
+	c.wakes(t, "mine")
+	for _, change := range []string{"delete", "undelete", "destroy"} {
+		w.write(t, "secret/"+change+"/app/1", map[string]any{"versions": []int{1}})
+		c.wakes(t, "mine")
+	}
+	if _, err := w.root.Logical().DeleteWithContext(t.Context(), "secret/metadata/app/1"); err != nil {
+		t.Fatal(err)
+	}
+	c.wakes(t, "mine")
+	c.drain()
+	w.put(t, "app/2", "b")
+	select {
+	case name := <-c.woken:
+		t.Errorf("%s was woken by what its login may not read", name)
+	case <-time.After(300 * time.Millisecond):
+	}
+	w.write(t, "sys/policies/acl/reader", map[string]any{"policy": `path "secret/data/app/2" { capabilities = ["read"] }`})
+	w.put(t, "app/1", "c")
+	c.Forget(request("mine"))
+	c.Forget(request("other"))
 }
 
 func testDenied(t *testing.T, w *world) {

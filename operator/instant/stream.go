@@ -53,6 +53,7 @@ type stream struct {
 	deaf      map[string]bool      // paths of which a change was not told in spite of the rights
 	recent    map[string]time.Time // by path: when an event came
 	up        bool
+	reads     bool        // the right to read is the right to be told
 	since     time.Time   // of up
 	fall      *time.Timer // of run only
 }
@@ -173,10 +174,10 @@ func (s *stream) all() map[target]bool {
 }
 
 // connected has everything looked at once: what changed before was not told.
-func (s *stream) connected() {
+func (s *stream) connected(follows bool) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	s.up, s.since = true, time.Now()
+	s.up, s.reads, s.since = true, follows, time.Now()
 	clear(s.rights)
 	clear(s.recent)
 	clear(s.deaf)
@@ -232,10 +233,10 @@ func (s *stream) once(ctx context.Context) (bool, error) {
 	done := make(chan struct{})
 	close(done)
 	up := false
-	err := s.hub.pool.Subscribe(ctx, s.login, s.key.namespace, func() {
+	err := s.hub.pool.Subscribe(ctx, s.login, s.key.namespace, func(follows bool) {
 		up = true
 		s.hub.metrics.streams.Inc()
-		s.connected()
+		s.connected(follows)
 		done = make(chan struct{})
 		go func() { defer close(done); s.keepRights(ctx) }()
 	}, s.told)
@@ -287,9 +288,15 @@ func (s *stream) unknown(all bool) []string {
 // time and there are none, they poll already.
 func (s *stream) learn(ctx context.Context, paths []string) {
 	var may map[string]bool
-	err := s.hub.pool.Do(ctx, s.login, func(ctx context.Context, client *vaultclient.Client) error {
-		var err error
-		may, err = client.In(s.key.namespace).Subscribable(ctx, paths)
+	s.hub.mu.Lock()
+	reads := s.reads
+	s.hub.mu.Unlock()
+	err := s.hub.pool.Do(ctx, s.login, func(ctx context.Context, client *vaultclient.Client) (err error) {
+		if client = client.In(s.key.namespace); reads {
+			may, err = client.Readable(ctx, paths)
+		} else {
+			may, err = client.Subscribable(ctx, paths)
+		}
 		return err
 	})
 	if err != nil && ctx.Err() != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -15,13 +14,15 @@ import (
 )
 
 const (
-	// eventTypes are asked for in this order; the second is for policies that grant no more.
-	allKV       = "kv*"
 	onlyKV2     = "kv-v2/*"
 	maxEvent    = 1 << 20 // bytes of one message
 	pingEvery   = 20 * time.Second
 	pingTimeout = 10 * time.Second
 )
+
+// streams are asked for in this order: what a Strongroom tells of all that the login may read; and what needs the capability
+// subscribe, at first as Vault's own operator asks, at last for policies that grant no more.
+var streams = []string{"follow/kv*", "subscribe/kv*", "subscribe/" + onlyKV2}
 
 // ErrNoEvents says that the login may not subscribe to events, or that the server has none.
 var ErrNoEvents = errors.New("the login may not subscribe to the server's events, or there are none")
@@ -33,9 +34,9 @@ type Event struct {
 }
 
 // Subscribe follows the events of KV engines in a namespace of the server until the stream ends: it calls connected once
-// they flow, then told for each, one after the other. It holds the login meanwhile. The error says why the stream ended:
+// they flow, and says whether Readable names the paths that are told of, or Subscribable; then told for each, one after the other. It holds the login meanwhile. The error says why the stream ended:
 // ErrNoEvents, or a Problem of the login or the connection, or something that trying again will cure.
-func (p *Pool) Subscribe(ctx context.Context, login Login, namespace string, connected func(), told func(Event)) error {
+func (p *Pool) Subscribe(ctx context.Context, login Login, namespace string, connected func(follows bool), told func(Event)) error {
 	if err := p.guard(ctx, login.Server); err != nil {
 		return err
 	}
@@ -54,12 +55,12 @@ func (p *Pool) Subscribe(ctx context.Context, login Login, namespace string, con
 	if namespace != "" {
 		header.Set("X-Vault-Namespace", namespace)
 	}
-	conn, err := p.dialEvents(ctx, login.Server, header)
+	conn, follows, err := p.dialEvents(ctx, login.Server, header)
 	if err != nil {
 		return p.suspect(ctx, login.Server, err)
 	}
 	defer conn.CloseNow() //nolint:errcheck // nothing to be done
-	connected()
+	connected(follows)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go keepAlive(ctx, cancel, conn)
@@ -76,10 +77,10 @@ func (p *Pool) Subscribe(ctx context.Context, login Login, namespace string, con
 }
 
 // dialEvents opens the stream with the first of the types that the login may have.
-func (p *Pool) dialEvents(ctx context.Context, server Server, header http.Header) (*websocket.Conn, error) {
+func (p *Pool) dialEvents(ctx context.Context, server Server, header http.Header) (conn *websocket.Conn, follows bool, err error) {
 	shared, err := p.transport(server)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	client := &http.Client{
 		Transport:     shared.upgrading(),
@@ -88,31 +89,32 @@ func (p *Pool) dialEvents(ctx context.Context, server Server, header http.Header
 	ctx, cancel := context.WithTimeout(ctx, server.timeout())
 	defer cancel()
 	denied := false
-	for _, types := range []string{allKV, onlyKV2} {
-		address := strings.TrimSuffix(server.Address, "/") + "/v1/sys/events/subscribe/" + url.PathEscape(types) + "?json=true"
-		address = strings.Replace(address, "%2F", "/", 1)
+	for i, stream := range streams {
+		address := strings.TrimSuffix(server.Address, "/") + "/v1/sys/events/" + stream + "?json=true"
 		conn, response, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: client, HTTPHeader: header})
 		if err == nil {
 			conn.SetReadLimit(maxEvent)
-			return conn, nil
+			return conn, i == 0, nil
 		}
 		switch {
 		case response == nil:
-			return nil, unreachable(server.Address, cause(err))
+			return nil, false, unreachable(server.Address, cause(err))
 		case response.StatusCode == http.StatusServiceUnavailable, response.StatusCode == http.StatusBadGateway, response.StatusCode == http.StatusGatewayTimeout:
-			return nil, unreachable(server.Address, fmt.Sprintf("it answers HTTP %d", response.StatusCode))
+			return nil, false, unreachable(server.Address, fmt.Sprintf("it answers HTTP %d", response.StatusCode))
 		case response.StatusCode == http.StatusTooManyRequests:
-			return nil, fmt.Errorf("the server has no event stream to spare (HTTP %d)", response.StatusCode)
+			return nil, false, fmt.Errorf("the server has no event stream to spare (HTTP %d)", response.StatusCode)
 		case response.StatusCode == http.StatusForbidden:
 			denied = true
 			continue
+		case i == 0:
+			continue // a server that is no Strongroom
 		}
-		return nil, fmt.Errorf("%w (HTTP %d)", ErrNoEvents, response.StatusCode)
+		return nil, false, fmt.Errorf("%w (HTTP %d)", ErrNoEvents, response.StatusCode)
 	}
 	if denied {
-		return nil, fmt.Errorf("%w: its policies lack read on sys/events/subscribe/%s", ErrNoEvents, onlyKV2)
+		return nil, false, fmt.Errorf("%w: its policies lack read on sys/events/subscribe/%s", ErrNoEvents, onlyKV2)
 	}
-	return nil, ErrNoEvents
+	return nil, false, ErrNoEvents
 }
 
 // upgrading is a transport for WebSockets, which HTTP/2 cannot carry.
@@ -188,6 +190,15 @@ func parseEvent(message []byte) (Event, bool) {
 
 // Subscribable tells which paths the login is told of when they change: those on which it has the capability subscribe.
 func (c *Client) Subscribable(ctx context.Context, paths []string) (map[string]bool, error) {
+	return c.capable(ctx, "subscribe", paths)
+}
+
+// Readable tells which paths the login may read.
+func (c *Client) Readable(ctx context.Context, paths []string) (map[string]bool, error) {
+	return c.capable(ctx, "read", paths)
+}
+
+func (c *Client) capable(ctx context.Context, what string, paths []string) (map[string]bool, error) {
 	secret, err := c.Write(ctx, "sys/capabilities-self", map[string]any{"paths": paths})
 	if err != nil || secret == nil {
 		return nil, err
@@ -196,7 +207,7 @@ func (c *Client) Subscribable(ctx context.Context, paths []string) (map[string]b
 	for _, path := range paths {
 		capabilities, _ := secret.Data[path].([]any)
 		for _, capability := range capabilities {
-			if capability == "subscribe" || capability == "root" {
+			if capability == what || capability == "root" {
 				may[path] = true
 			}
 		}

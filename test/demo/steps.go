@@ -193,7 +193,7 @@ func (d *demo) rotate(ctx context.Context) error {
 	d.gap()
 	var data map[string]string
 	var took time.Duration
-	err = d.during("watching", "the operator reads again every 30 s", func() (string, error) {
+	err = d.during("watching", "the server tells the operator at once; else it reads again every 30 s", func() (string, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, 90*time.Second, errors.New("the Secret did not follow within 90 s; see the operator's log"))
 		defer cancel()
 		var err error
