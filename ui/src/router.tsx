@@ -35,6 +35,7 @@ const pages = [
   page('/identity', () => import('./pages/identity/Identity')),
   page('/identity/entity/$id', () => import('./pages/identity/One').then((m) => ({ default: m.EntityPage }))),
   page('/identity/group/$id', () => import('./pages/identity/One').then((m) => ({ default: m.GroupPage }))),
+  page('/namespaces', () => import('./pages/namespaces/Namespaces')),
   page('/cluster', () => import('./pages/cluster/Cluster')),
   page('/audit', () => import('./pages/audit/Audit')),
 ] as const

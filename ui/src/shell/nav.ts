@@ -19,6 +19,7 @@ export const nav: { section: string; entries: NavEntry[] }[] = [
     { label: 'Auth methods', to: '/auth', icon: 'user', key: 'm', path: 'sys/auth', needs: 'read' },
     { label: 'Entities and groups', to: '/identity', icon: 'people', key: 'i', path: 'identity/entity/id', needs: 'list' },
     { label: 'Tokens and leases', to: '/tokens', icon: 'clock', key: 't', path: 'auth/token/lookup-accessor', needs: 'update' },
+    { label: 'Namespaces', to: '/namespaces', icon: 'folder', key: 'n', path: 'sys/namespaces', needs: 'list' },
   ] },
   { section: 'Operate', entries: [
     { label: 'Cluster', to: '/cluster', icon: 'server', key: 'c', path: 'sys/storage/raft/configuration', needs: 'read' },

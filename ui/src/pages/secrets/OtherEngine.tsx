@@ -1,13 +1,17 @@
 import { useQuery } from '@tanstack/react-query'
 import { mounts } from '../../api/queries'
-import { Empty, Note, PageHead } from '../../kit'
+import { lazy, Suspense } from 'react'
+import { Empty, Loading, Note, PageHead } from '../../kit'
 import { Crumbs } from './Crumbs'
+
+const Transit = lazy(() => import('../transit/Transit'))
 
 /** What is known of an engine that has no pages of its own. */
 export function OtherEngine({ mount }: { mount: string }) {
   const { data } = useQuery(mounts)
   const found = data?.secret[mount]
   if (!found) return <Empty icon="lock" title="There is no such engine"><p>Nothing is mounted at {mount}, or your policies grant nothing in it.</p></Empty>
+  if (found.type === 'transit') return <Suspense fallback={<Loading />}><Transit mount={mount} /></Suspense>
   return (
     <div>
       <PageHead above={<Crumbs mount={mount} path="" />} title={mount} about={found.description} />
