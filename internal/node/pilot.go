@@ -202,7 +202,7 @@ func (a nodeAPI) HANodes(ctx context.Context) ([]sys.HANode, error) {
 			continue // not heard of since this node became active
 		}
 		out = append(out, sys.HANode{Hostname: e.Hostname, APIAddress: e.APIAddr, ClusterAddress: peerURL(s.Address), Version: e.Version,
-			LastEcho: &e.heard, EchoMillis: e.took.Milliseconds()})
+			LastEcho: &e.heard, EchoMillis: e.took.Milliseconds(), Sealed: e.Sealed})
 	}
 	return out, nil
 }

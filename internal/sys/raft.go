@@ -46,6 +46,7 @@ type HANode struct {
 	Version        string     `json:"version"`
 	LastEcho       *time.Time `json:"last_echo"` // null for the active node
 	EchoMillis     int64      `json:"echo_duration_ms"`
+	Sealed         bool       `json:"sealed"` // not in Vault's: it keeps up, and serves nobody
 
 	// Enterprise's in Vault; always empty here.
 	ClockSkewMillis int64  `json:"clock_skew_ms"`

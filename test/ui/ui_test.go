@@ -36,7 +36,9 @@ func TestUI(t *testing.T) {
 	}
 	tools := install(t)
 	run(t, root, tools.env, "make", "ui")
-	c := cluster.NewWith(t, cluster.Options{Nodes: 3, Config: "ui = true"})
+	// One file for all three: each node appends whole lines, and the page on any of them then finds what any of them was asked.
+	audit := fmt.Sprintf("audit \"file\" \"main\" {\n  file_path = %q\n}", filepath.Join(t.TempDir(), "audit.log"))
+	c := cluster.NewWith(t, cluster.Options{Nodes: 3, Config: "ui = true\n" + audit})
 
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()

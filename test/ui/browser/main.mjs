@@ -1,6 +1,8 @@
 // Runs the steps in order, and says of each on a line of JSON how it went. One that fails does not end the others, but for the first.
 import { browser, takeComplaints } from './lib.mjs'
+import * as access from './access.mjs'
 import * as hard from './hard.mjs'
+import * as operate from './operate.mjs'
 import * as secrets from './secrets.mjs'
 import * as start from './start.mjs'
 
@@ -17,6 +19,20 @@ const steps = [
   ['two editors', hard.twoEditors],
   ['a token that expires under an editor', hard.expiry],
   ['a narrow policy', hard.narrow],
+  ['policies', access.policies],
+  ['auth methods and roles', access.methods],
+  ['tokens and leases', access.tokens],
+  ['entities and groups', access.identity],
+  ['transit', access.transit],
+  ['namespaces', access.namespaces],
+  ['a narrow policy, access', access.narrowAccess],
+  ['names that look like HTML', access.accessMarkup],
+  ['audit log', operate.audit],
+  ['cluster', operate.cluster],
+  ['seal', operate.seal],
+  ['snapshots', operate.snapshots],
+  ['360 pixels, access', access.smallAccess],
+  ['360 pixels, operate', operate.smallOperate],
   ['20,000 names', hard.many],
   ['text that looks like HTML', hard.markup],
   ['keyboard alone', hard.keyboard],

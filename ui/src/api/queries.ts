@@ -28,7 +28,7 @@ export const mounts = queryOptions({
   staleTime: 30_000,
 })
 
-export interface HaNode { hostname: string; api_address: string; cluster_address: string; active_node: boolean; version: string; last_echo: string | null }
+export interface HaNode { hostname: string; api_address: string; cluster_address: string; active_node: boolean; version: string; last_echo: string | null; sealed?: boolean }
 export const haStatus = queryOptions({
   queryKey: ['ha-status'],
   queryFn: async ({ signal }) => (await read<{ nodes: HaNode[] }>('sys/ha-status', { signal })).data.nodes,

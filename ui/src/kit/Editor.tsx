@@ -45,7 +45,7 @@ export default function Editor({ label, value, onChange, extensions, readOnly, o
         extensions: [
           lineNumbers(), history(), indentOnInput(), bracketMatching(), syntaxHighlighting(colours), look, EditorView.lineWrapping,
           keymap.of([...defaultKeymap, ...historyKeymap]), ...(extensions ?? [json(), linter(jsonParseLinter())]), EditorState.readOnly.of(!!readOnly),
-          EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', autocorrect: 'off', autocapitalize: 'off' }),
+          EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0', spellcheck: 'false', autocorrect: 'off', autocapitalize: 'off' }),
           EditorView.updateListener.of((u) => { if (u.docChanged) told.current?.(u.state.doc.toString()) }),
         ],
       }),

@@ -20,14 +20,14 @@ export interface Node extends Member { state: 'active' | 'standby' | 'sealed' | 
 
 const silent = 15_000 // ms without a word from a standby
 
-/** What is known of each member together. Raft runs on sealed nodes too: one that takes entries, but serves nobody, is sealed. */
+/** What is known of each member together. Raft runs on sealed nodes too: they keep up, and say that they are sealed. */
 export function nodes(all: Member[], pilot: Autopilot | undefined, ha: HaNode[]): Node[] {
   const head = Math.max(0, ...Object.values(pilot?.servers ?? {}).map((s) => s.last_index))
   return all.map((m) => {
     const health = pilot?.servers[m.node_id]
     const api = ha.find((h) => h.cluster_address.replace(/^https?:\/\//, '') === m.address) ?? (all.length === 1 ? ha[0] : undefined)
     const heard = !!api && (api.active_node || !api.last_echo || Date.now() - Date.parse(api.last_echo) < silent)
-    const state = api?.active_node ? 'active' : heard ? 'standby' : health?.node_status === 'alive' ? 'sealed' : 'unreachable'
+    const state = api?.active_node ? 'active' : !heard ? 'unreachable' : api.sealed ? 'sealed' : 'standby'
     return { ...m, state, health, api, lag: health && head - health.last_index }
   })
 }

@@ -15,7 +15,7 @@ export default function Namespaces() {
   const client = useQueryClient()
   const here = useNamespace()
   const { data, error, refetch } = useQuery({
-    queryKey: ['namespaces', here],
+    queryKey: ['namespaces', 'below', here],
     queryFn: async ({ signal }) => {
       try {
         const answer = (await read<{ keys: string[]; key_info: Record<string, Info> }>('sys/namespaces', { query: { list: true }, signal })).data

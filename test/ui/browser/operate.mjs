@@ -1,0 +1,172 @@
+// What operators do: the audit log, the cluster, its seal and snapshots.
+import { readFileSync } from 'node:fs'
+import { api, both, check, enter, equal, keys, nodes, until, vault } from './lib.mjs'
+
+/** The audit log shows who asked for what, never a value, and finds the hash of one. */
+export async function audit() {
+  const value = 'a-value-that-is-audited-4711'
+  await vault('kv', 'put', 'secret/audited', `password=${value}`)
+  const refused = (await api('POST', 'auth/token/create', { policies: ['default'], ttl: '1h', display_name: 'prying' })).auth
+  await api('GET', 'secret/data/audited', undefined, refused.client_token).catch(() => {})
+  const page = await enter(keys.root, '/audit')
+  await page.getByLabel('Path begins with').fill('secret/data/audited')
+  await page.getByRole('button', { name: 'Search' }).click()
+  const rows = page.getByRole('region', { name: 'Audit records' }).locator('tbody tr')
+  await rows.filter({ hasText: 'denied' }).filter({ hasText: 'token-prying' }).waitFor()
+  await both(page, 'audit')
+  await page.getByText('Errors only').click()
+  await until('only errors are left', async () => await rows.count() > 0 && await rows.filter({ hasText: 'done' }).count() === 0)
+  await page.getByText('Errors only').click()
+  await page.getByLabel('Operation').selectOption('create')
+  await until('only what was written is left', async () => await rows.count() === 1)
+  await rows.getByRole('button').click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByText('What was asked').waitFor()
+  check(/"password": "hmac-sha256:/.test(await dialog.innerText()), 'the value is not a hash')
+  check(!(await page.content()).includes(value), 'the page holds the value')
+  await both(page, 'audit-record')
+  await dialog.getByRole('button', { name: 'Both records of this request' }).click()
+  await page.getByLabel('Operation').selectOption('')
+  await until('request and answer are there', async () => await rows.count() === 2)
+
+  await page.getByRole('tab', { name: 'Hash of a value' }).click()
+  await page.getByLabel('Value', { exact: true }).fill(value)
+  await page.getByRole('button', { name: 'Compute the hash' }).click()
+  await page.getByText(/^hmac-sha256:[0-9a-f]{64}$/).waitFor()
+  await both(page, 'audit-hash')
+  await page.getByRole('button', { name: 'Look for it in the log' }).click()
+  await rows.filter({ hasText: 'secret/data/audited' }).first().waitFor()
+  equal([...new Set((await rows.getByRole('button').allInnerTexts()))].sort(), ['secret/data/audited', 'sys/audit-hash/main'], 'where the value was used')
+
+  await page.getByLabel('Holds').fill('')
+  await page.getByLabel('Live').check()
+  await api('GET', 'secret/data/seen-live').catch(() => {})
+  await rows.filter({ hasText: 'secret/data/seen-live' }).first().waitFor()
+
+  await page.getByRole('tab', { name: 'Devices' }).click()
+  await page.getByRole('button', { name: 'Enable device' }).click()
+  await page.getByText('takes audit devices from its configuration only').waitFor()
+  await both(page, 'audit-devices')
+}
+
+/** The members, one of them sealed; leadership goes to another and the page follows. */
+export async function cluster() {
+  const leader = (await api('GET', 'sys/leader')).leader_address
+  const standby = nodes.findLast((n) => n !== leader)
+  const page = await enter(keys.root, '/cluster', { node: leader })
+  const rows = page.getByRole('region', { name: 'Nodes' }).locator('tbody tr')
+  await until('all members are there', async () => await rows.count() === 3)
+  equal(await rows.filter({ hasText: 'leader' }).count(), 1, 'leaders')
+  await page.getByText('All members are healthy').waitFor()
+  await both(page, 'cluster')
+  await api('PUT', 'sys/seal', {}, keys.root, standby)
+  await rows.filter({ hasText: 'sealed' }).waitFor({ timeout: 30_000 })
+  await both(page, 'cluster-sealed')
+  const { t } = await (await fetch(`${standby}/v1/sys/seal-status`)).json()
+  for (const key of keys.shares.slice(0, t)) await api('PUT', 'sys/unseal', { key }, '', standby)
+  await until('it serves again', async () => await rows.filter({ hasText: 'standby' }).count() === 2, 60_000)
+  await page.getByRole('button', { name: 'Step down…' }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Step down' }).click()
+  await until('another leads', async () => { const now = await api('GET', 'sys/leader').catch(() => ({})); return now.leader_address && now.leader_address !== leader }, 30_000)
+  await page.getByRole('alertdialog').waitFor({ state: 'hidden' })
+  await page.getByRole('tab', { name: 'Metrics' }).click()
+  await page.getByText('Requests by mount').first().waitFor()
+  await both(page, 'metrics')
+  await page.getByRole('tab', { name: 'Version' }).click()
+  await page.getByText('Versions that have served').waitFor()
+  await both(page, 'version')
+}
+
+/** A snapshot is downloaded, something is written, and the snapshot restored: it is gone. */
+export async function snapshots() {
+  const page = await enter(keys.root, '/cluster')
+  await page.getByRole('tab', { name: 'Snapshots' }).click()
+  const download = page.waitForEvent('download')
+  await page.getByRole('button', { name: 'Take a snapshot' }).click()
+  const file = await (await download).path()
+  check(readFileSync(file).length > 1000, 'the snapshot is empty')
+  await page.getByRole('button', { name: 'Add a schedule' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('Name', { exact: true }).fill('daily')
+  await dialog.getByLabel('Path prefix').fill('/nowhere/that/exists')
+  await dialog.getByRole('button', { name: 'Save' }).click()
+  await page.getByRole('button', { name: 'Delete daily' }).waitFor()
+  equal((await api('GET', 'sys/storage/raft/snapshot-auto/config/daily')).data.interval, 86400, 'the schedule')
+  await both(page, 'snapshots')
+  await page.getByRole('button', { name: 'Delete daily' }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click()
+  await page.getByText('No snapshots by themselves').waitFor()
+  await vault('kv', 'put', 'secret/after-the-snapshot', 'a=b')
+  await page.getByLabel('Snapshot file').setInputFiles(file)
+  await page.getByRole('button', { name: 'Restore…' }).click()
+  await page.getByLabel('Type restore to go on').fill('restore')
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Restore' }).click()
+  await page.getByText('Restored.').waitFor()
+  await until('what was written since is gone', () => api('GET', 'secret/data/after-the-snapshot').then(() => false, (e) => e.message.includes('404')))
+}
+
+/** New unseal keys, a root token by shares, a new encryption key. */
+export async function seal(note) {
+  const { t } = await (await fetch(`${nodes[0]}/v1/sys/seal-status`)).json()
+  const page = await enter(keys.root, '/cluster')
+  await page.getByRole('tab', { name: 'Seal' }).click()
+  await page.getByRole('button', { name: 'Rotate…' }).click()
+  const { term } = (await api('GET', 'sys/key-status')).data
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Rotate' }).click()
+  await until('the encryption key is new', async () => (await api('GET', 'sys/key-status')).data.term === term + 1)
+  const share = async (title, value) => {
+    const form = page.getByRole('form', { name: `Share for ${title}` })
+    await form.getByRole('textbox', { name: 'Key share' }).fill(value)
+    await form.getByRole('button', { name: 'Enter share' }).click()
+  }
+  const card = (title) => page.locator('section').filter({ has: page.getByRole('heading', { name: title }) })
+
+  const root = card('A new root token')
+  await root.getByText('Start', { exact: true }).first().click()
+  await root.getByRole('button', { name: 'Start' }).click()
+  for (const [i, key] of keys.shares.slice(0, t).entries()) {
+    await root.getByText(`${i} of ${t}`).waitFor()
+    await share('A new root token', key)
+  }
+  const made = page.getByRole('dialog', { name: 'A root token' })
+  await made.getByRole('button', { name: 'Show Root token' }).click()
+  const token = await made.locator('code').innerText()
+  equal((await api('GET', 'auth/token/lookup-self', undefined, token)).data.policies, ['root'], 'the token')
+  await api('POST', 'auth/token/revoke-self', {}, token)
+  await made.getByRole('button', { name: 'All are kept' }).click()
+
+  const rekey = card('New unseal keys')
+  await rekey.getByText('Start', { exact: true }).first().click()
+  await rekey.getByRole('button', { name: 'Start' }).click()
+  for (const [i, key] of keys.shares.slice(0, t).entries()) {
+    await rekey.getByText(`${i} of ${t}`).waitFor()
+    if (i === 1) await both(page, 'rekey')
+    await share('New unseal keys', key)
+  }
+  const dialog = page.getByRole('dialog', { name: 'Keep these now' })
+  await dialog.waitFor()
+  await both(page, 'rekey-done')
+  const fresh = []
+  for (let i = 1; i <= keys.shares.length; i++) {
+    await dialog.getByRole('button', { name: `Copy Unseal key share ${i}` }).click()
+    fresh.push(await page.evaluate(() => navigator.clipboard.readText()))
+  }
+  equal(new Set([...fresh, ...keys.shares]).size, 2 * keys.shares.length, 'shares that differ')
+  keys.shares.splice(0, keys.shares.length, ...fresh)
+  await dialog.getByRole('button', { name: 'All are kept' }).click()
+  note(`${fresh.length} new shares`)
+}
+
+export async function smallOperate() {
+  for (const [name, path, tabs] of [['audit', '/audit', ['Devices', 'Hash of a value']], ['cluster', '/cluster', ['Snapshots', 'Seal', 'Metrics']]]) {
+    const page = await enter(keys.root, path, { width: 360, height: 720 })
+    await page.getByRole('table').first().waitFor()
+    await both(page, `small-${name}`)
+    for (const tab of tabs) {
+      await page.getByRole('tab', { name: tab }).click()
+      await page.getByRole('tabpanel').waitFor()
+      await both(page, `small-${name}-${tab.toLowerCase().replaceAll(' ', '-')}`)
+    }
+    await page.context().close()
+  }
+}
