@@ -3,8 +3,10 @@ package operator
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -14,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -27,6 +30,7 @@ import (
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
 	"strongroom/operator/instant"
+	"strongroom/operator/shard"
 	"strongroom/operator/target"
 	"strongroom/operator/vaultauth"
 	"strongroom/operator/vaultauthglobal"
@@ -39,6 +43,7 @@ import (
 const (
 	defaultConcurrency = 8
 	defaultLeaseName   = "strongroom-operator"
+	defaultLease       = 8 * time.Second
 	defaultQPS         = 200
 	defaultBurst       = 400
 	reconcileTimeout   = time.Minute
@@ -53,6 +58,11 @@ type Options struct {
 	LeaseNamespace string   // of that Lease; empty: the pod's own
 	LeaseName      string   // empty: strongroom-operator
 	Namespaces     []string // to watch; none: all
+	// LeaseDuration is how long a replica that died is waited for; 0: 8s. One that ends by itself hands over at once.
+	LeaseDuration time.Duration
+	// Shards, if more than one, share the namespaces among Replicas that all work (ADR 25), in place of LeaderElection.
+	Shards, Replicas int
+	Identity         string // of this replica, for the Leases of shards; empty: the host's name and a random part
 	// OperatorNamespace is the operator's own, where the resources named default serve all. Empty: no such namespace.
 	OperatorNamespace   string
 	AllowDefaultGlobals bool // VaultAuths may inherit from a VaultAuthGlobal that they do not name
@@ -97,6 +107,8 @@ func managerOptions(scheme *runtime.Scheme, options Options) manager.Options {
 		namespaces[namespace] = cache.Config{}
 	}
 	yes := true
+	lease := cmp.Or(options.LeaseDuration, defaultLease)
+	renew, retry := lease*2/3, lease/8
 	managed := labels.SelectorFromSet(labels.Set{target.ManagedByLabel: target.ManagedBy})
 	return manager.Options{
 		Scheme:  scheme,
@@ -113,7 +125,10 @@ func managerOptions(scheme *runtime.Scheme, options Options) manager.Options {
 		// Two operators in one process (as in tests) are no mistake.
 		Controller:                    config.Controller{SkipNameValidation: &yes, ReconciliationTimeout: reconcileTimeout},
 		HealthProbeBindAddress:        orOff(options.HealthAddress),
-		LeaderElection:                options.LeaderElection,
+		LeaderElection:                options.LeaderElection && options.Shards <= 1,
+		LeaseDuration:                 &lease,
+		RenewDeadline:                 &renew,
+		RetryPeriod:                   &retry,
 		LeaderElectionID:              cmp.Or(options.LeaseName, defaultLeaseName),
 		LeaderElectionNamespace:       options.LeaseNamespace,
 		LeaderElectionReleaseOnCancel: true,
@@ -163,6 +178,9 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	if err := measure(append(pool.Collectors(), hub)...); err != nil {
 		return err
 	}
+	if err := share(mgr, hub, options); err != nil {
+		return err
+	}
 	if err := mgr.Add(hub); err != nil {
 		return fmt.Errorf("add the event streams: %w", err)
 	}
@@ -180,6 +198,45 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 		return fmt.Errorf("register VaultAuthGlobal: %w", err)
 	}
 	return registerKinds(ctx, mgr, core{kube: kube, live: live, pool: pool, hub: hub, auths: auths, reporter: reporter}, options.Namespaces, concurrency)
+}
+
+// share has the replicas work on a part of the namespaces each, if there is more than one shard.
+func share(mgr manager.Manager, hub *instant.Hub, options Options) error {
+	if options.Shards <= 1 {
+		return nil
+	}
+	namespace := cmp.Or(options.LeaseNamespace, options.OperatorNamespace)
+	if namespace == "" {
+		return errors.New("shards need a namespace for their Leases: give the namespace of leader election")
+	}
+	leases, err := coordination.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("make a client of Leases: %w", err)
+	}
+	identity := options.Identity
+	if identity == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("find a name for this replica: %w", err)
+		}
+		identity = host + "_" + rand.Text()
+	}
+	set := shard.New(shard.Options{
+		Leases: leases.Leases(namespace), Name: cmp.Or(options.LeaseName, defaultLeaseName), Identity: identity,
+		Count: options.Shards, Replicas: max(options.Replicas, 1), Lease: cmp.Or(options.LeaseDuration, defaultLease),
+		Gained: func(gained int) {
+			hub.Gained(func(namespace string) bool { return shard.Of(namespace, options.Shards) == gained })
+		},
+		Logger: options.Logger.WithName("shards"),
+	})
+	hub.Share(set.Begin)
+	if err := measure(set.Collector()); err != nil {
+		return err
+	}
+	if err := mgr.Add(set); err != nil {
+		return fmt.Errorf("add the shards: %w", err)
+	}
+	return nil
 }
 
 // measure registers metrics. Those of an earlier operator of this process (as in tests) make room.

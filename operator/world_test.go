@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -114,36 +115,59 @@ func (w *world) control(t *testing.T) {
 // start starts the operator as a user of the cluster, for some namespaces or all; stop ends it.
 func (w *world) start(t *testing.T, user string, namespaces ...string) {
 	t.Helper()
+	w.stop = w.replica(t, user, func(o *operator.Options) { o.Namespaces = namespaces }, nil)
+}
+
+// replica starts an operator. While cut is true, the API server does not answer it, and its end with an error is no fault.
+func (w *world) replica(t *testing.T, user string, change func(*operator.Options), cut *atomic.Bool) (stop func()) {
+	t.Helper()
 	config := rest.CopyConfig(w.config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
+	if cut != nil {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return cable{next, cut} })
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	logger := logr.FromSlogHandler(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctrl.SetLogger(logger)
 	redirect := vaultclient.Redirect(map[string]string{"vault.vault:8200": w.address})
-	mgr, err := operator.New(ctx, config, operator.Options{
-		Logger:     logger,
-		Namespaces: namespaces,
+	options := operator.Options{
+		Logger: logger,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if w.down.Load() {
 				return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
 			}
 			return redirect(ctx, network, address)
 		},
-	})
+	}
+	change(&options)
+	mgr, err := operator.New(ctx, config, options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
 	var once sync.Once
-	w.stop = func() {
+	return func() {
 		once.Do(func() {
 			cancel()
-			if err := <-done; err != nil {
+			if err := <-done; err != nil && (cut == nil || !cut.Load()) {
 				t.Errorf("the operator ends with %v", err)
 			}
 		})
 	}
+}
+
+// cable is a connection that can be cut.
+type cable struct {
+	next http.RoundTripper
+	cut  *atomic.Bool
+}
+
+func (c cable) RoundTrip(request *http.Request) (*http.Response, error) {
+	if c.cut.Load() {
+		return nil, errors.New("cut")
+	}
+	return c.next.RoundTrip(request)
 }
 
 // setDown takes the server off the network, or brings it back.

@@ -64,6 +64,9 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	flags.BoolVar(&s.LeaderElection, "leader-elect", false, "let one of several replicas work at a time")
 	flags.StringVar(&s.LeaseNamespace, "leader-election-namespace", "", "`namespace` of the Lease (default the pod's own)")
 	flags.StringVar(&s.LeaseName, "leader-election-id", "strongroom-operator", "`name` of the Lease; replicas of one operator share it")
+	flags.DurationVar(&s.LeaseDuration, "leader-election-lease-duration", 0, "`time` after which a replica that does not renew its Lease counts as dead (default 8s)")
+	flags.IntVar(&s.Shards, "shards", 1, "`number` of parts into which namespaces are divided; with more than one all replicas work")
+	flags.IntVar(&s.Replicas, "replicas", 1, "`number` of replicas that there should be, for a fair share of the shards")
 	flags.StringVar(&s.OperatorNamespace, "operator-namespace", ownNamespace(), "`namespace` whose resources named default serve all others (default the pod's own)")
 	flags.Func("global-vault-auth-options", "`options` of VaultAuths, separated by commas: allow-default-globals lets them inherit from a VaultAuthGlobal that they do not name", func(value string) error {
 		for option := range strings.SplitSeq(value, ",") {

@@ -33,6 +33,9 @@ type Hub struct {
 	waiting map[vaultclient.ServerKey]map[target]bool
 	heeders map[vaultclient.ServerKey]map[target]bool
 	heeds   map[target]vaultclient.ServerKey
+
+	begins func(namespace string) (done func(), ours bool) // nil: all are ours
+	parked map[target]bool                                 // of other replicas; true: this one worked on it before
 }
 
 // following is what a resource follows.
@@ -50,6 +53,7 @@ func NewHub(pool *vaultclient.Pool) *Hub {
 		holders: make(map[vaultclient.LoginKey]map[target]bool),
 		waiting: make(map[vaultclient.ServerKey]map[target]bool),
 		heeders: make(map[vaultclient.ServerKey]map[target]bool), heeds: make(map[target]vaultclient.ServerKey),
+		parked: make(map[target]bool),
 	}
 	pool.Watch(h.out, h.back)
 	pool.OnReplaced(h.replaced)

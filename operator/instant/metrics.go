@@ -56,10 +56,13 @@ func (m *metrics) observe(t target, problem *condition.Problem) {
 	m.syncs.WithLabelValues(t.watcher.kind, now.reason).Inc()
 }
 
-func (m *metrics) forget(t target) {
+// forget drops a resource, and tells whether it was known.
+func (m *metrics) forget(t target) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	_, known := m.states[t]
 	delete(m.states, t)
+	return known
 }
 
 // Describe and Collect make a Hub a prometheus.Collector.

@@ -108,3 +108,24 @@ func (w *Watcher) Forget(request reconcile.Request) {
 	w.pace.Forget(request)
 	w.hub.forget(target{w, request})
 }
+
+// Guard lets r look at the resources of namespaces that are this replica's to work on. Others wait until they are.
+func (w *Watcher) Guard(r reconcile.Reconciler) reconcile.Reconciler {
+	return reconcile.Func(func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+		begin := w.hub.begins
+		if begin == nil {
+			return r.Reconcile(ctx, request)
+		}
+		done, ours := begin(request.Namespace)
+		if !ours {
+			w.hub.park(target{w, request})
+			// It may have become ours before it was parked, when nobody would have woken it.
+			if done, ours = begin(request.Namespace); !ours {
+				return reconcile.Result{}, nil
+			}
+			w.hub.unpark(target{w, request})
+		}
+		defer done()
+		return r.Reconcile(ctx, request)
+	})
+}

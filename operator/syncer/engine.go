@@ -73,7 +73,7 @@ func (e *Engine) Register(ctx context.Context, mgr ctrl.Manager, concurrency int
 				builder.WithPredicates(predicate.Or(predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{})))
 		}
 	}
-	return control.Complete(e)
+	return control.Complete(e.Watcher.Guard(e))
 }
 
 // deleted passes the moment at which a deletion begins, which is a change of metadata only.

@@ -46,7 +46,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager, concurrency int) error {
 		Watches(&v1beta1.VaultAuthGlobal{}, handler.EnqueueRequestsFromMapFunc(r.users), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(r.Watcher.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency}).
-		Complete(r)
+		Complete(r.Watcher.Guard(r))
 }
 
 // users lists the VaultAuths that use a VaultConnection or inherit from a VaultAuthGlobal.

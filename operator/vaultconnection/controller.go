@@ -41,7 +41,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager, concurrency int) error {
 		For(&v1beta1.VaultConnection{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(r.Watcher.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency}).
-		Complete(r)
+		Complete(r.Watcher.Guard(r))
 }
 
 // Reconcile probes one VaultConnection and reports.

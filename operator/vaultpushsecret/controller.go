@@ -86,7 +86,7 @@ func (r *Reconciler) Register(ctx context.Context, mgr ctrl.Manager, concurrency
 		Watches(&v1beta1.VaultAuth{}, handler.EnqueueRequestsFromMapFunc(r.users), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(r.Watcher.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency}).
-		Build(r)
+		Build(r.Watcher.Guard(r))
 	return err
 }
 
