@@ -112,6 +112,7 @@ func (t *target) fill(ctx context.Context, count int, path string, body func(i i
 				return
 			}
 			defer conn.Close()
+			defer context.AfterFunc(ctx, func() { conn.Close() })()
 			r := bufio.NewReader(conn)
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
