@@ -3,129 +3,27 @@ package compat
 import (
 	"bufio"
 	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/hashicorp/vault/api"
 
 	"strongroom/test/cluster"
+	"strongroom/test/oidctest"
 )
-
-// oidcProvider is a small OpenID provider: discovery, keys, the authorization code flow with PKCE, and user info.
-type oidcProvider struct {
-	*httptest.Server
-	ca     string
-	signer jose.Signer
-
-	mu     sync.Mutex
-	codes  map[string]url.Values // what was asked for each code
-	groups []string              // of the user
-	refuse string                // the error that the user is sent back with, if any
-}
-
-const (
-	oidcClient = "strongroom"
-	oidcSecret = "s3cret"
-)
-
-func startOIDC(t *testing.T) *oidcProvider {
-	t.Helper()
-	key := must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 2048))
-	p := &oidcProvider{codes: map[string]url.Values{}, groups: []string{"ops"}}
-	p.signer = must[jose.Signer](t)(jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: "1"}}, nil))
-	mux := http.NewServeMux()
-	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode(map[string]any{"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token",
-			"jwks_uri": p.URL + "/keys", "id_token_signing_alg_values_supported": []string{"RS256"}})
-	})
-	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "1", Use: "sig", Algorithm: "RS256"}}})
-	})
-	mux.HandleFunc("GET /authorize", p.authorize)
-	mux.HandleFunc("POST /token", p.token)
-	p.Server = httptest.NewTLSServer(mux)
-	t.Cleanup(p.Close)
-	p.ca = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw}))
-	return p
-}
-
-// authorize is the page where the user, who is logged in already, agrees.
-func (p *oidcProvider) authorize(w http.ResponseWriter, r *http.Request) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	q := r.URL.Query()
-	back, err := url.Parse(q.Get("redirect_uri"))
-	if err != nil || q.Get("client_id") != oidcClient || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" || q.Get("nonce") == "" ||
-		!strings.Contains(q.Get("scope"), "openid") {
-		http.Error(w, "not a request of a client that is known here", http.StatusBadRequest)
-		return
-	}
-	answer := url.Values{"state": {q.Get("state")}}
-	if p.refuse != "" {
-		answer.Set("error", p.refuse)
-		answer.Set("error_description", "<script>alert(1)</script>")
-	} else {
-		code := rand.Text()
-		p.codes[code] = q
-		answer.Set("code", code)
-	}
-	back.RawQuery = answer.Encode()
-	http.Redirect(w, r, back.String(), http.StatusFound)
-}
-
-// token gives an ID token for a code, once, to the client it was made for.
-func (p *oidcProvider) token(w http.ResponseWriter, r *http.Request) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	id, secret, _ := r.BasicAuth()
-	asked := p.codes[r.FormValue("code")]
-	delete(p.codes, r.FormValue("code"))
-	sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
-	if asked == nil || id != oidcClient || secret != oidcSecret || r.FormValue("redirect_uri") != asked.Get("redirect_uri") ||
-		base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge") {
-		http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
-		return
-	}
-	now := time.Now()
-	claims, err := json.Marshal(map[string]any{"iss": p.URL, "aud": oidcClient, "sub": "ada", "nonce": asked.Get("nonce"), "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "groups": p.groups})
-	if err == nil {
-		var signed *jose.JSONWebSignature
-		if signed, err = p.signer.Sign(claims); err == nil {
-			var text string
-			text, err = signed.CompactSerialize()
-			json.NewEncoder(w).Encode(map[string]any{"access_token": rand.Text(), "token_type": "Bearer", "id_token": text})
-		}
-	}
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-	}
-}
-
-// browser is a client that trusts the provider and goes where it is sent.
-func (p *oidcProvider) browser() *http.Client { return p.Client() }
 
 // loginByBrowser runs `vault login -method=oidc` against addr and is the user in front of it: it opens the link that is printed, and
 // returns what the browser shows in the end.
-func (p *oidcProvider) loginByBrowser(t *testing.T, addr, home, option string) (page, stdout, stderr string, code int) {
+func loginByBrowser(t *testing.T, p *oidctest.Provider, addr, home, option string) (page, stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(binDir, "vault"), "login", "-method=oidc", "skip_browser=true", "role=dev", option)
 	cmd.Env = append(os.Environ(), "HOME="+home, "VAULT_ADDR="+addr, "VAULT_MAX_RETRIES=0")
@@ -140,7 +38,7 @@ func (p *oidcProvider) loginByBrowser(t *testing.T, addr, home, option string) (
 		line := lines.Text()
 		fmt.Fprintln(&complaints, line)
 		if link := strings.TrimSpace(line); strings.HasPrefix(link, p.URL) {
-			resp, err := p.browser().Get(link)
+			resp, err := p.Client().Get(link)
 			if err != nil {
 				t.Error(err)
 				continue
@@ -176,7 +74,7 @@ func freePort(t *testing.T) string {
 // about their policies here.
 func TestOIDCLogin(t *testing.T) {
 	c := cluster.NewReady(t, 3)
-	p := startOIDC(t)
+	p := oidctest.Start(t)
 	root := must[*api.Client](t)(c.Nodes[0].Client(c.Keys.Root))
 	port := freePort(t)
 	if err := root.Sys().EnableAuthWithOptions("oidc", &api.EnableAuthOptions{Type: "oidc"}); err != nil {
@@ -187,7 +85,7 @@ func TestOIDCLogin(t *testing.T) {
 		path string
 		data map[string]any
 	}{
-		{"auth/oidc/config", map[string]any{"oidc_discovery_url": p.URL, "oidc_discovery_ca_pem": p.ca, "oidc_client_id": oidcClient, "oidc_client_secret": oidcSecret, "default_role": "dev"}},
+		{"auth/oidc/config", map[string]any{"oidc_discovery_url": p.URL, "oidc_discovery_ca_pem": p.CA, "oidc_client_id": oidctest.Client, "oidc_client_secret": oidctest.Secret, "default_role": "dev"}},
 		{"auth/oidc/role/dev", map[string]any{"user_claim": "sub", "groups_claim": "groups", "allowed_redirect_uris": "http://localhost:" + port + "/oidc/callback", "token_policies": "base"}},
 		{"identity/group", map[string]any{"name": "operators", "type": "external", "policies": "operate"}},
 	} {
@@ -202,7 +100,7 @@ func TestOIDCLogin(t *testing.T) {
 
 	home := t.TempDir()
 	standby := c.Nodes[1].Addr
-	page, out, complaint, code := p.loginByBrowser(t, standby, home, "port="+port)
+	page, out, complaint, code := loginByBrowser(t, p, standby, home, "port="+port)
 	if code != 0 || !strings.Contains(page, "Signed in via your OIDC provider") || !strings.Contains(out, "You are now authenticated") || !strings.Contains(out, `["operate"]`) {
 		t.Fatalf("login: %d\n%s\n%s\npage: %s", code, out, complaint, page)
 	}
@@ -212,17 +110,13 @@ func TestOIDCLogin(t *testing.T) {
 	}
 
 	// Who has left the group at the provider has left it here with the next login.
-	p.mu.Lock()
-	p.groups = []string{}
-	p.mu.Unlock()
-	if _, out, complaint, code = p.loginByBrowser(t, standby, home, "port="+port); code != 0 || strings.Contains(out, "operate") {
+	p.SetGroups()
+	if _, out, complaint, code = loginByBrowser(t, p, standby, home, "port="+port); code != 0 || strings.Contains(out, "operate") {
 		t.Errorf("login after leaving the group: %d\n%s\n%s", code, out, complaint)
 	}
 
-	p.mu.Lock()
-	p.refuse = "access_denied"
-	p.mu.Unlock()
-	page, out, complaint, code = p.loginByBrowser(t, standby, home, "port="+port)
+	p.Refuse("access_denied")
+	page, out, complaint, code = loginByBrowser(t, p, standby, home, "port="+port)
 	if code != 2 || out != "" || !strings.Contains(complaint, "Vault login failed") || strings.Contains(page+complaint, "<script>") || !strings.Contains(page, "The login failed") {
 		t.Errorf("a refused login: %d\n%s\n%s\npage: %s", code, out, complaint, page)
 	}
@@ -275,28 +169,26 @@ func TestCertificateLoginThroughStandby(t *testing.T) {
 // A login in direct mode: the browser, which may be on another machine, comes to a standby, and the command line asks there for the outcome.
 func TestOIDCLoginDirect(t *testing.T) {
 	c := cluster.NewReady(t, 3)
-	p := startOIDC(t)
+	p := oidctest.Start(t)
 	root := must[*api.Client](t)(c.Nodes[0].Client(c.Keys.Root))
 	standby := c.Nodes[1].Addr
 	if err := root.Sys().EnableAuthWithOptions("oidc", &api.EnableAuthOptions{Type: "oidc"}); err != nil {
 		t.Fatal(err)
 	}
 	for path, data := range map[string]map[string]any{
-		"auth/oidc/config":   {"oidc_discovery_url": p.URL, "oidc_discovery_ca_pem": p.ca, "oidc_client_id": oidcClient, "oidc_client_secret": oidcSecret},
+		"auth/oidc/config":   {"oidc_discovery_url": p.URL, "oidc_discovery_ca_pem": p.CA, "oidc_client_id": oidctest.Client, "oidc_client_secret": oidctest.Secret},
 		"auth/oidc/role/dev": {"user_claim": "sub", "allowed_redirect_uris": standby + "/v1/auth/oidc/oidc/callback", "callback_mode": "direct", "poll_interval": "1s"},
 	} {
 		if _, err := root.Logical().Write(path, data); err != nil {
 			t.Fatal(err)
 		}
 	}
-	page, out, complaint, code := p.loginByBrowser(t, standby, t.TempDir(), "callbackmode=direct")
+	page, out, complaint, code := loginByBrowser(t, p, standby, t.TempDir(), "callbackmode=direct")
 	if code != 0 || !strings.Contains(page, "Signed in via your OIDC provider") || !strings.Contains(out, "You are now authenticated") {
 		t.Errorf("login: %d\n%s\n%s\npage: %s", code, out, complaint, page)
 	}
-	p.mu.Lock()
-	p.refuse = "access_denied"
-	p.mu.Unlock()
-	page, out, complaint, code = p.loginByBrowser(t, standby, t.TempDir(), "callbackmode=direct")
+	p.Refuse("access_denied")
+	page, out, complaint, code = loginByBrowser(t, p, standby, t.TempDir(), "callbackmode=direct")
 	if code != 2 || out != "" || !strings.Contains(complaint, "The provider refused the login") || strings.Contains(page, "<") {
 		t.Errorf("a refused login: %d\n%s\n%s\npage: %s", code, out, complaint, page)
 	}

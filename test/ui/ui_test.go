@@ -1,7 +1,7 @@
 // Package ui_test uses the web UI as its readers do: in Chromium, against three real servers, from setting them up on. The steps are
 // in browser/, where main.mjs lists them; each is a subtest here.
 //
-// STRONGROOM_UI_SHOTS names a folder that gets a picture of every page in both themes.
+// STRONGROOM_UI_SHOTS names a folder that gets a picture of every page in both themes; STRONGROOM_UI_ONLY, a regular expression, picks steps.
 package ui_test
 
 import (
@@ -18,7 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"strongroom/test/bench/tokenreview"
 	"strongroom/test/cluster"
+	"strongroom/test/oidctest"
 )
 
 // step is what main.mjs says of one, a line of JSON each.
@@ -43,7 +45,8 @@ func TestUI(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, tools.node, filepath.Join(root, "test", "ui", "browser", "main.mjs"))
-	cmd.Env = append(tools.env, "CHROMIUM="+tools.chromium, "VAULT_BIN="+filepath.Join(c.BinDir, "vault"), "SHOTS="+os.Getenv("STRONGROOM_UI_SHOTS"), "HOME="+t.TempDir())
+	cmd.Env = append(tools.env, "CHROMIUM="+tools.chromium, "VAULT_BIN="+filepath.Join(c.BinDir, "vault"), "SHOTS="+os.Getenv("STRONGROOM_UI_SHOTS"), "HOME="+t.TempDir(),
+		"ONLY="+os.Getenv("STRONGROOM_UI_ONLY"), "SETTING="+setting(t))
 	for i, n := range c.Nodes {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("NODE_%d=%s", i, n.Addr))
 	}
@@ -62,9 +65,33 @@ func TestUI(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the browser's steps: %v", errors.Join(err, context.Cause(ctx)))
 	}
-	if steps < 10 {
+	if steps < 10 && os.Getenv("STRONGROOM_UI_ONLY") == "" {
 		t.Errorf("only %d steps ran", steps)
 	}
+}
+
+// setting starts what sign-ins ask besides the server, and describes it in JSON.
+func setting(t *testing.T) string {
+	provider := oidctest.Start(t)
+	review, err := tokenreview.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(review.Close)
+	var tokens [2]string
+	for i, namespace := range []string{"vault", "app"} {
+		if tokens[i], err = review.Issue(namespace, "default"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := json.Marshal(map[string]any{
+		"oidc":       map[string]string{"oidc_discovery_url": provider.URL, "oidc_discovery_ca_pem": provider.CA, "oidc_client_id": oidctest.Client, "oidc_client_secret": oidctest.Secret},
+		"kubernetes": map[string]any{"jwt": tokens[1], "config": map[string]string{"kubernetes_host": review.URL, "kubernetes_ca_cert": review.CA, "token_reviewer_jwt": tokens[0]}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // report makes a subtest of each step, as it comes.

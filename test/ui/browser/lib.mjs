@@ -27,8 +27,8 @@ export const takeComplaints = () => complaints.splice(0)
 const expected = /Failed to load resource: the server responded with a status of (400|403|404|405|503)/
 
 /** A page of its own, signed in as nobody. */
-export async function open(url, { theme = 'light', width = 1280, height = 820 } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: 'reduce' })
+export async function open(url, { theme = 'light', width = 1280, height = 820, clock = false, ignoreHTTPSErrors = false } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, ignoreHTTPSErrors, reducedMotion: 'reduce' })
   context.setDefaultTimeout(15_000)
   await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: new URL(url).origin })
   const page = await context.newPage()
@@ -36,6 +36,7 @@ export async function open(url, { theme = 'light', width = 1280, height = 820 } 
   page.on('console', (m) => { if (['error', 'warning'].includes(m.type()) && !expected.test(m.text())) complaints.push(`console: ${m.text().slice(0, 300)}`) })
   page.on('pageerror', (e) => complaints.push(`error: ${e.message}`))
   page.on('request', (r) => { if (!r.url().startsWith(origin + '/') && !r.url().startsWith('blob:')) complaints.push(`asked another origin: ${r.url().slice(0, 200)}`) })
+  if (clock) await page.clock.install()
   await page.goto(url)
   return page
 }

@@ -3,6 +3,7 @@ import { browser, takeComplaints } from './lib.mjs'
 import * as access from './access.mjs'
 import * as hard from './hard.mjs'
 import * as operate from './operate.mjs'
+import * as signin from './signin.mjs'
 import * as secrets from './secrets.mjs'
 import * as start from './start.mjs'
 
@@ -38,10 +39,20 @@ const steps = [
   ['keyboard alone', hard.keyboard],
   ['a node is sealed under a reader', hard.sealed],
   ['360 pixels', hard.small],
+  ['methods that the server shows', signin.methods],
+  ['sign in by a service account', signin.kubernetes],
+  ['sign in by OIDC', signin.oidc],
+  ['nested namespaces', signin.namespaces],
+  ['a token ends by its TTL', signin.ttl],
+  ['renewal', signin.renewal],
+  ['nobody is there', signin.idle],
+  ['where the token is kept', signin.storage],
 ]
 
 process.on('SIGTERM', () => void browser.close().finally(() => process.exit(1)))
+const only = process.env.ONLY // for working on a step: a regular expression of names
 for (const [name, run] of steps) {
+  if (only && run !== start.setUp && run !== secrets.enable && !new RegExp(only).test(name)) continue
   const began = Date.now()
   const notes = []
   let error = ''

@@ -22,6 +22,8 @@ interface Options {
   token?: string
   /** Seconds: the answer comes wrapped, for that long. */
   wrapSeconds?: number
+  /** Another namespace than the session's; '' is the root. */
+  namespace?: string
   signal?: AbortSignal
   headers?: Record<string, string>
 }
@@ -35,7 +37,7 @@ async function send(method: string, path: string, options: Options): Promise<Res
   const headers: Record<string, string> = { 'X-Vault-Request': 'true', ...options.headers }
   const token = options.token ?? session.token()
   if (token) headers['X-Vault-Token'] = token
-  const namespace = session.namespace()
+  const namespace = options.namespace ?? session.namespace()
   if (namespace) headers['X-Vault-Namespace'] = namespace
   if (options.wrapSeconds) headers['X-Vault-Wrap-TTL'] = `${options.wrapSeconds}s`
   if (options.body !== undefined) headers['Content-Type'] ??= method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'

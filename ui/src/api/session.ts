@@ -7,6 +7,8 @@ export interface Identity {
   name: string
   policies: string[]
   path: string
+  /** The namespace that the token is of, without slashes around it; '' is the root. It may enter those below. */
+  home: string
   renewable: boolean
   /** Milliseconds since 1970; undefined: it does not expire. */
   expires?: number

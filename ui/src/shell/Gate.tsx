@@ -46,7 +46,7 @@ function useRestored(ready: boolean) {
   useEffect(() => {
     const token = session.kept()
     if (!ready || done) return
-    if (token) adopt(token, true).catch(() => session.signOut('Your session has ended: sign in again.')).finally(() => setDone(true))
+    if (token) adopt(token, { namespace: session.namespace(), page: session.namespace(), keep: true }).catch(() => session.signOut('Your session has ended: sign in again.')).finally(() => setDone(true))
     else setDone(true)
   }, [ready, done])
   return done

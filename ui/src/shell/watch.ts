@@ -1,9 +1,7 @@
 import { useEffect } from 'react'
 import { renew } from '../api/auth'
 import { session } from '../api/session'
-
-/** Minutes without a key, a click or a scroll after which a session ends by itself. */
-export const idleMinutes = 15
+import { idleMinutes } from './idle'
 
 /** Renews the session's token while someone is there, and ends the session when nobody is, or when the token has expired. */
 export function useWatch() {
@@ -18,7 +16,8 @@ export function useWatch() {
       if (state.kind !== 'in') return
       const { who } = state
       const now = Date.now()
-      if (now - seen > idleMinutes * 60_000) return session.lock(`You were away for ${idleMinutes} minutes.`)
+      const idle = idleMinutes()
+      if (now - seen > idle * 60_000) return session.lock(`You were away for ${idle} minutes.`)
       if (who.expires === undefined) return
       if (now >= who.expires) return session.lock('Your session has ended: its token expired.')
       if (who.renewable && !renewing && who.expires - now < who.ttl * 1000 / 3) {

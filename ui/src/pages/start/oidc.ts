@@ -7,20 +7,20 @@ export const channelName = 'strongroom.oidc'
 
 /**
  * Signs in at an OIDC method: the provider has a window of its own, which comes back to this origin with a code, and that becomes a
- * token here. Returns the token. Errors: the window was closed or blocked, the provider refused.
+ * token here. Returns the token. Errors: the window was blocked, the provider refused, `signal`.
  */
-export async function oidcLogin(mount: string, role: string): Promise<string> {
+export async function oidcLogin(mount: string, role: string, namespace: string, signal: AbortSignal): Promise<string> {
   const popup = window.open('about:blank', 'strongroom-oidc', 'width=520,height=720') // now, while the click counts
   if (!popup) throw new Error('The browser blocked the window of the provider. Allow pop-ups for this page, then try again.')
   try {
     const nonce = crypto.randomUUID()
     const redirect = `${location.origin}/ui/vault/auth/${mount}/oidc/callback`
-    const { data } = await write<{ auth_url: string }>(`auth/${mount}/oidc/auth_url`, { role, redirect_uri: redirect, client_nonce: nonce }, { token: '' })
+    const { data } = await write<{ auth_url: string }>(`auth/${mount}/oidc/auth_url`, { role, redirect_uri: redirect, client_nonce: nonce }, { token: '', namespace, signal })
     if (!data.auth_url) throw new Error(`The role does not take this UI as a place to come back to. Add ${redirect} to its allowed_redirect_uris.`)
     popup.location.href = new URL(data.auth_url).href
-    const answer = await hear(popup, mount, new URL(data.auth_url).searchParams.get('state') ?? '')
+    const answer = await hear(mount, new URL(data.auth_url).searchParams.get('state') ?? '', signal)
     if (answer.error) throw new Error(`The provider refused: ${answer.error}`)
-    const { auth } = await request<Envelope<unknown>>('GET', `auth/${mount}/oidc/callback`, { token: '', query: { state: answer.state, code: answer.code, client_nonce: nonce } })
+    const { auth } = await request<Envelope<unknown>>('GET', `auth/${mount}/oidc/callback`, { token: '', namespace, signal, query: { state: answer.state, code: answer.code, client_nonce: nonce } })
     if (!auth) throw new Error('The server gave no token for the provider\'s answer. Check the role.')
     return auth.client_token
   } finally {
@@ -28,11 +28,13 @@ export async function oidcLogin(mount: string, role: string): Promise<string> {
   }
 }
 
-function hear(popup: Window, mount: string, state: string) {
+// Whether the window is still there cannot be told: a provider that keeps its windows apart (Cross-Origin-Opener-Policy) makes it look closed at
+// once, and it comes back all the same. So the reader says when to stop waiting.
+function hear(mount: string, state: string, signal: AbortSignal) {
   return new Promise<Answer>((resolve, reject) => {
     const channel = new BroadcastChannel(channelName)
-    const end = (finish: () => void) => { channel.close(); clearInterval(timer); finish() }
-    const timer = setInterval(() => { if (popup.closed) end(() => reject(new Error('The window of the provider was closed before you were signed in.'))) }, 500)
+    const end = (finish: () => void) => { channel.close(); finish() }
+    signal.addEventListener('abort', () => end(() => reject(signal.reason)), { once: true })
     channel.onmessage = (e: MessageEvent<Answer>) => {
       if (e.data.path === mount && e.data.state === state) end(() => resolve(e.data))
     }
