@@ -20,8 +20,9 @@ export default function SignIn({ reason, locked }: { reason?: string; locked?: I
   const [namespace, setNamespace] = useState(locked ? locked.home : page) // where to sign in: a page that waits keeps its own
   const [typed, setTyped] = useState(namespace)
   const { data: offered, isPending } = useQuery({ ...shown(namespace), retry: false })
-  const [chosen, choose] = useState(() => localStorage.getItem(lastMethod) ?? '')
-  const [kind, setKind] = useState<Kind>('userpass')
+  const [last, lastKind] = (localStorage.getItem(lastMethod) ?? '').split(' ')
+  const [chosen, choose] = useState(last)
+  const [kind, setKind] = useState(usual.find((w) => w.kind === lastKind)?.kind ?? 'userpass')
   const [mount, setMount] = useState<string>()
   const [values, setValues] = useState<Record<string, string>>({})
   const [keep, setKeep] = useState(false)
@@ -52,7 +53,7 @@ export default function SignIn({ reason, locked }: { reason?: string; locked?: I
         case 'kubernetes': case 'jwt': await signIn(`${at}/login`, { role: value('role'), jwt: value('jwt') }, where); break
         case 'oidc': await adopt(await oidcLogin(at, value('role'), where.namespace, stop.current.signal), where); break
       }
-      localStorage.setItem(lastMethod, way.value)
+      localStorage.setItem(lastMethod, way.value === other ? `${other} ${kind}` : way.value)
       void client.invalidateQueries()
     } catch (e) {
       if (!stop.current.signal.aborted) setProblem(refused(e, way.kind))

@@ -1,6 +1,8 @@
 import { request, write, type Envelope } from '../../api/client'
 
-interface Answer { path: string; state: string; code: string; error: string }
+export interface Answer { path: string; state: string; code: string; error: string }
+/** What the page that asked tells the provider's window: its answer has arrived. */
+export interface Taken { taken: string }
 
 /** The channel on which the provider's window hands over what it was given. Only pages of this origin hear it. */
 export const channelName = 'strongroom.oidc'
@@ -35,8 +37,10 @@ function hear(mount: string, state: string, signal: AbortSignal) {
     const channel = new BroadcastChannel(channelName)
     const end = (finish: () => void) => { channel.close(); finish() }
     signal.addEventListener('abort', () => end(() => reject(signal.reason)), { once: true })
-    channel.onmessage = (e: MessageEvent<Answer>) => {
-      if (e.data.path === mount && e.data.state === state) end(() => resolve(e.data))
+    channel.onmessage = ({ data }: MessageEvent<Answer | Taken>) => {
+      if ('taken' in data || data.path !== mount || data.state !== state) return
+      channel.postMessage({ taken: state } satisfies Taken)
+      end(() => resolve(data))
     }
   })
 }
