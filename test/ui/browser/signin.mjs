@@ -68,12 +68,6 @@ export async function oidc() {
   await signedIn(page)
   await until('the window closes, or says that one may', async () => (await popup).isClosed() || /you can close this window/.test(await (await popup).locator('body').innerText().catch(() => '')))
   check((await user(page)).includes('ada'), `signed in as ${await user(page)}`)
-
-  // Another node's address is none of the role's.
-  const elsewhere = await open(nodes[0] + '/ui/', { ignoreHTTPSErrors: true })
-  await elsewhere.getByLabel('Method').selectOption('Company account (sso)')
-  await go(elsewhere, 'Continue with the provider')
-  await elsewhere.getByRole('alert').filter({ hasText: 'redirect' }).waitFor()
 }
 
 /** Into a nested namespace, and about in those that the token may enter. */
