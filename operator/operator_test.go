@@ -44,6 +44,7 @@ func TestOperator(t *testing.T) {
 		{"workloads", testWorkloads},
 		{"dry run", testDryRun},
 		{"restart", testRestart},
+		{"killed at every step", testKilled},
 		{"one namespace only", testOneNamespace},
 		{"no value is told", testNothingLeaks},
 	} {

@@ -54,7 +54,9 @@ type world struct {
 	logs    *log
 	// leasing counts the logins that hold leases.
 	leasing int
-	stop    func()
+	// wrap changes the operator's way to the API server from the next start on; may be nil.
+	wrap func(http.RoundTripper) http.RoundTripper
+	stop func()
 }
 
 // log is a buffer that many write to.
@@ -125,6 +127,9 @@ func (w *world) replica(t *testing.T, user string, change func(*operator.Options
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
 	if cut != nil {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return cable{next, cut} })
+	}
+	if w.wrap != nil {
+		config.Wrap(w.wrap)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	logger := logr.FromSlogHandler(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))

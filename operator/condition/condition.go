@@ -85,6 +85,13 @@ func Set(obj Object, problem *Problem, valid string) bool {
 	return changed
 }
 
+// outage tells whether a change of the reason is a server's going or coming back. Events tell of that on the
+// VaultConnection: one on each of thousands of resources would be the load that keeps them from being well again.
+func outage(now, before string) bool {
+	out := []string{v1beta1.ReasonServerSealed, v1beta1.ReasonServerUnreachable}
+	return slices.Contains(out, now) || now == v1beta1.ReasonValid && slices.Contains(out, before)
+}
+
 // Reporter writes statuses and events.
 type Reporter struct {
 	Client client.Client
@@ -92,8 +99,9 @@ type Reporter struct {
 }
 
 // Report sets obj's status as Set does, stores it if it differs from before (obj as it was read), and records an
-// event with the given action if reason or message changed. An object that is gone is no error.
+// event with the given action if reason or message changed, unless a server's outage is all that did. An object that is gone is no error.
 func (r Reporter) Report(ctx context.Context, before, obj Object, action string, problem *Problem, valid string) error {
+	old := before.CommonStatus().Status
 	changed := Set(obj, problem, valid)
 	if !reflect.DeepEqual(before, obj) {
 		if err := r.Client.Status().Patch(ctx, obj, client.MergeFrom(before)); err != nil {
@@ -110,6 +118,10 @@ func (r Reporter) Report(ctx context.Context, before, obj Object, action string,
 	ready := meta.FindStatusCondition(obj.CommonStatus().Conditions, v1beta1.ConditionReady)
 	if problem != nil {
 		kind = corev1.EventTypeWarning
+	}
+	if _, server := obj.(*v1beta1.VaultConnection); !server && outage(ready.Reason, old) {
+		logger.V(1).Info(ready.Message, "reason", ready.Reason)
+		return nil
 	}
 	logger.Info(ready.Message, "reason", ready.Reason)
 	r.Events.Eventf(obj, nil, kind, ready.Reason, action, "%s", ready.Message)

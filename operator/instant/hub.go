@@ -13,6 +13,10 @@ import (
 	"sync"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
 	"strongroom/operator/vaultclient"
 )
 
@@ -134,7 +138,7 @@ func (h *Hub) join(t target, key streamKey, login vaultclient.Login, started tim
 	h.follows[t] = now
 	put(h.holders, key.login, t)
 	if s != nil && s.missed(started, paths) {
-		t.wake(0)
+		t.wake(0, urgent)
 	}
 	return s
 }
@@ -172,7 +176,7 @@ func (h *Hub) missed(t target, started time.Time) {
 		}
 		for _, path := range f.paths {
 			f.stream.deaf[path] = true
-			wakeAll(f.stream.followers[path], wakePause)
+			wakeAll(f.stream.followers[path], wakePause, normal)
 		}
 	})
 }
@@ -202,7 +206,7 @@ func (h *Hub) await(t target, server vaultclient.ServerKey) {
 	put(h.waiting, server, t)
 	if !h.pool.Out(server) {
 		take(h.waiting, server, t)
-		t.wake(time.Second)
+		t.wake(time.Second, normal)
 	}
 }
 
@@ -220,7 +224,7 @@ func (h *Hub) heed(t target, server vaultclient.ServerKey) {
 func (h *Hub) out(server vaultclient.ServerKey) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	wakeAll(h.heeders[server], wakePause)
+	wakeAll(h.heeders[server], wakePause, normal)
 }
 
 // back wakes those that wait for a server, and its streams.
@@ -229,8 +233,8 @@ func (h *Hub) back(server vaultclient.ServerKey) {
 	defer h.mu.Unlock()
 	waiting := h.waiting[server]
 	delete(h.waiting, server)
-	wakeAll(waiting, wakePause)
-	wakeAll(h.heeders[server], wakePause)
+	wakeAll(waiting, wakePause, normal)
+	wakeAll(h.heeders[server], wakePause, normal)
 	for _, s := range h.streams {
 		if s.login.Server.Key() == server {
 			s.retryNow()
@@ -248,28 +252,35 @@ func (h *Hub) replaced(login vaultclient.LoginKey) {
 			some[t] = true // those with a stream read nothing that is leased
 		}
 	}
-	wakeAll(some, wakePause)
+	wakeAll(some, wakePause, normal)
 }
 
+// What is looked at first: what changed, then what is not well, then what may have changed.
+const (
+	urgent = 50
+	normal = 0
+	casual = handler.LowPriority
+)
+
 // wake has the controller look at the resource after a while; the hub's mutex is held.
-func (t target) wake(after time.Duration) {
-	if t.watcher.queue == nil {
+func (t target) wake(after time.Duration, priority int) {
+	switch queue := t.watcher.queue.(type) {
+	case nil:
 		return
+	case priorityqueue.PriorityQueue[reconcile.Request]:
+		queue.AddWithOpts(priorityqueue.AddOpts{After: max(0, after), Priority: &priority}, t.request)
+	default:
+		queue.AddAfter(t.request, after)
 	}
 	t.watcher.woken[t.request] = true
-	if after <= 0 {
-		t.watcher.queue.Add(t.request)
-		return
-	}
-	t.watcher.queue.AddAfter(t.request, after)
 }
 
 // wakeAll wakes targets one after the other, in no order.
-func wakeAll(targets map[target]bool, pause time.Duration) {
+func wakeAll(targets map[target]bool, pause time.Duration, priority int) {
 	after := time.Duration(0)
 	for t := range targets {
 		after += time.Duration(float64(pause) * (0.5 + rand.Float64())) //nolint:gosec // no secret depends on it
-		t.wake(after)
+		t.wake(after, priority)
 	}
 }
 

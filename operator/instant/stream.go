@@ -18,8 +18,9 @@ const (
 	deniedRetry = 5 * time.Minute
 	// grace is how long a stream may be down until its followers are told that they must poll.
 	grace = 10 * time.Second
-	// spread is the time over which they are told.
-	spread = 20 * time.Second
+	// badNews is how many of them are told in a second, of all streams together: an outage must not cause more writes of
+	// statuses than its end can undo within seconds.
+	badNews = 50
 	// rightsEvery is how often a stream asks on which paths its login has the capability subscribe.
 	rightsEvery = 5 * time.Minute
 	// rightsChunk is how many paths are asked about in one request: those that came while the one before was under way.
@@ -151,12 +152,12 @@ func (s *stream) told(event vaultclient.Event) {
 	}
 	s.recent[event.Path] = now
 	for t := range s.followers[event.Path] {
-		t.wake(0)
+		t.wake(0, urgent)
 	}
 	for folder := range s.folders {
 		if strings.HasPrefix(event.Path, folder) {
 			for t := range s.followers[folder] {
-				t.wake(0)
+				t.wake(0, urgent)
 			}
 		}
 	}
@@ -182,7 +183,7 @@ func (s *stream) connected(follows bool) {
 	clear(s.recent)
 	clear(s.deaf)
 	signal(s.ask)
-	wakeAll(s.all(), wakePause)
+	wakeAll(s.all(), wakePause, casual)
 }
 
 // run keeps the stream up until ctx ends.
@@ -214,7 +215,8 @@ func (s *stream) pause(ctx context.Context, wait time.Duration, was bool) {
 			s.hub.mu.Lock()
 			defer s.hub.mu.Unlock()
 			if all := s.all(); !s.up && ctx.Err() == nil {
-				wakeAll(all, max(wakePause, spread/time.Duration(max(1, len(all)))))
+				spread := time.Duration(len(s.hub.follows)) * time.Second / badNews
+				wakeAll(all, spread/time.Duration(max(1, len(all))), casual)
 			}
 		})
 	}
@@ -317,5 +319,5 @@ func (s *stream) learn(ctx context.Context, paths []string) {
 		s.rights[path] = may[path]
 	}
 	s.hear()
-	wakeAll(lost, wakePause)
+	wakeAll(lost, wakePause, normal)
 }
