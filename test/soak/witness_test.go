@@ -2,7 +2,6 @@ package soak_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -19,10 +18,12 @@ type witness struct {
 	revisions int
 	last      map[string]int // number that a Secret holds
 	wrong     []string
-	err       error // why it may have missed one
+	gaps      int // times that an API server that was killed had forgotten what came before
+	err       error
 }
 
-// watch looks until ctx ends. Where the API server ends a watch, the next begins at the revision after the last.
+// watch looks until ctx ends. Where the API server ends a watch, the next begins at the revision after the last; one that
+// was killed remembers none of these, so what it wrote in its last and first moments is seen as it became.
 func (s *witness) watch(ctx context.Context, w *world) {
 	s.last = make(map[string]int)
 	kube, err := kubernetes.NewForConfig(w.Config)
@@ -36,18 +37,13 @@ func (s *witness) watch(ctx context.Context, w *world) {
 			LabelSelector: "app.kubernetes.io/managed-by=strongroom-operator", ResourceVersion: revision, AllowWatchBookmarks: true,
 		})
 		if err != nil {
-			if apierrors.IsGone(err) || apierrors.IsResourceExpired(err) {
-				s.err = err
-				return
-			}
+			revision = s.resume(err, revision)
 			pause(ctx, 50*time.Millisecond) // the API server is down
 			continue
 		}
 		for event := range stream.ResultChan() {
 			if event.Type == watch.Error {
-				if err := apierrors.FromObject(event.Object); apierrors.IsGone(err) || apierrors.IsResourceExpired(err) {
-					s.err = errors.Join(s.err, err)
-				}
+				revision = s.resume(apierrors.FromObject(event.Object), revision)
 				break
 			}
 			secret, ok := event.Object.(*corev1.Secret)
@@ -61,6 +57,16 @@ func (s *witness) watch(ctx context.Context, w *world) {
 		}
 		stream.Stop()
 	}
+}
+
+// resume is where the next watch begins after an error: where the last one ended, or, where that is forgotten, with all
+// that there is.
+func (s *witness) resume(err error, revision string) string {
+	if !apierrors.IsGone(err) && !apierrors.IsResourceExpired(err) {
+		return revision
+	}
+	s.gaps++
+	return ""
 }
 
 func (s *witness) look(kind watch.EventType, secret *corev1.Secret) {
