@@ -14,6 +14,7 @@ type metrics struct {
 	streams prometheus.Gauge
 	events  prometheus.Counter
 	syncs   *prometheus.CounterVec
+	took    *prometheus.HistogramVec
 	count   *prometheus.Desc
 	oldest  *prometheus.Desc
 
@@ -34,6 +35,11 @@ func newMetrics() *metrics {
 		syncs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "strongroom_operator_syncs_total", Help: "Times that resources were looked at, by kind and by reason: Valid, or the problem's.",
 		}, []string{"kind", "reason"}),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "strongroom_operator_sync_seconds",
+			Help:    "How long syncs took that went well, by kind: from taking up the resource until target and status are written.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"kind"}),
 		count: prometheus.NewDesc("strongroom_operator_resources", "Resources by kind and status.", []string{"kind", "reason"}, nil),
 		oldest: prometheus.NewDesc("strongroom_operator_oldest_success_seconds",
 			"Seconds since the last success of the resource of the kind that has waited longest for one.", []string{"kind"}, nil),
@@ -70,6 +76,7 @@ func (h *Hub) Describe(to chan<- *prometheus.Desc) {
 	h.metrics.streams.Describe(to)
 	h.metrics.events.Describe(to)
 	h.metrics.syncs.Describe(to)
+	h.metrics.took.Describe(to)
 	to <- h.metrics.count
 	to <- h.metrics.oldest
 }
@@ -80,6 +87,7 @@ func (h *Hub) Collect(to chan<- prometheus.Metric) {
 	m.streams.Collect(to)
 	m.events.Collect(to)
 	m.syncs.Collect(to)
+	m.took.Collect(to)
 	type status struct{ kind, reason string }
 	counts, oldest := make(map[status]int), make(map[string]time.Duration)
 	m.mu.Lock()

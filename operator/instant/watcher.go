@@ -94,6 +94,11 @@ func (w *Watcher) Next(request reconcile.Request, problem *condition.Problem, in
 	return next
 }
 
+// Took counts a sync that went well, and how long it took.
+func (w *Watcher) Took(d time.Duration) {
+	w.hub.metrics.took.WithLabelValues(w.kind).Observe(d.Seconds())
+}
+
 // Woken tells, once, whether request is looked at because it was woken, and not for a change of its own.
 func (w *Watcher) Woken(request reconcile.Request) bool {
 	w.hub.mu.Lock()

@@ -207,6 +207,7 @@ func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	}
 	wait := e.Watcher.Next(request, problem, course.next)
 	if problem == nil {
+		e.Watcher.Took(time.Since(course.started))
 		if course.exact {
 			wait = course.next
 		}

@@ -3,7 +3,9 @@ package vaultclient_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -118,4 +120,23 @@ func TestALoginWithLeasesStays(t *testing.T) {
 			t.Errorf("%d tokens after the end, want the one with leases", n)
 		}
 	})
+}
+
+// Where a server answers about its health there are no namespaces: the question names none, whatever the operator's own
+// environment says.
+func TestProbeNamesNoNamespace(t *testing.T) {
+	t.Setenv("VAULT_NAMESPACE", "team")
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if name, there := r.Header["X-Vault-Namespace"]; there {
+			t.Errorf("%s names namespace %q", r.URL.Path, name)
+		}
+		_, _ = io.WriteString(w, `{"initialized": true, "sealed": false, "version": "1"}`)
+	}))
+	t.Cleanup(server.Close)
+	pool := vaultclient.NewPool(nil, vaultclient.Redirect(nil))
+	if _, err := pool.Probe(t.Context(), vaultclient.Server{Address: server.URL}); err != nil || asked.Load() == 0 {
+		t.Errorf("%d questions, %v", asked.Load(), err)
+	}
 }
