@@ -1,7 +1,7 @@
 # Strongroom's everyday commands. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build ui demo test e2e lint fmt generate bench chaos image clean
+.PHONY: help build ui demo test e2e lint fmt generate bench chaos soak image clean
 
 VERSION ?= 0.1.0-dev
 ARCH    ?= amd64,arm64
@@ -58,6 +58,9 @@ bench: build ## measure against a bare net/http server
 # CHAOS_SEED=N repeats a run's choices; test/chaos/chaos_test.go says what else can be set.
 chaos: ## break a cluster for CHAOS_MINUTES (10) while clients work, and check what they saw; needs root
 	CHAOS_MINUTES=$${CHAOS_MINUTES:-10} go test -count=1 -timeout 0 -v -run TestChaos ./test/chaos
+
+soak: ## work the operator for SOAK_MINUTES (10) while everything around it fails, and look at every revision of every Secret
+	SOAK_MINUTES=$${SOAK_MINUTES:-10} go test -count=1 -timeout 0 -v ./test/soak
 
 # ARCH=amd64 builds for one. busybox and the CA certificates are Debian's packages, so it wants apt-get; the Dockerfile brings its own.
 image: ui ## dist/: container images of both programs as OCI archives, and what is in them; no Docker needed

@@ -80,8 +80,8 @@ func testGuide(t *testing.T, w *world) {
 	w.status(t, &v1beta1.VaultAuth{}, "myapp", "myapp-auth", "ConnectionNotFound", "there is no VaultConnection vault-connection in namespace myapp")
 
 	for _, test := range []struct{ args, want string }{
-		{"get vaultsecret -n longhorn-system", `NAME +STATUS +SYNCED +AGE\nlonghorn-r2-secret-from-vault +Valid +\d+s +\d+s\n`},
-		{"get vaultsecrets -A -o wide", `TARGET +VERSION +PATH.*\n.*Valid.* r2-longhorn-secret +1 +secret/longhorn-r2 `},
+		{"get vaultsecret -n longhorn-system", `NAME +STATUS +VERSION +LAST SYNC +NEXT SYNC +AGE\nlonghorn-r2-secret-from-vault +Valid +1 +\d+s +(\S+Z +)?\d+s\n`},
+		{"get vaultsecrets -A -o wide", `TARGET +PATH.*\n.*Valid +1 .* r2-longhorn-secret +secret/longhorn-r2 `},
 		{"get vaultconnection -n longhorn-system", `NAME +STATUS +ADDRESS +AGE\nvault-connection +Valid +http://vault.vault:8200 `},
 		{"get vaultauth -n longhorn-system", `NAME +STATUS +METHOD +ROLE +AGE\nvault-auth-kubernetes +Valid +kubernetes +longhorn-role `},
 		{"get vault -n longhorn-system", `vaultsecret.secrets.hashicorp.com/longhorn-r2-secret-from-vault +Valid`},

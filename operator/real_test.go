@@ -20,6 +20,7 @@ path "secret/data/app/*" {
   capabilities          = ["read", "subscribe"]
   subscribe_event_types = ["kv-v2/*"]
 }
+path "secret/metadata/app/*" { capabilities = ["list"] }
 path "secret/data/quiet/*" { capabilities = ["read"] }
 path "secret/data/push/*" { capabilities = ["create", "read", "update", "delete"] }
 path "secret/metadata/push/*" { capabilities = ["create", "read", "update"] }
@@ -67,6 +68,7 @@ func TestRealServer(t *testing.T) {
 		t.Errorf("a path whose changes are not told is followed by %q", vs.Status.Updates)
 	}
 	testInstant(t, w, write, count)
+	testRealKinds(t, w, write)
 	testPlugin(t, w, write)
 	testPush(t, w, root)
 	testSealed(t, w, servers, root, count)
