@@ -85,9 +85,9 @@ func Set(obj Object, problem *Problem, valid string) bool {
 	return changed
 }
 
-// outage tells whether a change of the reason is a server's going or coming back. Events tell of that on the
+// Outage tells whether a change of the reason is no more than a server's going or coming back. Events tell of that on the
 // VaultConnection: one on each of thousands of resources would be the load that keeps them from being well again.
-func outage(now, before string) bool {
+func Outage(now, before string) bool {
 	out := []string{v1beta1.ReasonServerSealed, v1beta1.ReasonServerUnreachable}
 	return slices.Contains(out, now) || now == v1beta1.ReasonValid && slices.Contains(out, before)
 }
@@ -119,7 +119,7 @@ func (r Reporter) Report(ctx context.Context, before, obj Object, action string,
 	if problem != nil {
 		kind = corev1.EventTypeWarning
 	}
-	if _, server := obj.(*v1beta1.VaultConnection); !server && outage(ready.Reason, old) {
+	if _, server := obj.(*v1beta1.VaultConnection); !server && Outage(ready.Reason, old) {
 		logger.V(1).Info(ready.Message, "reason", ready.Reason)
 		return nil
 	}

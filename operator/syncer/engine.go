@@ -87,12 +87,17 @@ func deleted() predicate.Predicate {
 	}
 }
 
-// authChanged passes changes of a VaultAuth that its users care about: its spec, and whether it works.
+// authChanged passes changes of a VaultAuth that its users care about: its spec, and whether it works. Of a server's
+// outage, and of its end, they hear by the Watcher, at a pace that thousands of them bear.
 func authChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(*v1beta1.VaultAuth)
 		after, ok2 := e.ObjectNew.(*v1beta1.VaultAuth)
-		return ok && ok2 && (before.Generation != after.Generation || before.Status.Status.Status != after.Status.Status.Status)
+		if !ok || !ok2 {
+			return false
+		}
+		was, is := before.Status.Status.Status, after.Status.Status.Status
+		return before.Generation != after.Generation || was != is && !condition.Outage(is, was)
 	}}
 }
 
