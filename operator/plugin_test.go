@@ -67,8 +67,10 @@ func testPlugin(t *testing.T, w *world, write func(string, map[string]any)) {
 	w.holds(t, "app", "slow", map[string]string{"A": canary + "1", "B": canary + "b"})
 	w.wants(t, 0, []string{"KEY SOURCE SECRET", "same"}, "diff", "slow", "--address", address)
 
+	w.stop() // it would be told
 	write("secret/data/quiet/slow", map[string]any{"data": map[string]any{"A": canary + "2", "B": canary + "b"}})
 	w.wants(t, 1, []string{"differs"}, "diff", "vaultsecret/slow", "--address", address)
+	w.start(t, "operator")
 	w.wants(t, 0, []string{"VaultSecret app/slow: Valid: Secret slow holds version 2 of secret/quiet/slow"}, "sync", "slow")
 	if secret, err := w.secret("app", "slow"); err != nil || string(secret.Data["A"]) != canary+"2" {
 		t.Errorf("after a sync the Secret is not as its source (%v)", err)

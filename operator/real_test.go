@@ -53,7 +53,7 @@ func TestRealServer(t *testing.T) {
 		w.apply(t, strings.Replace(text, "  refreshAfter: 1s\n", "", 1))
 	}
 	write("secret/data/quiet/q", map[string]any{"data": map[string]any{"A": "1"}})
-	w.apply(t, manifest("app", "quiet", "secret/quiet/q", inline("app"), ""))
+	w.apply(t, resource("VaultSecret", "app", "quiet", "{refreshAfter: 1s, "+inline("app")+", sources: [{path: secret/data/quiet/q}], target: {name: quiet}}"))
 	for i := range count {
 		vs := w.secretStatus(t, "app", fmt.Sprintf("s%d", i), "Valid")
 		eventually(t, 2*limit, func() string {

@@ -122,7 +122,7 @@ func (c *course) follow(content *Content) {
 		status.Updates = ""
 		return
 	}
-	live := c.Watcher.Follow(c.request, content.Login, content.Namespace, c.started, content.Paths...)
+	live := c.Watcher.Follow(c.request, content.Login, content.Namespace, c.started, content.Paths...) && !content.Untold
 	if live && !c.woken && !c.edited && status.Updates == v1beta1.UpdatesEvents && status.SourcePath == content.Path &&
 		status.SecretVersion != "" && status.SecretVersion != content.Version {
 		c.Watcher.Missed(c.request, c.started)

@@ -88,6 +88,7 @@ type Content struct {
 	Login     vaultclient.Login
 	Namespace string
 	Paths     []string // on the API; one that ends in a slash is all below it
+	Untold    bool     // part of it is of an engine that tells of no changes
 	// Commit notes in the resource's status what the target holds, once it does; may be nil.
 	Commit func()
 	// Partly is a problem that left part of Data at its last value.

@@ -93,7 +93,7 @@ func (k *Kind) Read(ctx context.Context, resource syncer.Object, held syncer.Hel
 	if err != nil {
 		return nil, err
 	}
-	content := &syncer.Content{Version: read.version, Path: read.path, Says: read.says, Login: login, Paths: read.follow}
+	content := &syncer.Content{Version: read.version, Path: read.path, Says: read.says, Login: login, Paths: read.follow, Untold: read.untold}
 	if made.lacking != nil {
 		live, err := held.Live(ctx)
 		if err != nil {
@@ -127,6 +127,7 @@ type gathered struct {
 	metadata                  map[string]any
 	version, path, name, says string
 	follow                    []string // whose changes matter
+	untold                    bool     // part of it may be of any engine, and only KV tells of changes
 }
 
 // GoString keeps %#v from printing the data.
@@ -165,6 +166,7 @@ func (k *Kind) gather(ctx context.Context, login vaultclient.Login, vs *v1beta1.
 		if part.Find != nil && len(secrets) > 0 {
 			all.follow = append(all.follow, folder(secrets[0].Path, part.Find.Path))
 		}
+		all.untold = all.untold || part.Path != ""
 		named := make(map[string]any)
 		for _, secret := range secrets {
 			if part.Find == nil {
