@@ -15,7 +15,7 @@ func (h *Hub) Gained(ours func(namespace string) bool) {
 		delete(h.parked, t)
 		switch {
 		case known: // what this replica remembers of it is of before another worked on it
-			t.wake(0)
+			t.wake(0, normal)
 		case t.watcher.queue != nil:
 			t.watcher.queue.Add(t.request)
 		}
