@@ -68,6 +68,18 @@ export async function vault(...args) {
   return (await promisify(execFile)(process.env.VAULT_BIN, args, { env })).stdout
 }
 
+/**
+ * Puts text in the place of what an editor holds, by pasting, which the editor handles itself. Playwright's fill has the browser edit, which
+ * keeps the colours of what was there as inline styles: the page's policy refuses those and says so.
+ */
+export async function retype(editor, what) {
+  const page = editor.page()
+  await page.evaluate((t) => navigator.clipboard.writeText(t), what)
+  await editor.click()
+  await page.keyboard.press('ControlOrMeta+a')
+  await page.keyboard.press('ControlOrMeta+v')
+}
+
 /** Every violation that axe finds on the page as it is. */
 export async function axe(page, name) {
   const cdp = await page.context().newCDPSession(page)

@@ -1,4 +1,4 @@
-import { api, both, check, enter, equal, keys, open, until, vault } from './lib.mjs'
+import { api, both, check, enter, equal, keys, open, retype, until, vault } from './lib.mjs'
 
 export async function enable() {
   const page = await enter(keys.root)
@@ -107,10 +107,10 @@ export async function json() {
   await page.getByLabel('Path').fill('nested')
   await page.getByRole('button', { name: 'JSON' }).click()
   const editor = page.getByLabel('Secret as JSON')
-  await editor.fill('{"a": ')
+  await retype(editor, '{"a": ')
   await page.getByText('This is not JSON yet').waitFor()
   check(await page.getByRole('button', { name: 'Review and save' }).isDisabled(), 'half a JSON text can be saved')
-  await editor.fill('{"a": {"b": [1, true]}, "c": "text"}')
+  await retype(editor, '{"a": {"b": [1, true]}, "c": "text"}')
   await both(page, 'json')
   await page.getByRole('button', { name: 'Keys', exact: true }).click()
   await page.getByText('edited as JSON only').waitFor()

@@ -24,11 +24,12 @@ export function Nodes() {
   if (error) return <Problem error={error} retry={() => void refetch()} />
   if (!all) return <Loading />
   const rows = nodes(all, pilot, ha)
+  const sealed = rows.filter((n) => n.state === 'sealed').length
   const changed = () => client.invalidateQueries({ queryKey: ['cluster'] })
   const close = () => setAsk(undefined)
   return (
     <div className="stack">
-      {pilot && (pilot.healthy ? <Note kind="good">All members are healthy. {pilot.failure_tolerance === 0 ? 'None may be lost.' : `${pilot.failure_tolerance} of them may be lost, and the cluster still serves.`}</Note>
+      {pilot && (sealed > 0 && pilot.healthy ? <Note kind="warn">All members keep up, but {sealed} of {rows.length} cannot serve or take over: sealed nodes count for votes only.</Note> : pilot.healthy ? <Note kind="good">All members are healthy. {pilot.failure_tolerance === 0 ? 'None may be lost.' : `${pilot.failure_tolerance} of them may be lost, and the cluster still serves.`}</Note>
         : <Note kind="warn">Not all members are healthy. {pilot.failure_tolerance === 0 ? 'If one more is lost, the cluster stops serving.' : `${pilot.failure_tolerance} more may be lost.`}</Note>)}
       {all.length === 1 && <Note>This is a cluster of one: when it stops, nobody gets a secret. Three nodes survive the loss of one.</Note>}
       <div className="card">
