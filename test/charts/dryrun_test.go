@@ -38,6 +38,7 @@ func TestDryRun(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	apply(t, namespace("openshift", "privileged"))
+	apply(t, namespace("monitoring", "privileged")) // where the full set puts the dashboard
 	for _, c := range charts {
 		t.Run(string(c), func(t *testing.T) {
 			apply(t, namespace(string(c), "restricted"))
