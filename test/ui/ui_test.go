@@ -42,7 +42,7 @@ func TestUI(t *testing.T) {
 	audit := fmt.Sprintf("audit \"file\" \"main\" {\n  file_path = %q\n}", filepath.Join(t.TempDir(), "audit.log"))
 	c := cluster.NewWith(t, cluster.Options{Nodes: 3, Config: "ui = true\n" + audit})
 
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, tools.node, filepath.Join(root, "test", "ui", "browser", "main.mjs"))
 	cmd.Env = append(tools.env, "CHROMIUM="+tools.chromium, "VAULT_BIN="+filepath.Join(c.BinDir, "vault"), "SHOTS="+os.Getenv("STRONGROOM_UI_SHOTS"), "HOME="+t.TempDir(),

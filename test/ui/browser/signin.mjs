@@ -42,17 +42,18 @@ export async function methods() {
 }
 
 export async function kubernetes() {
-  await api('POST', 'sys/auth/kubernetes', { type: 'kubernetes' })
-  await api('POST', 'auth/kubernetes/config', setting.kubernetes.config)
-  await api('POST', 'auth/kubernetes/role/app', { bound_service_account_names: 'default', bound_service_account_namespaces: 'app', token_policies: 'reader-all' })
+  await api('POST', 'sys/auth/pods', { type: 'kubernetes' })
+  await api('POST', 'auth/pods/config', setting.kubernetes.config)
+  await api('POST', 'auth/pods/role/app', { bound_service_account_names: 'default', bound_service_account_namespaces: 'app', token_policies: 'reader-all' })
   const page = await open(nodes[0] + '/ui/')
   await page.getByLabel('Method').selectOption('Another method')
   await page.getByLabel('Kind of method').selectOption('Kubernetes service account')
+  await page.getByLabel('Mounted at').fill('pods')
   await page.getByLabel('Role').fill('app')
   await page.getByLabel('Service account token').fill(setting.kubernetes.jwt + '\n')
   await go(page)
   await signedIn(page)
-  check((await user(page)).includes('kubernetes-app-default'), `signed in as ${await user(page)}`)
+  check((await user(page)).includes('pods-app-default'), `signed in as ${await user(page)}`)
 }
 
 /** The provider's window, from the click to the token; it is one that keeps its windows apart. */

@@ -80,7 +80,7 @@ export async function budget(note) {
   note(`first page: ${kib.toFixed(0)} KiB, usable after ${times.join(', ')} ms`)
   const page = await open(nodes[0] + '/ui/')
   await page.getByLabel('Token', { exact: true }).waitFor()
-  const files = await page.evaluate(() => performance.getEntriesByType('resource').map((e) => e.name).filter((n) => n.includes('/ui/')))
+  const files = await page.evaluate(() => performance.getEntriesByType('resource').map((e) => e.name).filter((n) => new URL(n).pathname.startsWith('/ui/')))
   let gzipped = 0 // as a client is given it that takes no Brotli
   for (const name of [nodes[0] + '/ui/', ...new Set(files)]) {
     const answer = await fetch(name, { method: 'HEAD', headers: { 'Accept-Encoding': 'gzip' } })
