@@ -4,6 +4,7 @@ import * as access from './access.mjs'
 import * as hard from './hard.mjs'
 import * as operate from './operate.mjs'
 import * as signin from './signin.mjs'
+import * as search from './search.mjs'
 import * as secrets from './secrets.mjs'
 import * as start from './start.mjs'
 
@@ -39,6 +40,8 @@ const steps = [
   ['keyboard alone', hard.keyboard],
   ['a node is sealed under a reader', hard.sealed],
   ['360 pixels', hard.small],
+  ['search all folders below', search.below],
+  ['two editors, version 1', search.plainEditors],
   ['methods that the server shows', signin.methods],
   ['sign in by a service account', signin.kubernetes],
   ['sign in by OIDC', signin.oidc],

@@ -35,7 +35,7 @@ export const haStatus = queryOptions({
   refetchInterval: 10_000,
 })
 
-export type Capability = 'create' | 'read' | 'update' | 'patch' | 'delete' | 'list' | 'sudo' | 'deny' | 'root'
+export type Capability = 'create' | 'read' | 'update' | 'patch' | 'delete' | 'list' | 'scan' | 'sudo' | 'deny' | 'root'
 
 /** What the caller may do at each path. Paths are below /v1/. */
 export const capabilities = (paths: string[]) => queryOptions({

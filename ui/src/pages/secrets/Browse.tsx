@@ -3,7 +3,8 @@ import { Link, useNavigate } from '@tanstack/react-router'
 import { useDeferredValue, useEffect, useMemo, useRef, useState } from 'react'
 import { isForbidden } from '../../api/errors'
 import { useMay } from '../../api/queries'
-import { Empty, Icon, Loading, PageHead, Problem, SearchField, Button } from '../../kit'
+import { Empty, Icon, Loading, PageHead, Problem, SearchField, Segments, Button } from '../../kit'
+import { Below } from './Below'
 import { Crumbs } from './Crumbs'
 import { KeyList } from './KeyList'
 import { at, names as namesOf, useAddress, type Kv } from './kv'
@@ -24,6 +25,10 @@ function Folder({ kv, folder }: { kv: Kv; folder: string }) {
   const { data, error, refetch, isFetching } = useQuery(namesOf(kv, folder))
   const [filter, setFilter] = useState('')
   const wanted = useDeferredValue(filter.trim().toLowerCase())
+  const [where, setWhere] = useState<'here' | 'below'>('here')
+  const [count, setCount] = useState('')
+  const mayScan = useMay(at.metadata(kv, folder) || kv.mount, 'scan')
+  const below = where === 'below' && mayScan && wanted !== ''
   const box = useRef<HTMLDivElement>(null)
   const navigate = useNavigate()
   const mayCreate = useMay(at.data(kv, folder + 'new-secret'), 'create')
@@ -48,13 +53,15 @@ function Folder({ kv, folder }: { kv: Kv; folder: string }) {
                 <div className="browse-head">
                   <SearchField label={`Filter ${data.length.toLocaleString('en')} names`} value={filter} onChange={setFilter} onKeyDown={(e) => {
                     if (e.key === 'ArrowDown') { e.preventDefault(); box.current?.querySelector<HTMLElement>('.keys [data-index] a')?.focus() }
-                    if (e.key === 'Enter' && shown[0]) open(shown[0])
+                    if (e.key === 'Enter') below ? box.current?.querySelector<HTMLElement>('.keys [data-index="0"] a')?.click() : shown[0] && open(shown[0])
                     if (e.key === 'Escape') setFilter('')
                   }} />
-                  <span className="small muted nowrap" role="status">{wanted ? `${shown.length.toLocaleString('en')} of ${data.length.toLocaleString('en')}` : data.length.toLocaleString('en')}</span>
+                  {mayScan && data.some((n) => n.endsWith('/')) && <Segments label="Where to look" value={where} onChange={setWhere} options={[{ value: 'here', label: 'Here' }, { value: 'below', label: 'All below' }]} />}
+                  <span className="small muted nowrap" role="status">{below ? count : wanted ? `${shown.length.toLocaleString('en')} of ${data.length.toLocaleString('en')}` : data.length.toLocaleString('en')}</span>
                 </div>
-                {shown.length === 0 ? <Empty icon="search" title="Nothing by that name"><p>No name in this folder holds “{filter}”.</p></Empty>
-                  : <KeyList mount={kv.mount} folder={folder} names={shown} onLeave={focusSearch} />}
+                {below ? <Below kv={kv} folder={folder} wanted={wanted} onLeave={focusSearch} onCount={setCount} />
+                  : shown.length === 0 ? <Empty icon="search" title="Nothing by that name"><p>No name in this folder holds “{filter}”.</p></Empty>
+                    : <KeyList mount={kv.mount} folder={folder} names={shown} onLeave={focusSearch} />}
               </div>}
     </div>
   )

@@ -20,10 +20,10 @@ export function Conflict({ base, mine, theirs, version, save, onClose }: {
   }
   return (
     <Dialog title="Someone saved before you" onClose={onClose} wide>
-      <Note kind="warn">Version {version} was written while you were editing. Nothing of yours is lost and nothing of theirs is overwritten: decide for each key, then save.</Note>
+      <Note kind="warn">{version > 0 ? `Version ${version}` : 'Another value'} was written while you were editing. Nothing of yours is lost and nothing of theirs is overwritten: decide for each key, then save.</Note>
       <div className="diff-wrap" tabIndex={0} role="region" aria-label="What both changed">
         <table className="diff">
-          <thead><tr><th scope="col">Key</th><th scope="col">When you began</th><th scope="col">Theirs (version {version})</th><th scope="col">Yours</th></tr></thead>
+          <thead><tr><th scope="col">Key</th><th scope="col">When you began</th><th scope="col">Theirs{version > 0 && ` (version ${version})`}</th><th scope="col">Yours</th></tr></thead>
           <tbody>{rows.map((r) => (
             <tr key={r.key}>
               <td className="name">{r.key}</td>

@@ -88,7 +88,7 @@ function Writer({ kv, path: fixed, folder = '', base, version }: { kv: Kv; path?
     <div>
       <PageHead above={<Crumbs mount={kv.mount} path={fixed ?? folder} self={fixed !== undefined} />} title={fixed === undefined ? 'Create a secret' : version > 0 ? `New version of ${fixed.split('/').at(-1)}` : `Write ${fixed.split('/').at(-1)}`} />
       <div className="stack">
-        {version < 0 && <Note kind="warn">You may write this secret but not read it. If there is one already, it is not overwritten.</Note>}
+        {version < 0 && <Note kind="warn">You may write this secret but not read it. If there is one already, {kv.v2 ? 'it is not overwritten.' : 'it is replaced as a whole.'}</Note>}
         {fixed === undefined && <TextField label="Path" hint={`Below ${kv.mount}. Slashes make folders.`} value={name} onChange={setName} problem={badName} code required autoFocus />}
         <Form draft={draft} onChange={setDraft} />
         {problem !== undefined && !review && <Problem error={problem} />}

@@ -1,7 +1,7 @@
-import { queryOptions, useQuery } from '@tanstack/react-query'
+import { infiniteQueryOptions, queryOptions, useQuery } from '@tanstack/react-query'
 import { useParams } from '@tanstack/react-router'
 import { list, read, remove, write, type WrapInfo } from '../../api/client'
-import { ApiError } from '../../api/errors'
+import { ApiError, isMissing } from '../../api/errors'
 import { mounts } from '../../api/queries'
 import type { Data } from './data'
 
@@ -36,6 +36,24 @@ export function useAddress(): { kv: Kv | null | undefined; mount: string; path: 
 export const names = (kv: Kv, folder: string) => queryOptions({
   queryKey: ['kv', kv.mount, 'names', folder],
   queryFn: ({ signal }) => list(at.metadata(kv, folder) || kv.mount, { signal }),
+})
+
+export const scanPage = 2000
+
+/** The paths of all secrets below a folder, relative to it, in order: a page at a time. */
+export const scan = (kv: Kv, folder: string) => infiniteQueryOptions({
+  queryKey: ['kv', kv.mount, 'scan', folder],
+  queryFn: async ({ signal, pageParam: after }) => {
+    try {
+      return (await read<{ keys: string[] }>((at.metadata(kv, folder) || kv.mount).replace(/\/+$/, ''), { signal, query: { scan: true, limit: scanPage, after: after || undefined } })).data.keys
+    } catch (e) {
+      if (isMissing(e)) return []
+      throw e
+    }
+  },
+  initialPageParam: '',
+  getNextPageParam: (last) => last.length < scanPage ? undefined : last.at(-1),
+  staleTime: 30_000,
 })
 
 export const metadata = (kv: Kv, path: string) => queryOptions({
