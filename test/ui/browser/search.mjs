@@ -51,6 +51,6 @@ export async function plainEditors() {
   check(!/version 0/i.test(await dialog.innerText()), 'it speaks of versions that there are not')
   equal((await api('GET', 'plain/race')).data, { mine: '0', theirs: '2' }, 'before the decision')
   await dialog.getByRole('button', { name: 'Save the merged secret' }).click()
-  await page.getByRole('heading', { name: 'race', level: 1 }).waitFor()
+  await dialog.waitFor({ state: 'detached' })
   equal((await api('GET', 'plain/race')).data, { mine: '1', theirs: '2' }, 'after it')
 }

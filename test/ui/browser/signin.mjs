@@ -42,13 +42,11 @@ export async function methods() {
 }
 
 export async function kubernetes() {
-  await api('POST', 'sys/auth/pods', { type: 'kubernetes' })
+  await api('POST', 'sys/auth/pods', { type: 'kubernetes', description: 'Service accounts', config: { listing_visibility: 'unauth' } })
   await api('POST', 'auth/pods/config', setting.kubernetes.config)
   await api('POST', 'auth/pods/role/app', { bound_service_account_names: 'default', bound_service_account_namespaces: 'app', token_policies: 'reader-all' })
   const page = await open(nodes[0] + '/ui/')
-  await page.getByLabel('Method').selectOption('Another method')
-  await page.getByLabel('Kind of method').selectOption('Kubernetes service account')
-  await page.getByLabel('Mounted at').fill('pods')
+  await page.getByLabel('Method').selectOption('Service accounts (pods)')
   await page.getByLabel('Role').fill('app')
   await page.getByLabel('Service account token').fill(setting.kubernetes.jwt + '\n')
   await go(page)
