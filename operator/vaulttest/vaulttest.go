@@ -34,6 +34,7 @@ type Server struct {
 	tokens   map[string]*token
 	issued   int
 	requests map[string]int
+	logins   map[string]int // tried, by role
 	fail     map[string]failure
 	engines  engines
 }
@@ -57,7 +58,7 @@ type failure struct {
 func New() *Server {
 	return &Server{
 		mounts: map[string]int{"secret/": 2, "old/": 1}, secrets: map[string][]version{}, roles: map[string]Role{},
-		tokens: map[string]*token{}, requests: map[string]int{}, fail: map[string]failure{},
+		tokens: map[string]*token{}, requests: map[string]int{}, logins: map[string]int{}, fail: map[string]failure{},
 	}
 }
 
@@ -135,6 +136,13 @@ func (s *Server) Count(path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.requests[path]
+}
+
+// Logins counts the logins tried with a role so far, those that were refused too.
+func (s *Server) Logins(role string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.logins[role]
 }
 
 // Dial returns a dialer whose connections reach s without a network, so that it works in a synctest bubble.
@@ -233,6 +241,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "failed to parse JSON input")
 		return
 	}
+	s.logins[body.Role]++
 	role, ok := s.roles[body.Role]
 	if !ok {
 		refuse(w, http.StatusBadRequest, fmt.Sprintf("invalid role name %q", body.Role))

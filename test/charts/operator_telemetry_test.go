@@ -40,7 +40,7 @@ func TestOperatorMetricsExist(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range word.FindAllString(string(text), -1) {
-			if !has[name] {
+			if !has[strings.TrimSuffix(name, "_bucket")] { // as a histogram is asked for
 				t.Errorf("%s asks for %s, which the operator does not have", file, name)
 			}
 		}
