@@ -160,7 +160,9 @@ func pause(ctx context.Context, d time.Duration) {
 func (w *world) fault(t *testing.T) {
 	t.Helper()
 	node := w.Servers.Nodes[0]
-	some := func(least, most time.Duration) { pause(t.Context(), least+time.Duration(w.choices.Int64N(int64(most-least)))) }
+	some := func(least, most time.Duration) {
+		pause(t.Context(), least+time.Duration(w.choices.Int64N(int64(most-least))))
+	}
 	do := func(err error) {
 		t.Helper()
 		if err != nil {
