@@ -73,8 +73,9 @@ func (h *Hub) Start(ctx context.Context) error {
 	}
 	h.mu.Unlock()
 	<-ctx.Done()
-	h.mu.Lock()   // whoever begins a stream now sees that ctx is done
-	h.mu.Unlock() //nolint:staticcheck // that is all
+	h.mu.Lock() // whoever begins a stream now sees that ctx is done
+	h.life = ctx
+	h.mu.Unlock()
 	h.running.Wait()
 	return nil
 }

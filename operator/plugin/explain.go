@@ -176,16 +176,15 @@ func sources(object *unstructured.Unstructured) []string {
 
 // account is what a login takes, as far as this side can tell.
 type account struct {
-	server, auth              string // for people
-	address, serverNamespace  string
-	ca                        []byte
-	skipVerify                bool
-	serverName                string
-	method, mount, role       string
-	serviceAccount            string
-	audiences                 []string
-	failed                    step // where the way ends if there was an error
-	connection, authNamespace string
+	server, auth             string // for people
+	address, serverNamespace string
+	ca                       []byte
+	skipVerify               bool
+	serverName               string
+	method, mount, role      string
+	serviceAccount           string
+	audiences                []string
+	failed                   step // where the way ends if there was an error
 }
 
 // account follows a resource's references. The operator's own rules on who may refer to what it leaves to its statuses.

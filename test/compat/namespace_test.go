@@ -41,6 +41,7 @@ func TestGoClientNamespaces(t *testing.T) {
 		}
 	}
 	// What its sign-in page offers is told without a token, there alone.
+	//lint:ignore SA1019 clients in the field still call it
 	if err := sub.Sys().TuneMount("auth/userpass", api.MountConfigInput{ListingVisibility: "unauth", Description: new("Staff")}); err != nil {
 		t.Fatal(err)
 	}

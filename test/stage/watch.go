@@ -44,7 +44,7 @@ func (w *Watch) Await(ctx context.Context, namespace, name, key, value string) e
 				return nil
 			}
 		case <-limit.C:
-			return fmt.Errorf("Secret %s/%s does not get its new value", namespace, name)
+			return fmt.Errorf("the Secret %s/%s does not get its new value", namespace, name)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
