@@ -37,6 +37,7 @@ type world struct {
 	proxy   *proxy
 	choices *rand.Rand
 	faults  map[string]int
+	bag     []int // faults still to come before any comes again
 }
 
 func TestSoak(t *testing.T) {
@@ -65,7 +66,7 @@ func TestSoak(t *testing.T) {
 	defer stopWriting()
 	work.Go(func() { defer close(written); w.write(writing, seed) })
 	work.Go(func() { seen.watch(ctx, w) })
-	for end := time.Now().Add(length); time.Now().Before(end); {
+	for end := time.Now().Add(length); time.Now().Before(end) || len(w.bag) > 0; { // each at least once
 		w.fault(t)
 	}
 	stopWriting()
@@ -196,7 +197,11 @@ func (w *world) fault(t *testing.T) {
 			}
 		}},
 	}
-	chosen := all[w.choices.IntN(len(all))]
+	if len(w.bag) == 0 {
+		w.bag = w.choices.Perm(len(all))
+	}
+	chosen := all[w.bag[0]]
+	w.bag = w.bag[1:]
 	w.faults[chosen.name]++
 	chosen.run()
 	w.proxy.set(passes)
