@@ -15,7 +15,7 @@ export async function oidcLogin(mount: string, role: string, namespace: string, 
   const popup = window.open('about:blank', 'strongroom-oidc', 'width=520,height=720') // now, while the click counts
   if (!popup) throw new Error('The browser blocked the window of the provider. Allow pop-ups for this page, then try again.')
   try {
-    const nonce = crypto.randomUUID()
+    const nonce = Array.from(crypto.getRandomValues(new Uint8Array(20)), (b) => b.toString(16).padStart(2, '0')).join('') // randomUUID wants TLS
     const redirect = `${location.origin}/ui/vault/auth/${mount}/oidc/callback`
     const { data } = await write<{ auth_url: string }>(`auth/${mount}/oidc/auth_url`, { role, redirect_uri: redirect, client_nonce: nonce }, { token: '', namespace, signal })
     if (!data.auth_url) throw new Error(`The role does not take this UI as a place to come back to. Add ${redirect} to its allowed_redirect_uris.`)
