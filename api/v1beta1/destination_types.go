@@ -172,6 +172,9 @@ type SyncStatus struct {
 	// SourcePath is the path on the server's API that was read, such as secret/data/longhorn-r2.
 	// +optional
 	SourcePath string `json:"sourcePath,omitempty"`
+	// SyncedGeneration is the generation of the spec that the target was last filled by.
+	// +optional
+	SyncedGeneration int64 `json:"syncedGeneration,omitempty"`
 	// TargetResourceVersion is the resourceVersion of the target after the last sync.
 	// +optional
 	TargetResourceVersion string `json:"targetResourceVersion,omitempty"`

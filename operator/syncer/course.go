@@ -31,7 +31,7 @@ type course struct {
 	asked    bool
 	key      target.Key // of the target's MAC
 	drawn    bool       // and it is a new one
-	edited   bool       // the spec changed since the last sync
+	edited   bool       // the spec changed since the last good sync
 	woken    bool       // by an event, or because a server or a login is back
 	written  bool       // the target holds what it should, though there is a problem
 	says     string
@@ -42,7 +42,7 @@ type course struct {
 
 // rest looks whether nothing is to do.
 func (c *course) rest(ctx context.Context) (time.Duration, bool) {
-	c.edited = c.resource.SyncStatus().ObservedGeneration != c.resource.GetGeneration()
+	c.edited = edited(c.resource)
 	c.next = c.spec.interval(false)
 	if c.held, c.err = c.Targets.Metadata(ctx, c.spec.Want); c.err != nil {
 		return 0, false
@@ -51,6 +51,16 @@ func (c *course) rest(ctx context.Context) (time.Duration, bool) {
 		return 0, false
 	}
 	return c.memory.rest(c.resource, c.spec, c.held)
+}
+
+// edited tells whether the spec changed since the last sync that went well: one that failed did not do what was changed.
+func edited(resource Object) bool {
+	status := resource.SyncStatus()
+	synced := status.SyncedGeneration
+	if synced == 0 { // by an operator that did not note it
+		synced = status.ObservedGeneration
+	}
+	return synced != resource.GetGeneration()
 }
 
 // target reads the target from the API server, once.
@@ -286,6 +296,7 @@ func (c *course) note(content *Content, resourceVersion string, step target.Step
 			status.NextSyncTime = &metav1.Time{Time: now.Add(c.next)}
 		}
 	}
+	status.SyncedGeneration = c.resource.GetGeneration()
 	status.SecretVersion, status.SourcePath, status.TargetResourceVersion = content.Version, content.Path, resourceVersion
 	switch {
 	case c.spec.NoMAC:

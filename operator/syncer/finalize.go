@@ -79,7 +79,8 @@ func (e *Engine) release(ctx context.Context, resource Object) error {
 			return err
 		}
 	}
-	if spec.Clear && (spec.Want.DataOnly || spec.Want.Retain) {
+	// What was never filled holds nothing of the resource's.
+	if spec.Clear && resource.SyncStatus().TargetResourceVersion != "" && (spec.Want.DataOnly || spec.Want.Retain) {
 		if err := e.Targets.Clear(ctx, spec.Want); err != nil {
 			return err
 		}

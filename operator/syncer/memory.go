@@ -57,7 +57,8 @@ func (m *memory) rest(resource Object, spec Spec, held *metav1.PartialObjectMeta
 	known := m.each[name]
 	now := time.Now()
 	if known == nil {
-		if status.SecretMAC == "" || spec.Bound {
+		// Where no time is noted the next look was less than a minute off, as at a certificate that is about to end.
+		if status.SecretMAC == "" || spec.Bound || status.NextSyncTime == nil && spec.interval(false) > time.Minute {
 			return 0, false
 		}
 		wait := time.Duration(rand.Int64N(int64(spec.interval(false)) + 1)) //nolint:gosec // no secret depends on it

@@ -10,6 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"strongroom/api/v1beta1"
+	"strongroom/operator/condition"
+	"strongroom/operator/target"
 )
 
 func synced() (*v1beta1.VaultStaticSecret, *metav1.PartialObjectMetadata) {
@@ -84,4 +86,52 @@ func TestWarmStart(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A certificate of less than a minute has no time noted: after a start it is looked at, not left for a part of a day.
+func TestStartLooksAtWhatWasAboutToEnd(t *testing.T) {
+	resource, held := synced()
+	if wait, rests := newMemory().rest(resource, Spec{Fallback: 24 * time.Hour}, held); rests {
+		t.Errorf("it rests for %s, and nothing says that it may", wait)
+	}
+	resource.Status.NextSyncTime = &metav1.Time{Time: time.Now().Add(time.Hour)}
+	if wait, rests := newMemory().rest(resource, Spec{Fallback: 24 * time.Hour}, held); !rests || wait > time.Hour {
+		t.Errorf("rests %v for %s though its time is noted", rests, wait)
+	}
+}
+
+// A spec that was edited while the server was away is still to be done when it is back: a status that tells of the
+// outage is of the new generation, and the target of the old.
+func TestAnEditOutlivesAFailedSync(t *testing.T) {
+	resource, _ := synced()
+	c := &course{resource: resource}
+	c.note(&Content{Version: "1"}, "7", target.Apply)
+	if edited(resource) {
+		t.Fatal("edited right after a sync")
+	}
+	resource.Generation = 3
+	condition.Set(resource, condition.Problemf(v1beta1.ReasonServerSealed, "sealed"), "")
+	if !edited(resource) {
+		t.Error("the edit is forgotten after a sync that failed")
+	}
+	c.note(&Content{Version: "1"}, "7", target.Apply)
+	if edited(resource) {
+		t.Error("still edited after a sync")
+	}
+}
+
+// What a resource never filled is not emptied with it.
+func TestReleaseEmptiesOnlyWhatWasFilled(t *testing.T) {
+	resource, _ := synced()
+	resource.Status.TargetResourceVersion = ""
+	engine := &Engine{Kind: clearing{}} // without a client: to ask for the target is a panic
+	if err := engine.release(t.Context(), resource); err != nil {
+		t.Error(err)
+	}
+}
+
+type clearing struct{ Kind }
+
+func (clearing) Spec(Object) (Spec, error) {
+	return Spec{Clear: true, Want: target.Want{Name: "theirs", DataOnly: true}}, nil
 }

@@ -240,10 +240,10 @@ func (s Store) DropOthers(ctx context.Context, owner Owner, namespaces []string,
 	return nil
 }
 
-// Clear empties a target that is there.
+// Clear empties a target that is there. One that was to be ours, and is somebody else's, it leaves alone.
 func (s Store) Clear(ctx context.Context, want Want) error {
 	live, err := s.Get(ctx, want)
-	if err != nil || live == nil || live.Immutable {
+	if err != nil || live == nil || live.Immutable || !want.DataOnly && !Owned(live, want.Owner.UID) {
 		return err
 	}
 	want.Data = map[string][]byte{}

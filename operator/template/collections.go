@@ -14,9 +14,18 @@ import (
 // maxDeep bounds how deep lists and maps lie in one another.
 const maxDeep = 64
 
-// collections is what a template may do with maps, lists and numbers, under the names that Helm's users know.
-func collections() texttemplate.FuncMap {
-	copied := func(v any) (any, error) { return clone(v, maxDeep) }
+// collections is what a template may do with maps, lists and numbers, under the names that Helm's users know. What makes
+// a list or a map of others copies them, and the budget pays for that: were they shared, thirty lists of the list before,
+// twice, would be a text that no memory holds.
+func collections(budget *budget) texttemplate.FuncMap {
+	copied := func(v any) (any, error) { return budget.clone(v, maxDeep) }
+	list := func(v ...any) ([]any, error) {
+		all, err := budget.clone(v, maxDeep)
+		if err != nil {
+			return nil, err
+		}
+		return all.([]any), atMost(len(v)) //nolint:forcetypeassert // as it was
+	}
 	pretty := func(v any) (string, error) {
 		text, err := json.MarshalIndent(v, "", "  ")
 		if err != nil {
@@ -29,10 +38,13 @@ func collections() texttemplate.FuncMap {
 		return slices.Sorted(slices.Values(texts)), err
 	}
 	return texttemplate.FuncMap{
-		"get": get, "set": set, "unset": unset, "hasKey": func(m map[string]any, key string) bool { _, ok := m[key]; return ok },
-		"dict": dict, "list": func(v ...any) ([]any, error) { return v, atMost(len(v)) },
-		"keys":   func(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) },
-		"values": values, "pick": pick, "omit": omit, "dig": dig,
+		"get": get, "set": budget.set, "unset": unset, "hasKey": func(m map[string]any, key string) bool { _, ok := m[key]; return ok },
+		"dict": budget.dict, "list": list,
+		"keys":     func(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) },
+		"values":   func(m map[string]any) ([]any, error) { return list(values(m)...) },
+		"pick":     func(m map[string]any, keys ...string) (map[string]any, error) { return budget.copied(pick(m, keys...)) },
+		"omit":     func(m map[string]any, keys ...string) (map[string]any, error) { return budget.copied(omit(m, keys...)) },
+		"dig":      dig,
 		"deepCopy": copied, "mustDeepCopy": copied,
 		"mustToJson":   func(v any) (string, error) { return bounded(jsonOf(v)) },
 		"toRawJson":    func(v any) (string, error) { return bounded(jsonOf(v)) },
@@ -78,11 +90,14 @@ func get(m any, key string) (any, error) {
 }
 
 // set refuses what would let a map hold itself, of which no end could be written.
-func set(m map[string]any, key string, v any) (map[string]any, error) {
+func (b *budget) set(m map[string]any, key string, v any) (map[string]any, error) {
 	if m == nil {
 		return nil, errors.New("set needs a map")
 	}
-	copied, err := clone(v, maxDeep)
+	copied, err := b.clone(v, maxDeep)
+	if errors.Is(err, errTooLarge) {
+		return nil, err
+	}
 	if err != nil || holds(v, m) {
 		return nil, errors.New("set needs text, a number, a list or a map that does not hold itself")
 	}
@@ -111,7 +126,7 @@ func atMost(n int) error {
 	return nil
 }
 
-func dict(pairs ...any) (map[string]any, error) {
+func (b *budget) dict(pairs ...any) (map[string]any, error) {
 	if len(pairs)%2 != 0 {
 		return nil, errors.New("dict needs a value for each key")
 	}
@@ -119,7 +134,16 @@ func dict(pairs ...any) (map[string]any, error) {
 	for i := 0; i < len(pairs); i += 2 {
 		m[textOf(pairs[i])] = pairs[i+1]
 	}
-	return m, nil
+	return b.copied(m)
+}
+
+// copied is a copy of m that shares nothing with it.
+func (b *budget) copied(m map[string]any) (map[string]any, error) {
+	all, err := b.clone(m, maxDeep)
+	if err != nil {
+		return nil, err
+	}
+	return all.(map[string]any), nil //nolint:forcetypeassert // as it was
 }
 
 func values(m map[string]any) []any {
@@ -167,8 +191,18 @@ func dig(arguments ...any) (any, error) {
 	return current, nil
 }
 
+var errTooLarge = fmt.Errorf("lists and maps are made of more than %d KiB", maxMade>>10)
+
+// pay takes what an element of a list or map costs: its text, and the place for it.
+func (b *budget) pay(text string) error {
+	if b.made += len(text) + 16; b.made > maxMade {
+		return errTooLarge
+	}
+	return nil
+}
+
 // clone copies maps and lists, however deep, up to depth.
-func clone(v any, depth int) (any, error) {
+func (b *budget) clone(v any, depth int) (any, error) {
 	if depth == 0 {
 		return nil, fmt.Errorf("more than %d lists and maps in one another", maxDeep)
 	}
@@ -176,7 +210,10 @@ func clone(v any, depth int) (any, error) {
 	case map[string]any:
 		copied := make(map[string]any, len(v))
 		for key, element := range v {
-			c, err := clone(element, depth-1)
+			c, err := b.clone(element, depth-1)
+			if err == nil {
+				err = b.pay(key)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -186,15 +223,26 @@ func clone(v any, depth int) (any, error) {
 	case []any:
 		copied := make([]any, len(v))
 		for i, element := range v {
-			c, err := clone(element, depth-1)
+			c, err := b.clone(element, depth-1)
 			if err != nil {
 				return nil, err
 			}
 			copied[i] = c
 		}
-		return copied, nil
+		return copied, b.pay("")
+	case []string:
+		for _, text := range v {
+			if err := b.pay(text); err != nil {
+				return nil, err
+			}
+		}
+		return slices.Clone(v), nil
+	case string:
+		return v, b.pay(v)
+	case []byte:
+		return v, b.pay(string(v))
 	}
-	return v, nil
+	return v, b.pay("")
 }
 
 // elements are those of a list.

@@ -53,7 +53,7 @@ func functions(budget *budget) texttemplate.FuncMap {
 		"js":         func(v any) (string, error) { return bounded(texttemplate.JSEscapeString(textOf(v))) },
 		"urlquery":   func(v any) (string, error) { return bounded(url.QueryEscape(textOf(v))) },
 	}
-	maps.Copy(all, collections())
+	maps.Copy(all, collections(budget))
 	maps.Copy(all, texts())
 	maps.Copy(all, keystores(budget))
 	return all

@@ -21,6 +21,7 @@ const (
 	maxSource = 256 << 10       // bytes of all templates
 	maxTurns  = 10_000          // turns of all loops
 	maxTime   = 2 * time.Second // of one Render, looked at every turn
+	maxMade   = 8 << 20         // bytes of all lists and maps that the templates make
 	maxCalls  = 2000            // of other templates; one that calls itself in a loop takes their square to unwind
 	tickName  = "__turn"        // the call that every loop body starts with
 	callName  = "__call"        // the call that every template starts with
@@ -169,6 +170,7 @@ type budget struct {
 	turns    int
 	calls    int
 	written  int
+	made     int
 }
 
 func (b *budget) turn() (string, error) {

@@ -141,3 +141,22 @@ func FuzzRender(f *testing.F) {
 		}
 	})
 }
+
+// Lists of lists would double at each turn: a text that no memory holds, and the end of the operator for all tenants.
+func TestCollectionsCannotGrowWithoutEnd(t *testing.T) {
+	for _, text := range []string{
+		`{{ $l := list "a" }}{{ range $i := split "" "0123456789012345678901234567890123456789" }}{{ $l = list $l $l }}{{ end }}{{ len (toJson $l) }}`,
+		`{{ $d := dict "a" "b" }}{{ range $i := split "" "0123456789012345678901234567890123456789" }}{{ $d = dict "x" $d "y" $d }}{{ end }}{{ len (toJson $d) }}`,
+		`{{ $d := dict }}{{ range $i := split "" "0123456789012345678901234567890123456789" }}{{ $_ := set $d (printf "k%s%d" $i (len $d)) (list $d $d) }}{{ end }}{{ len (toJson $d) }}`,
+		`{{ $m := dict }}{{ $l := list $m $m $m $m $m $m $m $m $m $m }}{{ $_ := set $m "k" (repeat 1000000 "x") }}{{ $l = list $l $l $l $l $l $l $l $l $l $l $m $m $m $m $m $m $m $m $m $m }}{{ len (toJson $l) }}`,
+	} {
+		out, err := template.Render(map[string]string{"K": text}, nil)
+		if err == nil || !strings.Contains(err.Error(), "lists and maps") {
+			t.Errorf("%s: %d bytes, %v", text, len(out["K"]), err)
+		}
+	}
+	out, err := template.Render(map[string]string{"K": `{{ $m := dict "a" (list 1 2) }}{{ $n := set $m "b" (dict "c" "d") }}{{ toJson (pick $n "a" "b") }}{{ toJson (values (omit $m "a")) }}`}, nil)
+	if err != nil || string(out["K"]) != `{"a":[1,2],"b":{"c":"d"}}[{"c":"d"}]` {
+		t.Errorf("%s, %v", out["K"], err)
+	}
+}

@@ -270,6 +270,7 @@ func (r *Reconciler) note(push *v1beta1.VaultPushSecret, secret *corev1.Secret, 
 	if done != keep || status.Status.Status != v1beta1.ReasonValid || status.LastSyncTime == nil || now.Sub(status.LastSyncTime.Time) >= syncedEvery {
 		status.LastSyncTime = &metav1.Time{Time: now}
 	}
+	status.SyncedGeneration = push.Generation
 	status.SourcePath, status.SourceResourceVersion, status.SecretVersion = where.data, secret.ResourceVersion, ""
 	if where.meta != "" {
 		status.SecretVersion = strconv.Itoa(version)
