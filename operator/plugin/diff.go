@@ -53,15 +53,14 @@ func diff(ctx context.Context, c *call) error {
 	return c.compare(object, source, held)
 }
 
-// reader is a client with the caller's own token where the environment has one (VAULT_TOKEN, VAULT_ADDR), else a login
+// reader is a client with the caller's own token where the environment has one (VAULT_TOKEN, with VAULT_ADDR or --address), else a login
 // as the resource.
 func (c *call) reader(ctx context.Context, object *unstructured.Unstructured) (*vault.Client, func(), error) {
 	at, err := c.account(ctx, object)
 	if err != nil {
 		return nil, nil, err
 	}
-	if token := c.Getenv("VAULT_TOKEN"); token != "" {
-		at.address = cmp.Or(c.Getenv("VAULT_ADDR"), at.address)
+	if token := c.ownToken(at); token != "" {
 		client, err := c.dial(at)
 		if err != nil {
 			return nil, nil, err
@@ -74,6 +73,17 @@ func (c *call) reader(ctx context.Context, object *unstructured.Unstructured) (*
 		return nil, nil, fmt.Errorf("%w; or set VAULT_TOKEN and VAULT_ADDR to read the source with a token of your own", err)
 	}
 	return client, func() { leave(ctx, client) }, nil
+}
+
+// ownToken is the caller's token, and makes at the server that the caller names for it; "" without both. To an address
+// that a resource names it never goes, nor unverified because a resource says so: whoever wrote that would get it.
+func (c *call) ownToken(at *account) string {
+	token, address := c.Getenv("VAULT_TOKEN"), cmp.Or(c.address, c.Getenv("VAULT_ADDR"))
+	if token == "" || address == "" {
+		return ""
+	}
+	at.address, at.skipVerify = address, false
+	return token
 }
 
 // part is one source, and how its keys are chosen and named.

@@ -163,3 +163,21 @@ func TestCompareShowsNoValue(t *testing.T) {
 		t.Errorf("printed:\n%s", out.String())
 	}
 }
+
+// The caller's own token goes where the caller says, and never to an address that the resource's author chose.
+func TestOwnTokenGoesOnlyWhereTheCallerSays(t *testing.T) {
+	for _, test := range []struct{ token, env, flag, want, address string }{
+		{"mine", "", "", "", "http://theirs"},
+		{"mine", "https://ours", "", "mine", "https://ours"},
+		{"mine", "https://ours", "https://here", "mine", "https://here"},
+		{"", "https://ours", "", "", "http://theirs"},
+	} {
+		c := &call{IO: IO{Getenv: func(name string) string {
+			return map[string]string{"VAULT_TOKEN": test.token, "VAULT_ADDR": test.env}[name]
+		}}, address: test.flag}
+		at := &account{address: "http://theirs", skipVerify: true}
+		if got := c.ownToken(at); got != test.want || at.address != test.address || at.skipVerify != (test.want == "") {
+			t.Errorf("%+v: token %q to %s, unverified %v", test, got, at.address, at.skipVerify)
+		}
+	}
+}
