@@ -176,6 +176,8 @@ func (k *Kind) issue(ctx context.Context, login vaultclient.Login, vds *v1beta1.
 	if lease.ID != "" {
 		vds.Status.MadeLease = lease.ID
 		if err := held.Store(ctx); err != nil {
+			// What is noted nowhere nobody would revoke, and the next attempt makes another.
+			_ = k.revoke(context.WithoutCancel(ctx), login, vds.Spec.Namespace, lease.ID)
 			return nil, err
 		}
 	}
