@@ -10,10 +10,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	crd "strongroom/config/crd"
 )
 
-// crds are the operator's kinds.
-var crds = []string{"vaultconnections", "vaultauths", "vaultsecrets"}
+// kinds are the operator's, in the plural.
+func kinds() (out []string) {
+	files, _ := crd.Files.ReadDir(".") // what is built in can be read
+	for _, f := range files {
+		_, kind, _ := strings.Cut(strings.TrimSuffix(f.Name(), ".yaml"), "_")
+		out = append(out, kind)
+	}
+	return out
+}
 
 // startOperator does what the chart does, for a process outside pods: the CRDs,
 // a service account with the operator's rights and no others, the operator.
@@ -66,6 +75,7 @@ func (d *demo) installCRDs(ctx context.Context) error {
 		return err
 	}
 	var there []string
+	crds := kinds()
 	for _, kind := range crds {
 		if bytes.Contains(out, []byte("/"+kind+".secrets.hashicorp.com\n")) {
 			there = append(there, kind)
