@@ -289,7 +289,7 @@ func (c *course) note(content *Content, resourceVersion string, step target.Step
 	status := c.resource.SyncStatus()
 	now := time.Now()
 	if step != target.Keep || status.Status.Status != v1beta1.ReasonValid || status.SecretVersion != content.Version ||
-		status.LastSyncTime == nil || now.Sub(status.LastSyncTime.Time) >= syncedEvery {
+		status.LastSyncTime == nil || now.Sub(status.LastSyncTime.Time) >= syncedEvery || (status.NextSyncTime != nil) != (c.next > time.Minute) {
 		status.LastSyncTime = &metav1.Time{Time: now}
 		status.NextSyncTime = nil
 		if c.next > time.Minute {
