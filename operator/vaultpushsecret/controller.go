@@ -201,7 +201,7 @@ func (r *Reconciler) push(ctx context.Context, push *v1beta1.VaultPushSecret, fo
 		return "", err
 	}
 	who := r.self(push, where)
-	who.unchanged = push.Status.SourceResourceVersion == secret.ResourceVersion && push.Status.ObservedGeneration == push.Generation
+	who.unchanged = unchanged(push, secret)
 	var done step
 	version := 0
 	where.login = login
@@ -221,6 +221,12 @@ func (r *Reconciler) push(ctx context.Context, push *v1beta1.VaultPushSecret, fo
 		return fmt.Sprintf("%s holds Secret %s", where.path, secret.Name), nil
 	}
 	return fmt.Sprintf("version %d of %s holds Secret %s", version, where.path, secret.Name), nil
+}
+
+// unchanged tells whether the last push that went well was of this Secret and this spec. The generation that the status
+// observed is no sign of that: a push that failed observes one as well.
+func unchanged(push *v1beta1.VaultPushSecret, secret *corev1.Secret) bool {
+	return push.Status.SourceResourceVersion == secret.ResourceVersion && push.Status.SyncedGeneration == push.Generation
 }
 
 // self is the resource as its plan needs it.

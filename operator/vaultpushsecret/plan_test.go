@@ -5,9 +5,28 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
 )
+
+// A spec that was edited while a push was on its way, or whose push failed, is not pushed: what the server holds is of the
+// former spec, and no drift.
+func TestUnchangedIsOfTheSpecThatWasPushed(t *testing.T) {
+	push := &v1beta1.VaultPushSecret{ObjectMeta: metav1.ObjectMeta{Generation: 2}}
+	push.Status.SourceResourceVersion, push.Status.SyncedGeneration, push.Status.ObservedGeneration = "7", 2, 2
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "7"}}
+	if !unchanged(push, secret) {
+		t.Error("changed right after a push")
+	}
+	push.Generation = 3
+	condition.Set(push, condition.Problemf(v1beta1.ReasonServerSealed, "sealed"), "")
+	if unchanged(push, secret) {
+		t.Error("an edit whose push failed counts as pushed")
+	}
+}
 
 func TestNext(t *testing.T) {
 	me := self{owner: "VaultPushSecret/shop/app", uid: "1", path: "secret/app", version: "3"}
