@@ -43,10 +43,10 @@ func registerKinds(ctx context.Context, mgr manager.Manager, c core, namespaces 
 		return err
 	}
 	for name, kind := range map[string]syncer.Kind{
-		vaultsecret.Name:        &vaultsecret.Kind{Auths: c.auths, Source: reader},
-		vaultstaticsecret.Name:  &vaultstaticsecret.Kind{Auths: c.auths, Source: reader, Client: c.kube},
-		vaultdynamicsecret.Name: &vaultdynamicsecret.Kind{Auths: c.auths, Pool: c.pool, Client: c.kube},
-		vaultpkisecret.Name:     &vaultpkisecret.Kind{Auths: c.auths, Pool: c.pool, Client: c.kube},
+		vaultsecret.Name:        syncer.For(&vaultsecret.Kind{Auths: c.auths, Source: reader}),
+		vaultstaticsecret.Name:  syncer.For(&vaultstaticsecret.Kind{Auths: c.auths, Source: reader, Client: c.kube}),
+		vaultdynamicsecret.Name: syncer.For(&vaultdynamicsecret.Kind{Auths: c.auths, Pool: c.pool, Client: c.kube}),
+		vaultpkisecret.Name:     syncer.For(&vaultpkisecret.Kind{Auths: c.auths, Pool: c.pool, Client: c.kube}),
 	} {
 		engine := &syncer.Engine{
 			Kind: kind, Name: name, Targets: target.Store{Client: c.kube, Live: c.live},

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -143,33 +145,57 @@ func (e *Engine) owner(_ context.Context, object client.Object) []reconcile.Requ
 // users lists the resources that refer to something, and wakes them.
 func (e *Engine) users(index string) handler.MapFunc {
 	return func(ctx context.Context, used client.Object) []reconcile.Request {
-		return e.list(ctx, client.MatchingFields{index: client.ObjectKeyFromObject(used).String()})
+		return e.list(ctx, func(Object) bool { return true }, client.MatchingFields{index: client.ObjectKeyFromObject(used).String()})
 	}
 }
 
 // copiers lists the resources that make copies in namespaces.
 func (e *Engine) copiers(ctx context.Context, _ client.Object) []reconcile.Request {
-	return e.list(ctx, client.MatchingFields{})
+	return e.list(ctx, func(resource Object) bool {
+		spec, ok := e.specOf(resource)
+		return ok && spec.Copies != nil
+	})
 }
 
-func (e *Engine) list(ctx context.Context, option client.ListOption) []reconcile.Request {
-	list := e.Kind.NewList()
-	if err := e.Targets.Client.List(ctx, list, option); err != nil {
+// list wakes those of the resources that are wanted.
+func (e *Engine) list(ctx context.Context, wanted func(Object) bool, options ...client.ListOption) []reconcile.Request {
+	resources, err := e.all(ctx, options...)
+	if err != nil {
 		log.FromContext(ctx).Error(err, "list the resources of a change")
 		return nil
 	}
-	var users []reconcile.Request
-	for _, resource := range e.Kind.Items(list) {
-		if fields, ok := option.(client.MatchingFields); ok && len(fields) == 0 {
-			if spec, ok := e.specOf(resource); !ok || spec.Copies == nil {
-				continue
-			}
+	var chosen []reconcile.Request
+	for _, resource := range resources {
+		if !wanted(resource) {
+			continue
 		}
 		name := client.ObjectKeyFromObject(resource)
 		e.memory.wake(name)
-		users = append(users, reconcile.Request{NamespacedName: name})
+		chosen = append(chosen, reconcile.Request{NamespacedName: name})
 	}
-	return users
+	return chosen
+}
+
+// all are the resources of the kind.
+func (e *Engine) all(ctx context.Context, options ...client.ListOption) ([]Object, error) {
+	made, err := e.Targets.Client.Scheme().New(v1beta1.GroupVersion().WithKind(e.Name + "List"))
+	if err != nil {
+		return nil, err
+	}
+	list, ok := made.(client.ObjectList)
+	if !ok {
+		return nil, fmt.Errorf("%T is no list", made)
+	}
+	if err := e.Targets.Client.List(ctx, list, options...); err != nil {
+		return nil, err
+	}
+	var resources []Object
+	err = meta.EachListItem(list, func(item runtime.Object) error {
+		resource, err := of[Object](item)
+		resources = append(resources, resource)
+		return err
+	})
+	return resources, err
 }
 
 // Reconcile syncs one resource and reports.

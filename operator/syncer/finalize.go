@@ -85,8 +85,5 @@ func (e *Engine) release(ctx context.Context, resource Object) error {
 			return err
 		}
 	}
-	if releaser, ok := e.Kind.(Releaser); ok {
-		return releaser.Release(ctx, resource)
-	}
-	return nil
+	return e.Kind.Release(ctx, resource)
 }

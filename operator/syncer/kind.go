@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -25,21 +24,11 @@ type Object interface {
 	SyncStatus() *v1beta1.SyncStatus
 }
 
-// Kind is what the course asks of a kind.
+// Kind is what the course asks of a kind. For makes one of a Typed, which says what its methods do.
 type Kind interface {
-	// New is an empty resource, NewList a list of them.
 	New() Object
-	NewList() client.ObjectList
-	Items(list client.ObjectList) []Object
-	// Spec says what the resource asks for. Errors are Problems.
 	Spec(resource Object) (Spec, error)
-	// Read brings the data, or says that the target is still good. It may note in the resource's status what it needs to
-	// know next time. Errors are Problems, or of the API server.
 	Read(ctx context.Context, resource Object, held Held) (*Content, error)
-}
-
-// Releaser is a kind with something to give back to the server before a resource goes.
-type Releaser interface {
 	Release(ctx context.Context, resource Object) error
 }
 

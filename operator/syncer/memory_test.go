@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,6 +132,8 @@ func TestReleaseEmptiesOnlyWhatWasFilled(t *testing.T) {
 }
 
 type clearing struct{ Kind }
+
+func (clearing) Release(context.Context, Object) error { return nil }
 
 func (clearing) Spec(Object) (Spec, error) {
 	return Spec{Clear: true, Want: target.Want{Name: "theirs", DataOnly: true}}, nil

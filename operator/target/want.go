@@ -44,6 +44,11 @@ type Owner struct {
 // String names the owner as the annotation of a target does.
 func (o Owner) String() string { return o.Kind + "/" + o.Namespace + "/" + o.Name }
 
+// OwnerOf is a resource of a kind as the owner of its target.
+func OwnerOf(kind string, resource metav1.Object) Owner {
+	return Owner{Kind: kind, Namespace: resource.GetNamespace(), Name: resource.GetName(), UID: resource.GetUID()}
+}
+
 // Want is a target as it should be. It must not be logged.
 type Want struct {
 	Kind            string // Secret or ConfigMap; "": Secret

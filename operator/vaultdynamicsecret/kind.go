@@ -6,7 +6,6 @@ package vaultdynamicsecret
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"strongroom/operator/condition"
 	"strongroom/operator/source"
 	"strongroom/operator/syncer"
-	"strongroom/operator/target"
 	"strongroom/operator/transform"
 	"strongroom/operator/vaultauth"
 	"strongroom/operator/vaultclient"
@@ -30,7 +28,7 @@ const Name = "VaultDynamicSecret"
 // maxFormer bounds the replaced leases that are remembered until the resource goes.
 const maxFormer = 16
 
-// Kind is VaultDynamicSecret for the course of a sync.
+// Kind is VaultDynamicSecret for the course of a sync (syncer.For).
 type Kind struct {
 	Auths  vaultauth.Resolver
 	Pool   *vaultclient.Pool
@@ -41,51 +39,21 @@ type Kind struct {
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultdynamicsecrets/status,verbs=get;patch;update
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultdynamicsecrets/finalizers,verbs=update
 
-// New is an empty VaultDynamicSecret.
-func (k *Kind) New() syncer.Object { return &v1beta1.VaultDynamicSecret{} }
-
-// NewList is an empty list.
-func (k *Kind) NewList() client.ObjectList { return &v1beta1.VaultDynamicSecretList{} }
-
-// Items are those of a list.
-func (k *Kind) Items(list client.ObjectList) []syncer.Object {
-	var items []syncer.Object
-	if list, ok := list.(*v1beta1.VaultDynamicSecretList); ok {
-		for i := range list.Items {
-			items = append(items, &list.Items[i])
-		}
-	}
-	return items
-}
-
 // Spec says what the resource asks for. Errors are Problems: InvalidSpec.
-func (k *Kind) Spec(resource syncer.Object) (syncer.Spec, error) {
-	vds, ok := resource.(*v1beta1.VaultDynamicSecret)
-	if !ok {
-		return syncer.Spec{}, fmt.Errorf("%T is no VaultDynamicSecret", resource)
-	}
-	owner := target.Owner{Kind: Name, Namespace: vds.Namespace, Name: vds.Name, UID: vds.UID}
+func (k *Kind) Spec(vds *v1beta1.VaultDynamicSecret) (syncer.Spec, error) {
+	every, err := syncer.Duration("refreshAfter", vds.Spec.RefreshAfter, defaultInterval)
 	spec := syncer.Spec{
-		Want: target.OfDestination(owner, vds.Spec.Destination), AuthRef: vds.Spec.VaultAuthRef,
-		Refs:     transform.Refs(vds.Namespace, vds.Spec.Destination.Transformation),
-		Restarts: vds.Spec.RolloutRestartTargets, Restart: vds.Spec.RestartPolicy,
-		Costly: true, Bound: true, Finalize: vds.Spec.Revoke,
+		AuthRef: vds.Spec.VaultAuthRef, Restarts: vds.Spec.RolloutRestartTargets, Restart: vds.Spec.RestartPolicy,
+		Costly: !vds.Spec.AllowStaticCreds, Bound: !vds.Spec.AllowStaticCreds, Finalize: vds.Spec.Revoke, Fallback: every,
 	}
 	if vds.Spec.AllowStaticCreds {
-		spec.Costly, spec.Bound = false, false
 		spec.Transient = []string{"ttl", transform.RawKey}
 	}
-	var err error
-	spec.Fallback, err = syncer.Duration("refreshAfter", vds.Spec.RefreshAfter, defaultInterval)
-	return spec, err
+	return spec.Into(Name, vds, vds.Spec.Destination), err
 }
 
 // Read keeps the credentials, renews their lease, or gets new ones.
-func (k *Kind) Read(ctx context.Context, resource syncer.Object, held syncer.Held) (*syncer.Content, error) {
-	vds, ok := resource.(*v1beta1.VaultDynamicSecret)
-	if !ok {
-		return nil, fmt.Errorf("%T is no VaultDynamicSecret", resource)
-	}
+func (k *Kind) Read(ctx context.Context, vds *v1beta1.VaultDynamicSecret, held syncer.Held) (*syncer.Content, error) {
 	every, err := syncer.Duration("refreshAfter", vds.Spec.RefreshAfter, defaultInterval)
 	if err != nil {
 		return nil, err
@@ -238,9 +206,8 @@ func (k *Kind) request(ctx context.Context, login vaultclient.Login, vds *v1beta
 }
 
 // Release revokes all leases that may live.
-func (k *Kind) Release(ctx context.Context, resource syncer.Object) error {
-	vds, ok := resource.(*v1beta1.VaultDynamicSecret)
-	if !ok || !vds.Spec.Revoke {
+func (k *Kind) Release(ctx context.Context, vds *v1beta1.VaultDynamicSecret) error {
+	if !vds.Spec.Revoke {
 		return nil
 	}
 	leases := append([]string{vds.Status.SecretLease.ID, vds.Status.MadeLease}, vds.Status.FormerLeases...)

@@ -5,7 +5,6 @@ package vaultpkisecret
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"strongroom/operator/condition"
 	"strongroom/operator/source"
 	"strongroom/operator/syncer"
-	"strongroom/operator/target"
 	"strongroom/operator/transform"
 	"strongroom/operator/vaultauth"
 	"strongroom/operator/vaultclient"
@@ -25,7 +23,7 @@ import (
 // Name is the kind's.
 const Name = "VaultPKISecret"
 
-// Kind is VaultPKISecret for the course of a sync.
+// Kind is VaultPKISecret for the course of a sync (syncer.For).
 type Kind struct {
 	Auths  vaultauth.Resolver
 	Pool   *vaultclient.Pool
@@ -36,46 +34,18 @@ type Kind struct {
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultpkisecrets/status,verbs=get;patch;update
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultpkisecrets/finalizers,verbs=update
 
-// New is an empty VaultPKISecret.
-func (k *Kind) New() syncer.Object { return &v1beta1.VaultPKISecret{} }
-
-// NewList is an empty list.
-func (k *Kind) NewList() client.ObjectList { return &v1beta1.VaultPKISecretList{} }
-
-// Items are those of a list.
-func (k *Kind) Items(list client.ObjectList) []syncer.Object {
-	var items []syncer.Object
-	if list, ok := list.(*v1beta1.VaultPKISecretList); ok {
-		for i := range list.Items {
-			items = append(items, &list.Items[i])
-		}
-	}
-	return items
-}
-
 // Spec says what the resource asks for. Errors are Problems: InvalidSpec.
-func (k *Kind) Spec(resource syncer.Object) (syncer.Spec, error) {
-	pki, ok := resource.(*v1beta1.VaultPKISecret)
-	if !ok {
-		return syncer.Spec{}, fmt.Errorf("%T is no VaultPKISecret", resource)
-	}
-	owner := target.Owner{Kind: Name, Namespace: pki.Namespace, Name: pki.Name, UID: pki.UID}
+func (k *Kind) Spec(pki *v1beta1.VaultPKISecret) (syncer.Spec, error) {
 	_, err := syncer.Duration("expiryOffset", pki.Spec.ExpiryOffset, 0)
 	return syncer.Spec{
-		Want: target.OfDestination(owner, pki.Spec.Destination), AuthRef: pki.Spec.VaultAuthRef,
-		Refs:     transform.Refs(pki.Namespace, pki.Spec.Destination.Transformation),
-		Restarts: pki.Spec.RolloutRestartTargets, Restart: pki.Spec.RestartPolicy,
+		AuthRef: pki.Spec.VaultAuthRef, Restarts: pki.Spec.RolloutRestartTargets, Restart: pki.Spec.RestartPolicy,
 		Costly: true, Finalize: pki.Spec.Revoke || pki.Spec.Clear, Clear: pki.Spec.Clear,
 		Fallback: longest,
-	}, err
+	}.Into(Name, pki, pki.Spec.Destination), err
 }
 
 // Read keeps the certificate while it is good, or gets a new one.
-func (k *Kind) Read(ctx context.Context, resource syncer.Object, held syncer.Held) (*syncer.Content, error) {
-	pki, ok := resource.(*v1beta1.VaultPKISecret)
-	if !ok {
-		return nil, fmt.Errorf("%T is no VaultPKISecret", resource)
-	}
+func (k *Kind) Read(ctx context.Context, pki *v1beta1.VaultPKISecret, held syncer.Held) (*syncer.Content, error) {
 	offset, err := syncer.Duration("expiryOffset", pki.Spec.ExpiryOffset, 0)
 	if err != nil {
 		return nil, err
@@ -125,9 +95,8 @@ func (k *Kind) Read(ctx context.Context, resource syncer.Object, held syncer.Hel
 }
 
 // Release revokes the certificate.
-func (k *Kind) Release(ctx context.Context, resource syncer.Object) error {
-	pki, ok := resource.(*v1beta1.VaultPKISecret)
-	if !ok || !pki.Spec.Revoke || pki.Status.SerialNumber == "" || time.Now().Unix() > pki.Status.Expiration {
+func (k *Kind) Release(ctx context.Context, pki *v1beta1.VaultPKISecret) error {
+	if !pki.Spec.Revoke || pki.Status.SerialNumber == "" || time.Now().Unix() > pki.Status.Expiration {
 		return nil
 	}
 	login, err := k.Auths.Login(ctx, pki.Namespace, pki.Spec.VaultAuthRef, "")

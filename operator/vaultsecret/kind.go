@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
 	"strongroom/operator/source"
@@ -27,7 +25,7 @@ const Name = "VaultSecret"
 // defaultInterval is how often the source is looked at where changes are not told.
 const defaultInterval = 30 * time.Second
 
-// Kind is VaultSecret for the course of a sync.
+// Kind is VaultSecret for the course of a sync (syncer.For).
 type Kind struct {
 	Auths  vaultauth.Resolver
 	Source *source.Reader
@@ -37,50 +35,23 @@ type Kind struct {
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultsecrets/status,verbs=get;patch;update
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultsecrets/finalizers,verbs=update
 
-// New is an empty VaultSecret.
-func (k *Kind) New() syncer.Object { return &v1beta1.VaultSecret{} }
-
-// NewList is an empty list.
-func (k *Kind) NewList() client.ObjectList { return &v1beta1.VaultSecretList{} }
-
-// Items are those of a list.
-func (k *Kind) Items(list client.ObjectList) []syncer.Object {
-	var items []syncer.Object
-	if list, ok := list.(*v1beta1.VaultSecretList); ok {
-		for i := range list.Items {
-			items = append(items, &list.Items[i])
-		}
-	}
-	return items
-}
-
 // Spec says what the resource asks for. Errors are Problems: InvalidSpec.
-func (k *Kind) Spec(resource syncer.Object) (syncer.Spec, error) {
-	vs, ok := resource.(*v1beta1.VaultSecret)
-	if !ok {
-		return syncer.Spec{}, fmt.Errorf("%T is no VaultSecret", resource)
-	}
-	owner := target.Owner{Kind: Name, Namespace: vs.Namespace, Name: vs.Name, UID: vs.UID}
+func (k *Kind) Spec(vs *v1beta1.VaultSecret) (syncer.Spec, error) {
+	every, err := syncer.Duration("refreshAfter", vs.Spec.RefreshAfter, 0)
 	spec := syncer.Spec{
-		Want: target.OfTarget(owner, vs.Spec.Target), AuthRef: vs.Spec.VaultAuthRef, Copies: vs.Spec.Target.NamespaceSelector,
+		Every: every, Fallback: defaultInterval,
+		Want: target.OfTarget(target.OwnerOf(Name, vs), vs.Spec.Target), AuthRef: vs.Spec.VaultAuthRef, Copies: vs.Spec.Target.NamespaceSelector,
 		Restarts: vs.Spec.RolloutRestartTargets, Restart: vs.Spec.RestartPolicy,
 		Finalize: vs.Spec.Target.NamespaceSelector != nil,
 	}
 	if vs.Spec.Vault != nil {
 		spec.AuthRef = syncer.NoAuth
 	}
-	var err error
-	spec.Every, err = syncer.Duration("refreshAfter", vs.Spec.RefreshAfter, 0)
-	spec.Fallback = defaultInterval
 	return spec, err
 }
 
 // Read reads the source, and makes the target's data of it.
-func (k *Kind) Read(ctx context.Context, resource syncer.Object, held syncer.Held) (*syncer.Content, error) {
-	vs, ok := resource.(*v1beta1.VaultSecret)
-	if !ok {
-		return nil, fmt.Errorf("%T is no VaultSecret", resource)
-	}
+func (k *Kind) Read(ctx context.Context, vs *v1beta1.VaultSecret, held syncer.Held) (*syncer.Content, error) {
 	login, err := k.login(ctx, vs)
 	if err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ package vaultstaticsecret
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -13,7 +12,6 @@ import (
 	"strongroom/operator/condition"
 	"strongroom/operator/source"
 	"strongroom/operator/syncer"
-	"strongroom/operator/target"
 	"strongroom/operator/transform"
 	"strongroom/operator/vaultauth"
 )
@@ -23,7 +21,7 @@ const Name = "VaultStaticSecret"
 
 const defaultInterval = time.Minute
 
-// Kind is VaultStaticSecret for the course of a sync.
+// Kind is VaultStaticSecret for the course of a sync (syncer.For).
 type Kind struct {
 	Auths  vaultauth.Resolver
 	Source *source.Reader
@@ -34,50 +32,20 @@ type Kind struct {
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultstaticsecrets/status,verbs=get;patch;update
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultstaticsecrets/finalizers,verbs=update
 
-// New is an empty VaultStaticSecret.
-func (k *Kind) New() syncer.Object { return &v1beta1.VaultStaticSecret{} }
-
-// NewList is an empty list.
-func (k *Kind) NewList() client.ObjectList { return &v1beta1.VaultStaticSecretList{} }
-
-// Items are those of a list.
-func (k *Kind) Items(list client.ObjectList) []syncer.Object {
-	var items []syncer.Object
-	if list, ok := list.(*v1beta1.VaultStaticSecretList); ok {
-		for i := range list.Items {
-			items = append(items, &list.Items[i])
-		}
-	}
-	return items
-}
-
 // Spec says what the resource asks for. Errors are Problems: InvalidSpec.
-func (k *Kind) Spec(resource syncer.Object) (syncer.Spec, error) {
-	vss, ok := resource.(*v1beta1.VaultStaticSecret)
-	if !ok {
-		return syncer.Spec{}, fmt.Errorf("%T is no VaultStaticSecret", resource)
-	}
-	owner := target.Owner{Kind: Name, Namespace: vss.Namespace, Name: vss.Name, UID: vss.UID}
-	spec := syncer.Spec{
-		Want: target.OfDestination(owner, vss.Spec.Destination), AuthRef: vss.Spec.VaultAuthRef,
-		Refs:     transform.Refs(vss.Namespace, vss.Spec.Destination.Transformation),
-		Restarts: vss.Spec.RolloutRestartTargets, Restart: vss.Spec.RestartPolicy,
+func (k *Kind) Spec(vss *v1beta1.VaultStaticSecret) (syncer.Spec, error) {
+	every, err := syncer.Duration("refreshAfter", vss.Spec.RefreshAfter, 0)
+	return syncer.Spec{
+		AuthRef: vss.Spec.VaultAuthRef, Restarts: vss.Spec.RolloutRestartTargets, Restart: vss.Spec.RestartPolicy,
 		// The metadata in _raw does not change without the version; it is the data that counts.
 		Transient: []string{transform.RawKey},
 		NoMAC:     vss.Spec.HMACSecretData != nil && !*vss.Spec.HMACSecretData,
-	}
-	var err error
-	spec.Every, err = syncer.Duration("refreshAfter", vss.Spec.RefreshAfter, 0)
-	spec.Fallback = defaultInterval
-	return spec, err
+		Every:     every, Fallback: defaultInterval,
+	}.Into(Name, vss, vss.Spec.Destination), err
 }
 
 // Read reads the secret, and makes the destination's data of it.
-func (k *Kind) Read(ctx context.Context, resource syncer.Object, _ syncer.Held) (*syncer.Content, error) {
-	vss, ok := resource.(*v1beta1.VaultStaticSecret)
-	if !ok {
-		return nil, fmt.Errorf("%T is no VaultStaticSecret", resource)
-	}
+func (k *Kind) Read(ctx context.Context, vss *v1beta1.VaultStaticSecret, _ syncer.Held) (*syncer.Content, error) {
 	vss.Status.LastGeneration = vss.Generation
 	login, err := k.Auths.Login(ctx, vss.Namespace, vss.Spec.VaultAuthRef, "")
 	if err != nil {
