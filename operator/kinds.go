@@ -45,7 +45,7 @@ func registerKinds(ctx context.Context, mgr manager.Manager, c core, namespaces 
 	for name, kind := range map[string]syncer.Kind{
 		vaultsecret.Name:        syncer.For(&vaultsecret.Kind{Auths: c.auths, Source: reader}),
 		vaultstaticsecret.Name:  syncer.For(&vaultstaticsecret.Kind{Auths: c.auths, Source: reader, Client: c.kube}),
-		vaultdynamicsecret.Name: syncer.For(&vaultdynamicsecret.Kind{Auths: c.auths, Pool: c.pool, Client: c.kube}),
+		vaultdynamicsecret.Name: syncer.For(&vaultdynamicsecret.Kind{Auths: c.auths, Pool: c.pool, Client: c.kube, Events: c.reporter.Events}),
 		vaultpkisecret.Name:     syncer.For(&vaultpkisecret.Kind{Auths: c.auths, Pool: c.pool, Client: c.kube}),
 	} {
 		engine := &syncer.Engine{

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	vault "github.com/hashicorp/vault/api"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"strongroom/api/v1beta1"
@@ -33,6 +35,7 @@ type Kind struct {
 	Auths  vaultauth.Resolver
 	Pool   *vaultclient.Pool
 	Client client.Client
+	Events events.EventRecorder
 }
 
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultdynamicsecrets,verbs=get;list;watch;patch
@@ -69,6 +72,9 @@ func (k *Kind) Read(ctx context.Context, vds *v1beta1.VaultDynamicSecret, held s
 		if intact, err = k.sameLogin(ctx, login, vds.Status.VaultClientMeta.ID); err != nil {
 			return nil, err
 		}
+	}
+	if err := k.settle(ctx, login, vds, held); err != nil {
+		return nil, err
 	}
 	what, wait := decide(vds, intact, every, time.Now())
 	if what == keep {
@@ -135,31 +141,28 @@ func (k *Kind) renew(ctx context.Context, login vaultclient.Login, vds *v1beta1.
 // issue gets new credentials. Their lease is noted in the stored status before the target is written, so that an
 // operator that ends between the two leaves nothing that nobody revokes.
 func (k *Kind) issue(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret, rules *transform.Rules, path string, held syncer.Held) (*syncer.Content, error) {
+	every, err := syncer.Duration("refreshAfter", vds.Spec.RefreshAfter, defaultInterval)
+	if err != nil {
+		return nil, err
+	}
 	answer, id, err := k.request(ctx, login, vds, path)
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
 	lease := v1beta1.VaultSecretLease{ID: answer.LeaseID, LeaseDuration: answer.LeaseDuration, Renewable: answer.Renewable, RequestID: answer.RequestID}
-	if lease.ID != "" {
-		vds.Status.MadeLease = lease.ID
-		if err := held.Store(ctx); err != nil {
-			// What is noted nowhere nobody would revoke, and the next attempt makes another.
-			_ = k.revoke(context.WithoutCancel(ctx), login, vds.Spec.Namespace, lease.ID)
-			return nil, err
-		}
-	}
+	vds.Status.MadeLease = lease.ID
 	data, err := rules.Apply(vds, transform.Input{Secrets: answer.Data, Raw: answer.Data})
+	if err == nil && lease.ID != "" {
+		err = held.Store(ctx)
+	}
 	if err != nil {
-		return nil, err
+		// What is noted nowhere nobody would revoke, and the next attempt makes another.
+		return nil, errors.Join(err, k.giveBack(context.WithoutCancel(ctx), login, vds))
 	}
 	after := vds.DeepCopy()
 	replace(&after.Status, lease, now, maxFormer)
 	after.Status.StaticCredsMetaData = rotation(vds.Spec.AllowStaticCreds, answer.Data)
-	every, err := syncer.Duration("refreshAfter", vds.Spec.RefreshAfter, defaultInterval)
-	if err != nil {
-		return nil, err
-	}
 	_, wait := decide(after, true, every, now)
 	return &syncer.Content{
 		Data: data, Path: path, Says: says(after, path), Next: wait, Login: login,
@@ -171,14 +174,47 @@ func (k *Kind) issue(ctx context.Context, login vaultclient.Login, vds *v1beta1.
 	}, nil
 }
 
-// request asks for credentials; what an earlier attempt made in vain is revoked first.
-func (k *Kind) request(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret, path string) (answer *vault.Secret, loginID string, err error) {
-	if id := vds.Status.MadeLease; id != "" && id != vds.Status.SecretLease.ID {
-		if err := k.revoke(ctx, login, vds.Spec.Namespace, id); err != nil {
-			return nil, "", err
-		}
-		vds.Status.MadeLease = ""
+// settle ends what an earlier attempt made and did not finish. Where the target changed since the last sync that was
+// finished, it may hold these very credentials, and pods may use them: then they are as good as replaced.
+func (k *Kind) settle(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret, held syncer.Held) error {
+	id := vds.Status.MadeLease
+	if id == "" || id == vds.Status.SecretLease.ID {
+		return nil
 	}
+	live, err := held.Live(ctx)
+	if err != nil {
+		return err
+	}
+	if live != nil && live.ResourceVersion != vds.Status.TargetResourceVersion {
+		retire(&vds.Status, id, maxFormer)
+		vds.Status.MadeLease = ""
+		return nil
+	}
+	return k.giveBack(ctx, login, vds)
+}
+
+// giveBack revokes credentials that were made and that nobody got. A login that may not do so must not keep the resource
+// from new ones: these are remembered among the former leases, and an event says what to allow.
+func (k *Kind) giveBack(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret) error {
+	id := vds.Status.MadeLease
+	if id == "" {
+		return nil
+	}
+	err := k.revoke(ctx, login, vds.Spec.Namespace, id)
+	switch {
+	case condition.Is(err, v1beta1.ReasonPermissionDenied):
+		retire(&vds.Status, id, maxFormer)
+		k.Events.Eventf(vds, nil, corev1.EventTypeWarning, "RevokeFailed", "Issue",
+			"lease %s, which nobody got, is not revoked, and left to its own end: %v", id, err)
+	case err != nil:
+		return err
+	}
+	vds.Status.MadeLease = ""
+	return nil
+}
+
+// request asks for credentials.
+func (k *Kind) request(ctx context.Context, login vaultclient.Login, vds *v1beta1.VaultDynamicSecret, path string) (answer *vault.Secret, loginID string, err error) {
 	capability := "read"
 	err = k.Pool.Do(ctx, login, func(ctx context.Context, client *vaultclient.Client) (err error) {
 		loginID = client.LoginID()

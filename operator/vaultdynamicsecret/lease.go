@@ -78,16 +78,20 @@ func extend(status *v1beta1.VaultDynamicSecretStatus, granted int, renewable boo
 	status.LastRenewalTime = now.Unix()
 }
 
-// replace notes new credentials. The lease of the old ones runs out by itself, for pods may still use them; it is
-// remembered to be revoked with the resource.
+// replace notes new credentials. The lease of the old ones runs out by itself, for pods may still use them.
 func replace(status *v1beta1.VaultDynamicSecretStatus, lease v1beta1.VaultSecretLease, now time.Time, most int) {
 	if old := status.SecretLease.ID; old != "" && old != lease.ID {
-		status.FormerLeases = append(status.FormerLeases, old)
-		if over := len(status.FormerLeases) - most; over > 0 {
-			status.FormerLeases = status.FormerLeases[over:]
-		}
+		retire(status, old, most)
 	}
 	status.SecretLease, status.MadeLease, status.LastRenewalTime = lease, "", now.Unix()
+}
+
+// retire remembers a lease that runs out by itself, to be revoked with the resource.
+func retire(status *v1beta1.VaultDynamicSecretStatus, id string, most int) {
+	status.FormerLeases = append(status.FormerLeases, id)
+	if over := len(status.FormerLeases) - most; over > 0 {
+		status.FormerLeases = status.FormerLeases[over:]
+	}
 }
 
 // rotation reads what the server says of credentials that it rotates itself.
