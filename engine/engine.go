@@ -75,12 +75,13 @@ type Route struct {
 	// segment, and as the last "{name...}" for the rest, at least one byte.
 	// A more literal route wins. A LIST asks with or without a trailing slash;
 	// the pattern has none, and for List handlers "{name...}" may be empty.
-	Path   string
-	Help   string  // one line: what the path is for
-	Fields []Field // the parameters, path ones included; others are warned of
-	Public bool    // served without a token, such as a login
-	Sudo   bool    // the caller's policy must grant sudo besides
-	Self   bool    // any live token may ask; the handler judges what it may see. With Public, one may ask without: what is sent is still checked
+	Path    string
+	Help    string  // one line: what the path is for
+	Fields  []Field // the parameters, path ones included; others are warned of
+	Answers Answers // what is answered, by operation
+	Public  bool    // served without a token, such as a login
+	Sudo    bool    // the caller's policy must grant sudo besides
+	Self    bool    // any live token may ask; the handler judges what it may see. With Public, one may ask without: what is sent is still checked
 	// Login names who tries to log in, in the one form that the method knows them
 	// by, so that failures (BadLogin) count against them; "" counts for nobody.
 	// Only Public routes have it.

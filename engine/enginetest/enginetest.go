@@ -93,6 +93,7 @@ func (m *Mounted) once(op engine.Operation, path string, raw []byte, query map[s
 	if err != nil {
 		return nil, err
 	}
+	defer CheckAnswer(m.tb, route, op, resp) // a lease's effect may complete it
 	tx.OnApplied(func(uint64) { m.Emitted = append(m.Emitted, req.Events()...) })
 	if err := tx.Commit(ctx); err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ func (s *server) document(token, query string) map[string]any {
 		name, value, _ := strings.Cut(query, "=")
 		req.Query = map[string][]string{name: {value}}
 	}
-	resp, err := s.s.Serve(s.t.Context(), req)
+	resp, err := s.serve(s.t.Context(), req)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"strongroom/engine"
+	"strongroom/engine/enginetest"
 	"strongroom/engine/kv"
 	"strongroom/internal/active"
 	"strongroom/internal/barrier"
@@ -103,9 +104,24 @@ func (s *server) reopen() {
 	s.t.Cleanup(sess.Close)
 }
 
+// serve asks the Session, and holds what it answers against what the route says of that.
+func (s *server) serve(ctx context.Context, req *gateway.Request) (*gateway.Response, error) {
+	s.t.Helper()
+	resp, err := s.s.Serve(ctx, req)
+	if err != nil || resp.Route == nil || resp.WrapInfo != nil {
+		return resp, err
+	}
+	answer := &resp.Response
+	if resp.Empty {
+		answer = nil
+	}
+	enginetest.CheckAnswer(s.t, resp.Route, req.Operation, answer)
+	return resp, nil
+}
+
 func (s *server) do(token string, op engine.Operation, path, body string) (*gateway.Response, error) {
 	s.t.Helper()
-	return s.s.Serve(s.t.Context(), &gateway.Request{ID: "id", Operation: op, Path: path, Token: token, Body: []byte(body), Remote: netip.MustParseAddrPort("10.0.0.1:1")})
+	return s.serve(s.t.Context(), &gateway.Request{ID: "id", Operation: op, Path: path, Token: token, Body: []byte(body), Remote: netip.MustParseAddrPort("10.0.0.1:1")})
 }
 
 func (s *server) must(token string, op engine.Operation, path, body string) *gateway.Response {
@@ -424,7 +440,7 @@ func TestHelp(t *testing.T) {
 	s.prepare()
 	tok, _ := s.login(`{}`)
 	help := func(token, path string) (string, error) {
-		resp, err := s.s.Serve(t.Context(), &gateway.Request{Operation: engine.Read, Path: path, Token: token, Query: map[string][]string{"help": {"1"}}})
+		resp, err := s.serve(t.Context(), &gateway.Request{Operation: engine.Read, Path: path, Token: token, Query: map[string][]string{"help": {"1"}}})
 		if err != nil {
 			return "", err
 		}

@@ -177,7 +177,7 @@ func TestEverythingIsRecorded(t *testing.T) {
 			t.Errorf("%+v: recorded %q", refused, got)
 		}
 	}
-	if _, err := s.s.Serve(t.Context(), &gateway.Request{ID: "h", Operation: engine.Read, Path: "secret/data/x", Token: s.root, Query: map[string][]string{"help": {"1"}}}); err != nil {
+	if _, err := s.serve(t.Context(), &gateway.Request{ID: "h", Operation: engine.Read, Path: "secret/data/x", Token: s.root, Query: map[string][]string{"help": {"1"}}}); err != nil {
 		t.Fatal(err)
 	}
 	want("request read secret/data/x", "response read secret/data/x")
@@ -370,7 +370,7 @@ func TestPlainKeysAndHeaders(t *testing.T) {
 	for op, body := range map[engine.Operation]string{engine.Update: `{"data":{"user":"in-plain","password":"hidden"}}`, engine.Read: ""} {
 		s.must(s.root, engine.Update, "secret/data/u", `{"data":{"user":"in-plain","password":"hidden"}}`)
 		c.take()
-		if _, err := s.s.Serve(t.Context(), &gateway.Request{ID: "i", Operation: op, Path: "secret/data/u", Token: s.root, Header: header, Body: []byte(body)}); err != nil {
+		if _, err := s.serve(t.Context(), &gateway.Request{ID: "i", Operation: op, Path: "secret/data/u", Token: s.root, Header: header, Body: []byte(body)}); err != nil {
 			t.Fatal(err)
 		}
 		all := strings.Join(c.take(), "\n")
@@ -409,7 +409,7 @@ func TestLessonNoSecretInTheAuditLog(t *testing.T) {
 		}
 		text, _ := json.Marshal(body)
 		op := []engine.Operation{engine.Update, engine.Update, engine.Read, engine.List, engine.Delete, engine.Patch}[r.IntN(6)]
-		resp, err := s.s.Serve(t.Context(), &gateway.Request{ID: "id", Operation: op, Path: paths[r.IntN(len(paths))], Token: tokens[r.IntN(len(tokens))], Body: text,
+		resp, err := s.serve(t.Context(), &gateway.Request{ID: "id", Operation: op, Path: paths[r.IntN(len(paths))], Token: tokens[r.IntN(len(tokens))], Body: text,
 			Query: map[string][]string{fields[r.IntN(len(fields))]: {fmt.Sprint(value(0))}}, Header: http.Header{"X-Vault-Token": {s.root}, "Authorization": {"Bearer " + s.root}, "User-Agent": {"test"}}})
 		if err == nil && resp.Auth != nil {
 			tokens = append(tokens, resp.Auth.ClientToken)
@@ -441,7 +441,7 @@ func TestAuditSearch(t *testing.T) {
 	c.take()
 	found := func(query map[string][]string) map[string]any {
 		t.Helper()
-		resp, err := s.s.Serve(t.Context(), &gateway.Request{ID: "search", Operation: engine.Read, Path: "sys/internal/audit/search", Token: s.root, Query: query})
+		resp, err := s.serve(t.Context(), &gateway.Request{ID: "search", Operation: engine.Read, Path: "sys/internal/audit/search", Token: s.root, Query: query})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -466,7 +466,7 @@ func TestAuditSearch(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"from", "limit", "cursor", "device"} {
-		_, err := s.s.Serve(t.Context(), &gateway.Request{Operation: engine.Read, Path: "sys/internal/audit/search", Token: s.root, Query: map[string][]string{bad: {"-?-"}}})
+		_, err := s.serve(t.Context(), &gateway.Request{Operation: engine.Read, Path: "sys/internal/audit/search", Token: s.root, Query: map[string][]string{bad: {"-?-"}}})
 		if engine.KindOf(err) != engine.Invalid {
 			t.Errorf("%s: %v", bad, err)
 		}

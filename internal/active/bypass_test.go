@@ -71,7 +71,7 @@ path "secret/data/app/db" {
   denied_parameters = { "version" = [] }
 }`)
 	ask := func(op engine.Operation, path, body string, query map[string][]string) (*gateway.Response, error) {
-		return s.s.Serve(t.Context(), &gateway.Request{ID: "id", Operation: op, Path: path, Token: tok, Body: []byte(body), Query: query, Remote: netip.MustParseAddrPort("10.0.0.1:1")})
+		return s.serve(t.Context(), &gateway.Request{ID: "id", Operation: op, Path: path, Token: tok, Body: []byte(body), Query: query, Remote: netip.MustParseAddrPort("10.0.0.1:1")})
 	}
 	s.fails(engine.Denied, "permission denied", tok, engine.Update, "auth/token/create", `{"policies":["reader"]}`)
 	resp, err := ask(engine.Update, "auth/token/create", `{"policies":["default"]}`, map[string][]string{"policies": {"reader"}, "ttl": {"1h"}})

@@ -20,7 +20,7 @@ import (
 // in is do with X-Vault-Namespace.
 func (s *server) in(ns, token string, op engine.Operation, path, body string) (*gateway.Response, error) {
 	s.t.Helper()
-	return s.s.Serve(s.t.Context(), &gateway.Request{ID: "id", Operation: op, Namespace: strings.Trim(ns, "/"), Path: path, Token: token, Body: []byte(body), Remote: netip.MustParseAddrPort("10.0.0.1:1")})
+	return s.serve(s.t.Context(), &gateway.Request{ID: "id", Operation: op, Namespace: strings.Trim(ns, "/"), Path: path, Token: token, Body: []byte(body), Remote: netip.MustParseAddrPort("10.0.0.1:1")})
 }
 
 const adminRules = `path "*" { capabilities = ["create", "read", "update", "delete", "list", "patch", "sudo", "subscribe"]
@@ -560,7 +560,7 @@ func TestNamespaceQuotas(t *testing.T) {
 // counted as all others are: or a limit would not hold back who guesses.
 func TestRateLimitCountsWhatIsTurnedAway(t *testing.T) {
 	ask := func(s *server, ns, path string, query map[string][]string) error {
-		_, err := s.s.Serve(t.Context(), &gateway.Request{ID: "id", Operation: engine.Read, Namespace: ns, Path: path, Query: query, Token: "hvs.guessed", Remote: netip.MustParseAddrPort("10.9.0.1:1")})
+		_, err := s.serve(t.Context(), &gateway.Request{ID: "id", Operation: engine.Read, Namespace: ns, Path: path, Query: query, Token: "hvs.guessed", Remote: netip.MustParseAddrPort("10.9.0.1:1")})
 		return err
 	}
 	for name, try := range map[string]func(*server) error{

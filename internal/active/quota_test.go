@@ -192,7 +192,7 @@ func TestRateLimitGroups(t *testing.T) {
 			name, host, _ := strings.Cut(who, "@")
 			served := 0
 			for range 4 {
-				_, err := s.s.Serve(t.Context(), &gateway.Request{ID: "test", Operation: engine.Read, Path: "auth/token/lookup-self", Token: callers[name],
+				_, err := s.serve(t.Context(), &gateway.Request{ID: "test", Operation: engine.Read, Path: "auth/token/lookup-self", Token: callers[name],
 					Remote: netip.MustParseAddrPort("10.0.0." + host + ":1")})
 				if engine.KindOf(err) != engine.TooMany {
 					served++

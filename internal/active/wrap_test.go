@@ -18,7 +18,7 @@ import (
 // wrapped is do with X-Vault-Wrap-TTL.
 func (s *server) wrapped(ttl time.Duration, token string, op engine.Operation, path, body string) (*gateway.Response, error) {
 	s.t.Helper()
-	return s.s.Serve(s.t.Context(), &gateway.Request{ID: "id", Operation: op, Path: path, Token: token, Body: []byte(body), Remote: netip.MustParseAddrPort("10.0.0.1:1"), WrapTTL: ttl})
+	return s.serve(s.t.Context(), &gateway.Request{ID: "id", Operation: op, Path: path, Token: token, Body: []byte(body), Remote: netip.MustParseAddrPort("10.0.0.1:1"), WrapTTL: ttl})
 }
 
 // wrap is wrapped, which must succeed; it returns the wrapping token.

@@ -105,6 +105,7 @@ type Response struct {
 	Auth      *call.Auth
 	MountType string
 	LeaseID   string
+	Route     *engine.Route // that answered
 
 	act func(ctx context.Context) error // the effect of a lease, once it is durable
 }
@@ -303,7 +304,7 @@ func (g *Gateway) perform(ctx context.Context, v *visit) (*Response, error) {
 		return nil, err
 	}
 	g.announce(v.Tx, v.Here, v.Mount, v.engReq)
-	out := &Response{Empty: resp == nil, Auth: v.Auth, MountType: v.Mount.Entry.Type, LeaseID: v.LeaseID}
+	out := &Response{Empty: resp == nil, Auth: v.Auth, MountType: v.Mount.Entry.Type, LeaseID: v.LeaseID, Route: v.route}
 	if resp != nil {
 		out.Response = *resp
 	}

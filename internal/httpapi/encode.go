@@ -15,6 +15,7 @@ import (
 	"strongroom/internal/barrier"
 	"strongroom/internal/call"
 	"strongroom/internal/gateway"
+	"strongroom/internal/openapi"
 	"strongroom/internal/storage"
 )
 
@@ -208,27 +209,22 @@ func nilIfEmpty(s []string) any {
 	return s
 }
 
+// authObject is a as answers show it; nil, if there is none.
 func authObject(a *call.Auth) any {
 	if a == nil {
 		return nil
 	}
 	t := a.Token
-	out := map[string]any{
-		"client_token": a.ClientToken, "accessor": t.Accessor, "policies": t.Policies, "token_policies": t.Policies,
-		"metadata": metadata(t.Meta), "lease_duration": int64(a.LeaseDuration / time.Second), "renewable": t.Renewable && t.Expires != 0,
-		"entity_id": a.EntityID, "token_type": t.Kind(), "orphan": t.Parent == "", "mfa_requirement": nil, "num_uses": t.Uses,
+	out := openapi.Auth{ClientToken: a.ClientToken, Accessor: t.Accessor, Policies: t.Policies, TokenPolicies: t.Policies,
+		Metadata: t.Meta, LeaseDuration: int64(a.LeaseDuration / time.Second), Renewable: t.Renewable && t.Expires != 0,
+		EntityID: a.EntityID, TokenType: t.Kind(), Orphan: t.Parent == "", NumUses: t.Uses}
+	if len(t.Meta) == 0 {
+		out.Metadata = nil
 	}
 	if len(a.IdentityPolicies) > 0 {
 		all := slices.Concat(t.Policies, a.IdentityPolicies)
 		slices.Sort(all)
-		out["policies"], out["identity_policies"] = slices.Compact(all), a.IdentityPolicies
+		out.Policies, out.IdentityPolicies = slices.Compact(all), a.IdentityPolicies
 	}
 	return out
-}
-
-func metadata(m map[string]string) any {
-	if len(m) == 0 {
-		return nil
-	}
-	return m
 }

@@ -5,6 +5,7 @@ import (
 
 	"strongroom/engine"
 	"strongroom/internal/call"
+	"strongroom/internal/openapi"
 )
 
 // What clients ask of response wrapping
@@ -37,12 +38,6 @@ func wrapObject(w *call.WrapInfo) any {
 	if w == nil {
 		return nil
 	}
-	out := map[string]any{
-		"token": w.Token, "accessor": w.Accessor, "ttl": int64(w.TTL / time.Second),
-		"creation_time": w.Created.Format(time.RFC3339Nano), "creation_path": w.Path,
-	}
-	if w.WrappedAccessor != "" {
-		out["wrapped_accessor"] = w.WrappedAccessor
-	}
-	return out
+	return openapi.WrapInfo{Token: w.Token, Accessor: w.Accessor, TTL: int64(w.TTL / time.Second),
+		CreationTime: w.Created.Format(time.RFC3339Nano), CreationPath: w.Path, WrappedAccessor: w.WrappedAccessor}
 }

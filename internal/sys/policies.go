@@ -10,6 +10,21 @@ import (
 	"strongroom/internal/call"
 )
 
+type policyNames struct {
+	Keys     []string `json:"keys"`
+	Policies []string `json:"policies"`
+}
+
+type policyText struct {
+	Name   string `json:"name"`
+	Policy string `json:"policy" help:"The rules, as they were written."`
+}
+
+type policyRules struct {
+	Name  string `json:"name"`
+	Rules string `json:"rules" help:"The rules, as they were written."`
+}
+
 // policyRoutes serve sys/policy and sys/policies/acl
 // (https://developer.hashicorp.com/vault/api-docs/system/policies).
 func (d *Deps) policyRoutes() []engine.Route {
@@ -18,12 +33,17 @@ func (d *Deps) policyRoutes() []engine.Route {
 		{Name: "policy", Help: "The rules, in HCL or JSON, or either in base64."},
 		{Name: "rules", Help: "The same, by its old name."},
 	}
+	list := engine.TopLevel{Data: policyNames{}}
+	lists := engine.Answers{engine.Read: list, engine.List: list}
+	one := func(text any) engine.Answers {
+		return engine.Answers{engine.Read: engine.TopLevel{Data: text}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}}
+	}
 	return []engine.Route{
-		{Path: "policy", Help: "List the policies.", AnyNode: true, Read: d.listPolicies, List: d.listPolicies},
-		{Path: "policy/{name}", Help: "Read, write or delete a policy.", Fields: fields, AnyNode: true,
+		{Path: "policy", Help: "List the policies.", AnyNode: true, Answers: lists, Read: d.listPolicies, List: d.listPolicies},
+		{Path: "policy/{name}", Help: "Read, write or delete a policy.", Fields: fields, Answers: one(policyRules{}), AnyNode: true,
 			Read: d.readPolicy("rules"), Write: d.writePolicy, Delete: d.deletePolicy},
-		{Path: "policies/acl", Help: "List the policies.", AnyNode: true, Read: d.listPolicies, List: d.listPolicies},
-		{Path: "policies/acl/{name}", Help: "Read, write or delete a policy.", Fields: fields, AnyNode: true,
+		{Path: "policies/acl", Help: "List the policies.", AnyNode: true, Answers: lists, Read: d.listPolicies, List: d.listPolicies},
+		{Path: "policies/acl/{name}", Help: "Read, write or delete a policy.", Fields: fields, Answers: one(policyText{}), AnyNode: true,
 			Read: d.readPolicy("policy"), Write: d.writePolicy, Delete: d.deletePolicy},
 	}
 }

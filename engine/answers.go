@@ -1,0 +1,44 @@
+package engine
+
+// Answers say what a Route's operations answer when they succeed (Update stands for Create too). The OpenAPI document describes
+// answers by them, and the web UI has its types from there; tests hold every answer against them (enginetest.CheckAnswer).
+//
+// A value is what Response.Data is, as the zero value of a Go type of the same JSON form (schema.Book.Of says which tags count): the
+// type that the handler itself encodes, where there is one. Or it is one of the types below. An operation without a value
+// is not described.
+type Answers map[Operation]any
+
+type (
+	// Nothing is 204 No Content.
+	Nothing struct{}
+	// Maybe is Data, or Nothing.
+	Maybe struct{ Data any }
+	// TopLevel is Data whose members stand beside "data" too, as Response.TopLevel has it.
+	TopLevel struct{ Data any }
+	// Login is a token, in "auth", without Data.
+	Login struct{}
+	// Bare is a JSON body of Data's form without the envelope, as Response.Raw has it.
+	Bare struct{ Data any }
+	// Stream is a body of this media type, which is not JSON.
+	Stream string
+)
+
+// Keys is what most lists answer.
+type Keys struct {
+	Keys []string `json:"keys"`
+}
+
+// Named is what lists answer that tell more of each name.
+type Named[T any] struct {
+	Keys []string     `json:"keys"`
+	Info map[string]T `json:"key_info"`
+}
+
+// Answer is what op answers, and whether the route says so.
+func (rt *Route) Answer(op Operation) (any, bool) {
+	if op == Create {
+		op = Update
+	}
+	a, ok := rt.Answers[op]
+	return a, ok
+}
