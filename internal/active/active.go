@@ -14,6 +14,7 @@ import (
 	"strongroom/internal/audit"
 	"strongroom/internal/browser"
 	"strongroom/internal/call"
+	"strongroom/internal/consumer"
 	"strongroom/internal/events"
 	"strongroom/internal/gateway"
 	"strongroom/internal/identity"
@@ -81,7 +82,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	deps := &sys.Deps{Audit: journal, Node: c.Node, Version: c.Version, Metrics: c.Metrics, Inspect: c.Inspect, Quotas: quota.Open(namespace.RootID), Lockouts: lockouts}
+	deps := &sys.Deps{Audit: journal, Node: c.Node, Version: c.Version, Metrics: c.Metrics, Inspect: c.Inspect, Quotas: quota.Open(namespace.RootID), Lockouts: lockouts, Consumers: consumer.New(consumer.DefaultLimits)}
 	types := deps.Types()
 	for name, t := range c.Types {
 		types[name] = t
@@ -122,6 +123,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 			"empty the cubbyholes of ended tokens": s.SweepPersonal,
 			"count leases for quotas":              s.Recount,
 			"count encryptions and rotate the key": c.Node.TendKey,
+			"forget what operators do not renew":   deps.Consumers.Sweep,
 			"tidy the tokens":                      func(ctx context.Context) (int, error) { return tokens.Tidy(ctx, c.Store) },
 		})
 	})

@@ -11,6 +11,7 @@ import (
 	"strongroom/engine/cubbyhole"
 	"strongroom/internal/audit"
 	"strongroom/internal/browser"
+	"strongroom/internal/consumer"
 	"strongroom/internal/lockout"
 	"strongroom/internal/metrics"
 	"strongroom/internal/mount"
@@ -31,6 +32,8 @@ type Deps struct {
 
 	Lockouts *lockout.Guard
 	Leases   Leases
+
+	Consumers *consumer.Registry
 }
 
 // Node is what sys asks of the node it runs on.
@@ -84,6 +87,7 @@ func (d *Deps) system() []engine.Route {
 	all = append(all, rootOnly(d.hostRoutes())...)
 	all = append(all, d.eventRoutes()...)
 	all = append(all, d.historyRoutes()...)
+	all = append(all, d.kubernetesRoutes()...)
 	all = append(all, rootOnly(d.metricsRoutes())...)
 	all = append(all, rootOnly(d.inspectRoutes())...)
 	all = append(all, rootOnly(d.quotaRoutes())...)
