@@ -22,6 +22,8 @@ const (
 	probeAge = 10 * time.Second
 	// suspectAge is the least time between two probes that failing requests cause while probes find nothing wrong.
 	suspectAge = time.Second
+	// idleBreaker is how long a server that is out is probed though nobody asks for it any more.
+	idleBreaker = 15 * time.Minute
 )
 
 // ServerKey identifies a server, with the way it is trusted and asked: two that differ in it do not share an outage, so
@@ -52,6 +54,7 @@ type breaker struct {
 	problem *condition.Problem // nil: in use
 	health  Health
 	checked time.Time     // by the last probe
+	asked   time.Time     // for, by somebody other than the pool itself
 	pause   time.Duration // before the next one, while out
 	next    time.Time
 }
@@ -76,7 +79,8 @@ func (p *Pool) guard(ctx context.Context, server Server) error {
 		p.mu.Unlock()
 		return nil
 	}
-	problem, due := b.problem, !time.Now().Before(b.next)
+	b.asked = time.Now()
+	problem, due := b.problem, !b.asked.Before(b.next)
 	p.mu.Unlock()
 	if !due {
 		return problem
@@ -113,6 +117,9 @@ func (p *Pool) suspect(ctx context.Context, server Server, err error) error {
 func (p *Pool) Probe(ctx context.Context, server Server) (Health, error) {
 	p.mu.Lock()
 	b := p.breakers[server.Key()]
+	if b != nil {
+		b.asked = time.Now()
+	}
 	if b != nil && (b.problem != nil && time.Now().Before(b.next) || b.problem == nil && time.Since(b.checked) < probeAge) {
 		defer p.mu.Unlock()
 		if b.problem != nil {
@@ -153,7 +160,7 @@ func (p *Pool) settle(server Server, health Health, err error) error {
 	p.mu.Lock()
 	b := p.breakers[key]
 	if b == nil {
-		b = &breaker{server: server}
+		b = &breaker{server: server, asked: time.Now()}
 		p.breakers[key] = b
 	}
 	before := b.problem != nil
@@ -180,12 +187,18 @@ func (p *Pool) settle(server Server, health Health, err error) error {
 	return err
 }
 
-// watch probes the servers that are out, each when it is due, until ctx ends.
+// watch probes the servers that are out, each when it is due, until ctx ends. One that nobody asked for in a long time
+// is forgotten: no resource uses it any more, and whoever does finds out again.
 func (p *Pool) watch(ctx context.Context) {
 	var probes sync.WaitGroup
 	defer probes.Wait()
 	for {
-		due, wait := p.due()
+		due, forgotten, wait := p.due()
+		for _, key := range forgotten {
+			if p.closedAgain != nil {
+				p.closedAgain(key) // whoever still waits for it is to look for itself
+			}
+		}
 		for _, server := range due {
 			probes.Go(func() { _, _ = p.examine(ctx, server) })
 		}
@@ -201,8 +214,9 @@ func (p *Pool) watch(ctx context.Context) {
 	}
 }
 
-// due gives the servers to probe now, and how long none will be due. A probe that is under way counts as done.
-func (p *Pool) due() (servers []Server, wait time.Duration) {
+// due gives the servers to probe now, those that were out and are now forgotten, and how long none will be due. A probe
+// that is under way counts as done.
+func (p *Pool) due() (servers []Server, forgotten []ServerKey, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	wait = time.Hour
@@ -212,6 +226,9 @@ func (p *Pool) due() (servers []Server, wait time.Duration) {
 		case b.problem == nil && now.Sub(b.checked) > idleTransport:
 			delete(p.breakers, key)
 		case b.problem == nil:
+		case now.Sub(b.asked) >= idleBreaker:
+			delete(p.breakers, key)
+			forgotten = append(forgotten, key)
 		case !now.Before(b.next):
 			servers = append(servers, b.server)
 			b.next = now.Add(2*b.server.timeout() + lastProbe)
@@ -220,7 +237,7 @@ func (p *Pool) due() (servers []Server, wait time.Duration) {
 			wait = min(wait, b.next.Sub(now))
 		}
 	}
-	return servers, wait
+	return servers, forgotten, wait
 }
 
 func jitter(d time.Duration) time.Duration {

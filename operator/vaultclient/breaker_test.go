@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -139,4 +140,61 @@ func TestProbeNamesNoNamespace(t *testing.T) {
 	if _, err := pool.Probe(t.Context(), vaultclient.Server{Address: server.URL}); err != nil || asked.Load() == 0 {
 		t.Errorf("%d questions, %v", asked.Load(), err)
 	}
+}
+
+// An address that no resource uses any more is not tried for ever, neither because it was out nor because of a login
+// whose leases ended long ago.
+func TestADeadAddressIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		vault := server(30 * time.Minute)
+		var dead atomic.Bool
+		var tried, told atomic.Int32
+		dial := vault.Dial(t)
+		pool := vaultclient.NewPool(token, func(ctx context.Context, network, address string) (net.Conn, error) {
+			if dead.Load() {
+				tried.Add(1)
+				return nil, errors.New("gone")
+			}
+			conn, err := dial(ctx, network, address)
+			if err == nil {
+				time.AfterFunc(10*time.Minute, func() { _ = conn.Close() })
+			}
+			return conn, err
+		})
+		pool.Watch(func(vaultclient.ServerKey) {}, func(vaultclient.ServerKey) { told.Add(1) })
+		var replaced atomic.Int32
+		pool.OnReplaced(func(vaultclient.LoginKey) { replaced.Add(1) })
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = pool.Start(ctx) })
+		defer running.Wait()
+		defer cancel()
+		leases := login("default")
+		leases.Leases = true
+		if err := pool.Check(t.Context(), leases); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(11 * time.Minute)
+		dead.Store(true)
+		for range 40 { // somebody asks, long after the breaker opened
+			if err := pool.Check(t.Context(), login("default")); !condition.Is(err, v1beta1.ReasonServerUnreachable) {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		before := tried.Load()
+		time.Sleep(time.Minute)
+		if tried.Load() == before || !pool.Out(leases.Server.Key()) || told.Load() != 0 {
+			t.Fatal("it is forgotten while somebody asks for it")
+		}
+		time.Sleep(time.Hour)
+		before = tried.Load()
+		time.Sleep(24 * time.Hour)
+		if n := tried.Load() - before; n != 0 || pool.Out(leases.Server.Key()) {
+			t.Errorf("%d connections tried in a day in which nobody asked", n)
+		}
+		if told.Load() == 0 || replaced.Load() != 1 {
+			t.Errorf("%d were told that the outage is forgotten, and %d that the login ended", told.Load(), replaced.Load())
+		}
+	})
 }

@@ -247,9 +247,28 @@ func (p *Pool) renewHeld(ctx context.Context) {
 		if p.Out(s.login.Server.Key()) {
 			continue
 		}
-		renewals.Go(func() { _ = p.Check(ctx, s.login) }) // as any use does; who holds it hears of a failure by itself
+		renewals.Go(func() {
+			if p.Check(ctx, s.login) != nil { // as any use does; who holds it hears of a failure by itself
+				p.dropEnded(s)
+			}
+		})
 	}
 	renewals.Wait()
+}
+
+// dropEnded takes a login out of the pool whose time is over, its leases with it, and which is in nobody's hands: it is
+// not to be tried for ever. Those whose leases they were hear of it, and ask for themselves.
+func (p *Pool) dropEnded(s *session) {
+	key := s.login.Key()
+	p.mu.Lock()
+	ended := s.users == 0 && p.sessions[key] == s && time.Since(s.renewed) >= s.ttl
+	if ended {
+		delete(p.sessions, key)
+	}
+	p.mu.Unlock()
+	if ended && p.replaced != nil {
+		p.replaced(key)
+	}
 }
 
 // renew extends the session's token, and tells whether that gave it at least half its first time.
