@@ -67,7 +67,11 @@ type transport struct {
 	http1   *http.Transport // set by upgrade
 }
 
-// RoundTrip bounds the answer's body, as the server may be anyone's.
+// errElsewhere is the answer to a redirect. To follow one would let whoever answers choose where the token goes, and have the
+// operator ask addresses that a tenant cannot reach.
+var errElsewhere = errors.New("it redirects to another address, which the operator does not follow: give the address that answers")
+
+// RoundTrip bounds the answer's body, as the server may be anyone's, and takes no redirect for an answer.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.http.RoundTrip(request)
 	if err != nil {
@@ -75,6 +79,10 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	t.tell(response.StatusCode)
+	if response.Header.Get("Location") != "" && response.StatusCode/100 == 3 {
+		_ = response.Body.Close()
+		return nil, errElsewhere
+	}
 	response.Body = struct {
 		io.Reader
 		io.Closer
@@ -129,11 +137,9 @@ func (p *Pool) connect(server Server, namespace string, headers map[string]strin
 		return nil, err
 	}
 	config := &vault.Config{
-		Address: server.Address,
-		HttpClient: &http.Client{
-			Transport:     shared,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		Address:          server.Address,
+		HttpClient:       &http.Client{Transport: shared},
+		DisableRedirects: true,
 		// The reconcilers retry, with backoff; a client that does so too would only keep their workers waiting.
 		CheckRetry: func(context.Context, *http.Response, error) (bool, error) { return false, nil },
 	}

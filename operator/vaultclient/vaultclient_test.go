@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -367,5 +368,38 @@ func TestAHugeAnswerIsCutOff(t *testing.T) {
 	err := read(vaultclient.NewPool(token, vault.Dial(t)), login("default"), "secret/data/app")
 	if !condition.Is(err, v1beta1.ReasonServerUnreachable) {
 		t.Errorf("9 MiB: %v", err)
+	}
+}
+
+// A redirect would take the token, or what logs in, wherever whoever answers says.
+func TestNoRedirectIsFollowed(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for _, path := range []string{"sys/seal-status", "auth/kubernetes/login", "secret/data/app"} {
+			var followed atomic.Int32
+			thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Add(1) }))
+			vault := server(time.Hour)
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v1/"+path {
+					http.Redirect(w, r, thief.URL, status)
+					return
+				}
+				vault.ServeHTTP(w, r)
+			}))
+			at := login("default")
+			at.Address = front.URL
+			pool := vaultclient.NewPool(token, vaultclient.Redirect(nil))
+			err := read(pool, at, "secret/data/app")
+			if path == "sys/seal-status" {
+				_, err = pool.Probe(t.Context(), at.Server)
+			}
+			if !condition.Is(err, v1beta1.ReasonServerUnreachable) || !strings.Contains(err.Error(), "redirects to another address") {
+				t.Errorf("%d of %s: %v", status, path, err)
+			}
+			if followed.Load() > 0 {
+				t.Errorf("%d of %s was followed", status, path)
+			}
+			front.Close()
+			thief.Close()
+		}
 	}
 }
