@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"text/tabwriter"
@@ -53,14 +54,18 @@ func diff(ctx context.Context, c *call) error {
 	return c.compare(object, source, held)
 }
 
-// reader is a client with the caller's own token where the environment has one (VAULT_TOKEN, with VAULT_ADDR or --address), else a login
-// as the resource.
+// reader is a client with the caller's own token where the environment has one (VAULT_TOKEN, with VAULT_ADDR or --address,
+// and VAULT_CACERT), else a login as the resource.
 func (c *call) reader(ctx context.Context, object *unstructured.Unstructured) (*vault.Client, func(), error) {
 	at, err := c.account(ctx, object)
 	if err != nil {
 		return nil, nil, err
 	}
-	if token := c.ownToken(at); token != "" {
+	token, err := c.ownToken(at)
+	if err != nil {
+		return nil, nil, err
+	}
+	if token != "" {
 		client, err := c.dial(at)
 		if err != nil {
 			return nil, nil, err
@@ -76,14 +81,21 @@ func (c *call) reader(ctx context.Context, object *unstructured.Unstructured) (*
 }
 
 // ownToken is the caller's token, and makes at the server that the caller names for it; "" without both. To an address
-// that a resource names it never goes, nor unverified because a resource says so: whoever wrote that would get it.
-func (c *call) ownToken(at *account) string {
+// that a resource names it never goes, nor to whom only the resource trusts: whoever wrote that would get it.
+func (c *call) ownToken(at *account) (string, error) {
 	token, address := c.Getenv("VAULT_TOKEN"), cmp.Or(c.address, c.Getenv("VAULT_ADDR"))
 	if token == "" || address == "" {
-		return ""
+		return "", nil
 	}
-	at.address, at.skipVerify = address, false
-	return token
+	at.address, at.skipVerify, at.ca, at.serverName = address, false, nil, ""
+	if file := c.Getenv("VAULT_CACERT"); file != "" {
+		ca, err := os.ReadFile(file)
+		if err != nil {
+			return "", fmt.Errorf("read VAULT_CACERT: %w", err)
+		}
+		at.ca = ca
+	}
+	return token, nil
 }
 
 // part is one source, and how its keys are chosen and named.

@@ -3,12 +3,15 @@ package plugin
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	vault "github.com/hashicorp/vault/api"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -35,24 +38,31 @@ func (c *call) secret(ctx context.Context, namespace, name string) (map[string][
 	return data, nil
 }
 
-// dial makes a client of the server. No variable of the environment has a part in it.
+// dial makes a client of the server. Of the environment only a proxy has a part in it, and no redirect is followed.
 func (c *call) dial(at *account) (*vault.Client, error) {
 	address := cmp.Or(c.address, at.address)
 	if address == "" {
 		return nil, errors.New("the address of the server is not known here: give --address")
 	}
-	config := vault.DefaultConfig()
-	if config.Error != nil {
-		return nil, config.Error
+	trust := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: at.serverName, InsecureSkipVerify: at.skipVerify} //nolint:gosec // as the resource asks
+	if len(at.ca) > 0 {
+		trust.RootCAs = x509.NewCertPool()
+		if !trust.RootCAs.AppendCertsFromPEM(at.ca) {
+			return nil, fmt.Errorf("the CA certificate for %s is not PEM", address)
+		}
 	}
-	config.Address, config.MaxRetries = address, 0
-	if err := config.ConfigureTLS(&vault.TLSConfig{CACertBytes: at.ca, Insecure: at.skipVerify, TLSServerName: at.serverName}); err != nil {
-		return nil, err
-	}
-	client, err := vault.NewClient(config)
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: trust, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second}
+	// Not vault.DefaultConfig, which takes more from the environment than can be undone: VAULT_SKIP_VERIFY, VAULT_AGENT_ADDR.
+	client, err := vault.NewClient(&vault.Config{Address: address, DisableRedirects: true, HttpClient: &http.Client{
+		Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return errors.New("it redirects to another address, which is not followed: give --address")
+		},
+	}})
 	if err != nil {
 		return nil, err
 	}
+	client.ClearNamespace()
+	client.SetHeaders(http.Header{vault.RequestHeaderName: {"true"}})
 	client.SetToken("")
 	if at.serverNamespace != "" {
 		client.SetNamespace(at.serverNamespace)

@@ -3,10 +3,16 @@ package plugin
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"flag"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -175,9 +181,54 @@ func TestOwnTokenGoesOnlyWhereTheCallerSays(t *testing.T) {
 		c := &call{IO: IO{Getenv: func(name string) string {
 			return map[string]string{"VAULT_TOKEN": test.token, "VAULT_ADDR": test.env}[name]
 		}}, address: test.flag}
-		at := &account{address: "http://theirs", skipVerify: true}
-		if got := c.ownToken(at); got != test.want || at.address != test.address || at.skipVerify != (test.want == "") {
-			t.Errorf("%+v: token %q to %s, unverified %v", test, got, at.address, at.skipVerify)
+		at := &account{address: "http://theirs", skipVerify: true, ca: []byte("theirs"), serverName: "theirs"}
+		got, err := c.ownToken(at)
+		if err != nil || got != test.want || at.address != test.address || at.skipVerify != (test.want == "") || (at.ca == nil) != (test.want != "") || (at.serverName == "") != (test.want != "") {
+			t.Errorf("%+v: token %q to %s, which %s vouches for, unverified %v; %v", test, got, at.address, at.ca, at.skipVerify, err)
 		}
+	}
+}
+
+// Of what the Vault CLI takes from the environment nothing goes along, and nothing weakens what the resource asks for.
+func TestTheEnvironmentHasNoPart(t *testing.T) {
+	var seen []http.Header
+	vault := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Header)
+		if r.URL.Path == "/v1/secret/elsewhere" {
+			http.Redirect(w, r, "/v1/secret/app", http.StatusTemporaryRedirect)
+			return
+		}
+		_, _ = io.WriteString(w, `{"data": {"A": "1"}}`)
+	}))
+	vault.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains of clients that distrust it
+	vault.StartTLS()
+	defer vault.Close()
+	for name, value := range map[string]string{
+		"VAULT_TOKEN": "mine", "VAULT_NAMESPACE": "mine", "VAULT_HEADERS": `{"X-Mine": "mine"}`, "VAULT_SKIP_VERIFY": "true",
+		"VAULT_ADDR": "http://127.0.0.1:1", "VAULT_AGENT_ADDR": "http://127.0.0.1:1",
+	} {
+		t.Setenv(name, value)
+	}
+	c := &call{}
+	ask := func(at *account, path string) error {
+		client, err := c.dial(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Logical().ReadWithContext(t.Context(), path)
+		return err
+	}
+	if err := ask(&account{address: vault.URL}, "secret/app"); err == nil || len(seen) != 0 {
+		t.Errorf("a server that nobody vouches for is asked, as VAULT_SKIP_VERIFY says (%v)", err)
+	}
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: vault.Certificate().Raw})
+	if err := ask(&account{address: vault.URL, ca: ca}, "secret/app"); err != nil || len(seen) != 1 {
+		t.Fatalf("%d requests, %v", len(seen), err)
+	}
+	if sent := fmt.Sprint(seen[0]); strings.Contains(sent, "mine") || seen[0].Get("X-Vault-Request") != "true" {
+		t.Errorf("the server was sent %s", sent)
+	}
+	if _ = ask(&account{address: vault.URL, ca: ca}, "secret/elsewhere"); len(seen) != 2 {
+		t.Error("a redirect was followed")
 	}
 }

@@ -67,11 +67,7 @@ type transport struct {
 	http1   *http.Transport // set by upgrade
 }
 
-// errElsewhere is the answer to a redirect. To follow one would let whoever answers choose where the token goes, and have the
-// operator ask addresses that a tenant cannot reach.
-var errElsewhere = errors.New("it redirects to another address, which the operator does not follow: give the address that answers")
-
-// RoundTrip bounds the answer's body, as the server may be anyone's, and takes no redirect for an answer.
+// RoundTrip bounds the answer's body, as the server may be anyone's.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.http.RoundTrip(request)
 	if err != nil {
@@ -79,10 +75,6 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	t.tell(response.StatusCode)
-	if response.Header.Get("Location") != "" && response.StatusCode/100 == 3 {
-		_ = response.Body.Close()
-		return nil, errElsewhere
-	}
 	response.Body = struct {
 		io.Reader
 		io.Closer
@@ -124,6 +116,12 @@ func (p *Pool) transport(server Server) (*transport, error) {
 	return shared, nil
 }
 
+// elsewhere refuses a redirect. To follow one would let whoever answers choose where the token goes, and have the operator
+// ask addresses that a tenant cannot reach.
+func elsewhere(*http.Request, []*http.Request) error {
+	return errors.New("it redirects to another address, which the operator does not follow: give the address that answers")
+}
+
 // connect returns a client without a token. Nothing of the operator's own environment reaches it: the VAULT_
 // variables that NewClient reads are undone.
 func (p *Pool) connect(server Server, namespace string, headers map[string]string) (*vault.Client, error) {
@@ -138,7 +136,7 @@ func (p *Pool) connect(server Server, namespace string, headers map[string]strin
 	}
 	config := &vault.Config{
 		Address:          server.Address,
-		HttpClient:       &http.Client{Transport: shared},
+		HttpClient:       &http.Client{Transport: shared, CheckRedirect: elsewhere},
 		DisableRedirects: true,
 		// The reconcilers retry, with backoff; a client that does so too would only keep their workers waiting.
 		CheckRetry: func(context.Context, *http.Response, error) (bool, error) { return false, nil },
