@@ -3,6 +3,7 @@ package instant
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ const (
 	missedGrace = 5 * time.Second
 	// remembered is how long an event is known, for those who read before it and follow after it.
 	remembered = 2 * time.Minute
+	// pruneEvery is how often those that are older are looked for: all would be gone through at each event, of which a
+	// server may tell thousands in a second.
+	pruneEvery = time.Second
 )
 
 type streamKey struct {
@@ -53,6 +57,7 @@ type stream struct {
 	rights    map[string]bool      // by path: whether changes are told; absent: not asked yet
 	deaf      map[string]bool      // paths of which a change was not told in spite of the rights
 	recent    map[string]time.Time // by path: when an event came
+	pruned    time.Time            // when those of recent that are too old were last dropped
 	up        bool
 	reads     bool        // the right to read is the right to be told
 	since     time.Time   // of up
@@ -131,8 +136,11 @@ func (s *stream) missed(started time.Time, paths []string) bool {
 
 // toldOf tells whether an event came of path, or of what is below it, after a time.
 func (s *stream) toldOf(path string, after time.Time) bool {
+	if !strings.HasSuffix(path, "/") {
+		return s.recent[path].After(after)
+	}
 	for changed, at := range s.recent {
-		if at.After(after) && (changed == path || strings.HasSuffix(path, "/") && strings.HasPrefix(changed, path)) {
+		if at.After(after) && strings.HasPrefix(changed, path) {
 			return true
 		}
 	}
@@ -145,10 +153,9 @@ func (s *stream) told(event vaultclient.Event) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	now := time.Now()
-	for path, at := range s.recent {
-		if now.Sub(at) > remembered {
-			delete(s.recent, path)
-		}
+	if now.Sub(s.pruned) >= pruneEvery {
+		s.pruned = now
+		maps.DeleteFunc(s.recent, func(_ string, at time.Time) bool { return now.Sub(at) > remembered })
 	}
 	s.recent[event.Path] = now
 	for t := range s.followers[event.Path] {

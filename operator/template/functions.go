@@ -8,6 +8,7 @@ import (
 	"html"
 	"maps"
 	"net/url"
+	"reflect"
 	"regexp"
 	"strings"
 	texttemplate "text/template"
@@ -23,7 +24,6 @@ var wide = regexp.MustCompile(`%[^a-zA-Z%]*(\*|[0-9]{4,})`)
 // (print, printf, println, html, js, urlquery) are replaced by bounded ones. The value comes last, as in a pipe.
 func functions(budget *budget) texttemplate.FuncMap {
 	all := texttemplate.FuncMap{
-		tickName: budget.turn, callName: budget.call,
 		"b64enc": func(v any) (string, error) {
 			return bounded(base64.StdEncoding.EncodeToString([]byte(textOf(v))))
 		},
@@ -56,7 +56,36 @@ func functions(budget *budget) texttemplate.FuncMap {
 	maps.Copy(all, collections(budget))
 	maps.Copy(all, texts())
 	maps.Copy(all, keystores(budget))
+	for name, function := range all {
+		all[name] = timed(function, budget)
+	}
+	all[tickName], all[callName], all[stepName] = budget.turn, budget.call, budget.step
 	return all
+}
+
+// timed is a function that fails when the time is up: one action may call thousands of them.
+func timed(function any, budget *budget) any {
+	value := reflect.ValueOf(function)
+	kind := value.Type()
+	in := make([]reflect.Type, kind.NumIn())
+	for i := range in {
+		in[i] = kind.In(i)
+	}
+	failure := reflect.TypeFor[error]()
+	return reflect.MakeFunc(reflect.FuncOf(in, []reflect.Type{kind.Out(0), failure}, kind.IsVariadic()), func(arguments []reflect.Value) []reflect.Value {
+		if _, err := budget.step(); err != nil {
+			return []reflect.Value{reflect.Zero(kind.Out(0)), reflect.ValueOf(err)}
+		}
+		call := value.Call
+		if kind.IsVariadic() {
+			call = value.CallSlice
+		}
+		results := call(arguments)
+		if len(results) == 1 {
+			results = append(results, reflect.Zero(failure))
+		}
+		return results
+	}).Interface()
 }
 
 func bounded(text string) (string, error) {

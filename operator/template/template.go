@@ -20,11 +20,12 @@ const (
 	maxOutput = 1 << 20         // bytes of all rendered keys: what a Secret may hold
 	maxSource = 256 << 10       // bytes of all templates
 	maxTurns  = 10_000          // turns of all loops
-	maxTime   = 2 * time.Second // of one Render, looked at every turn
+	maxTime   = 2 * time.Second // of one Render, looked at before each action, call of a function and turn of a loop
 	maxMade   = 8 << 20         // bytes of all lists and maps that the templates make
 	maxCalls  = 2000            // of other templates; one that calls itself in a loop takes their square to unwind
 	tickName  = "__turn"        // the call that every loop body starts with
 	callName  = "__call"        // the call that every template starts with
+	stepName  = "__step"        // the call that every action starts with
 )
 
 // Error says which template fails, and why.
@@ -124,7 +125,7 @@ func render(base *texttemplate.Template, key, text string, data map[string]any, 
 		}
 		// Clones share their trees' nodes, which guard changes.
 		each.Tree = each.Tree.Copy()
-		guard(each.Root)
+		guard(each.Root, callNode(tickName), callNode(stepName))
 		each.Root.Nodes = append([]parse.Node{callNode(callName)}, each.Root.Nodes...) // a template may call itself
 	}
 	out := &output{budget: budget, bytes: []byte{}}
@@ -134,25 +135,32 @@ func render(base *texttemplate.Template, key, text string, data map[string]any, 
 	return out.bytes, nil
 }
 
-// guard makes every loop count its turns.
-func guard(list *parse.ListNode) {
+// guard makes every loop count its turns, and every action look at the time: one without a loop may be long, and templates
+// that call each other may run it thousands of times.
+func guard(list *parse.ListNode, tick, step parse.Node) {
 	if list == nil {
 		return
 	}
+	guarded := make([]parse.Node, 0, 2*len(list.Nodes))
 	for _, node := range list.Nodes {
 		switch n := node.(type) {
 		case *parse.RangeNode:
-			guard(n.List)
-			guard(n.ElseList)
-			n.List.Nodes = append([]parse.Node{callNode(tickName)}, n.List.Nodes...)
+			guard(n.List, tick, step)
+			guard(n.ElseList, tick, step)
+			n.List.Nodes = append([]parse.Node{tick}, n.List.Nodes...)
 		case *parse.IfNode:
-			guard(n.List)
-			guard(n.ElseList)
+			guard(n.List, tick, step)
+			guard(n.ElseList, tick, step)
 		case *parse.WithNode:
-			guard(n.List)
-			guard(n.ElseList)
+			guard(n.List, tick, step)
+			guard(n.ElseList, tick, step)
 		}
+		if node.Type() != parse.NodeText {
+			guarded = append(guarded, step)
+		}
+		guarded = append(guarded, node)
 	}
+	list.Nodes = guarded
 }
 
 // callNode is a call of one of the functions that count.
@@ -173,21 +181,26 @@ type budget struct {
 	made     int
 }
 
-func (b *budget) turn() (string, error) {
-	if b.turns++; b.turns > maxTurns {
-		return "", fmt.Errorf("loops take more than %d turns", maxTurns)
-	}
+// step fails when the time is up.
+func (b *budget) step() (string, error) {
 	if time.Now().After(b.deadline) {
 		return "", fmt.Errorf("takes longer than %s", maxTime)
 	}
 	return "", nil
 }
 
+func (b *budget) turn() (string, error) {
+	if b.turns++; b.turns > maxTurns {
+		return "", fmt.Errorf("loops take more than %d turns", maxTurns)
+	}
+	return b.step()
+}
+
 func (b *budget) call() (string, error) {
 	if b.calls++; b.calls > maxCalls {
 		return "", fmt.Errorf("templates call templates more than %d times", maxCalls)
 	}
-	return "", nil
+	return b.step()
 }
 
 // output collects what a template writes, up to the budget.
@@ -209,6 +222,7 @@ var errTooLong = fmt.Errorf("the result is longer than %d KiB, the limit of a Se
 var (
 	position = regexp.MustCompile(`^template: [^:]*:(\d+)(?::\d+)?: `)
 	context  = regexp.MustCompile(`^executing "[^"]*" at <(.*?)>: `)
+	counter  = regexp.MustCompile(`^error calling __[a-z]+: `)
 	missing  = regexp.MustCompile(`map has no entry for key "(.*)"`)
 	// text/template quotes the value in these.
 	quoted = regexp.MustCompile(`(range can't iterate over|if/with can't use) (?s:.*)`)
@@ -241,7 +255,8 @@ func explain(key string, err error, secrets map[string]any) *Error {
 	for _, value := range leaves(secrets) {
 		text = strings.ReplaceAll(text, value, "[redacted]")
 	}
-	if where != "" {
+	text = counter.ReplaceAllString(text, "")
+	if where != "" && !strings.HasPrefix(where, "__") {
 		text = where + ": " + text
 	}
 	problem.Text = text
