@@ -110,7 +110,10 @@ func testStatic(t *testing.T, w *world) {
 	if len(filled.OwnerReferences) != 0 || len(filled.Labels) != 0 {
 		t.Errorf("owners %v, labels %v", filled.OwnerReferences, filled.Labels)
 	}
-	w.kubectl(t, "", "delete", "vaultstaticsecret", "two", "fill", "-n", "static")
+	// But not one that another resource fills: the two would rewrite it forever.
+	w.apply(t, resource("VaultStaticSecret", "static", "rival", "{vaultAuthRef: auth, mount: old, type: kv-v1, path: static, refreshAfter: 1s, destination: {name: two}}"))
+	w.status(t, &v1beta1.VaultStaticSecret{}, "static", "rival", "TargetConflict", "Secret two is controlled by VaultStaticSecret two: choose another destination.name")
+	w.kubectl(t, "", "delete", "vaultstaticsecret", "two", "fill", "rival", "-n", "static")
 	w.gone(t, "static", "two")
 	if _, err := w.secret("static", "theirs"); err != nil {
 		t.Errorf("the Secret of others went: %v", err)

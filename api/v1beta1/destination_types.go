@@ -175,6 +175,10 @@ type SyncStatus struct {
 	// SyncedGeneration is the generation of the spec that the target was last filled by.
 	// +optional
 	SyncedGeneration int64 `json:"syncedGeneration,omitempty"`
+	// Targets are what the resource fills or filled, and has yet to delete: KIND/NAME, such as Secret/app, in its namespace
+	// and in those of copies. What is not among them is not deleted, whatever labels it bears.
+	// +optional
+	Targets []string `json:"targets,omitempty"`
 	// TargetResourceVersion is the resourceVersion of the target after the last sync.
 	// +optional
 	TargetResourceVersion string `json:"targetResourceVersion,omitempty"`

@@ -24,5 +24,5 @@ func (s *VaultDynamicSecret) SyncStatus() *SyncStatus { return &s.Status.SyncSta
 // SyncStatus gives what every kind that fills a Secret reports.
 func (s *VaultPKISecret) SyncStatus() *SyncStatus { return &s.Status.SyncStatus }
 
-// CopiedTo gives the namespaces that have a copy of the target.
+// CopiedTo gives the namespaces that have a copy of the target, or are about to get one.
 func (s *VaultSecret) CopiedTo() *[]string { return &s.Status.Copies }

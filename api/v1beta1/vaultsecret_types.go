@@ -182,7 +182,8 @@ type VaultSecretTarget struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
-	// Overwrite takes over a Secret of that name that nobody controls. Without it such a Secret is left alone.
+	// Overwrite takes over a Secret of that name that nobody controls, in the namespace of the VaultSecret. Without it, and
+	// where a copy would go, such a Secret is left alone.
 	// +optional
 	Overwrite bool `json:"overwrite,omitempty"`
 	// Kind of the target: Secret, or ConfigMap for what is not secret. Default: Secret.
@@ -241,7 +242,7 @@ type SecretTemplateMetadata struct {
 // VaultSecretStatus says whether the target equals the source.
 type VaultSecretStatus struct {
 	SyncStatus `json:",inline"`
-	// Copies are the namespaces that have a copy of the target.
+	// Copies are the namespaces that have a copy of the target, or are about to get one.
 	// +optional
 	Copies []string `json:"copies,omitempty"`
 }

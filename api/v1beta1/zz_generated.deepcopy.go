@@ -642,6 +642,11 @@ func (in *SyncStatus) DeepCopyInto(out *SyncStatus) {
 		in, out := &in.NextSyncTime, &out.NextSyncTime
 		*out = (*in).DeepCopy()
 	}
+	if in.Targets != nil {
+		in, out := &in.Targets, &out.Targets
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.LastRestartTime != nil {
 		in, out := &in.LastRestartTime, &out.LastRestartTime
 		*out = (*in).DeepCopy()

@@ -80,14 +80,12 @@ func (c *course) watched(data map[string][]byte) string {
 	return hex.EncodeToString(sum[:4]) + ":" + c.key.MAC(data, keys...)
 }
 
-// Copier is a resource that may have copies of its target in other namespaces.
-type Copier interface{ CopiedTo() *[]string }
-
 // copies makes and keeps a copy of the target in each namespace that is chosen and accepts it, and deletes those in
-// others. One that fails does not keep the others from being made.
+// others. One that fails does not keep the others from being made, and is not forgotten: it may have been written.
 func (c *course) copies(ctx context.Context) error {
+	former := copiedTo(c.resource)
 	copier, ok := c.resource.(Copier)
-	if !ok || c.spec.Copies == nil && len(*copier.CopiedTo()) == 0 {
+	if !ok || c.spec.Copies == nil && len(former) == 0 {
 		return nil
 	}
 	var chosen []string
@@ -104,8 +102,11 @@ func (c *course) copies(ctx context.Context) error {
 		}
 		c.spec.Want.Data = live.Data
 	}
+	if err := c.intend(ctx, chosen...); err != nil {
+		return err
+	}
 	var first error
-	var made []string
+	held := slices.Clone(chosen)
 	for _, namespace := range chosen {
 		if err := c.copy(ctx, namespace); err != nil {
 			if _, known := condition.As(err); !known {
@@ -114,20 +115,15 @@ func (c *course) copies(ctx context.Context) error {
 			if first == nil {
 				first = condition.Problemf(reason(err), "in namespace %s: %v", namespace, err)
 			}
-			continue
-		}
-		made = append(made, namespace)
-	}
-	var left []string
-	for _, namespace := range *copier.CopiedTo() {
-		if !slices.Contains(chosen, namespace) {
-			left = append(left, namespace)
+			if condition.Is(err, v1beta1.ReasonTargetConflict) && !slices.Contains(former, namespace) {
+				held = slices.DeleteFunc(held, func(each string) bool { return each == namespace }) // somebody else's
+			}
 		}
 	}
-	if err := c.Targets.DropOthers(ctx, c.spec.Want.Owner, left, func(string, string, string) bool { return false }); err != nil {
+	if err := c.leave(ctx, chosen); err != nil {
 		return err
 	}
-	*copier.CopiedTo() = made
+	*copier.CopiedTo() = held
 	return first
 }
 

@@ -34,6 +34,7 @@ type course struct {
 	edited   bool       // the spec changed since the last good sync
 	woken    bool       // by an event, or because a server or a login is back
 	written  bool       // the target holds what it should, though there is a problem
+	lacking  error      // why not all copies hold it too
 	says     string
 	next     time.Duration
 	exact    bool // next is to be kept to the second
@@ -109,18 +110,22 @@ func (c *course) sync(ctx context.Context) {
 	if content.Commit != nil {
 		content.Commit()
 	}
-	if c.err = c.copies(ctx); c.err != nil {
+	// Where copies go others have a say: what they refuse keeps nothing here from being done.
+	c.lacking = c.copies(ctx)
+	if _, known := condition.As(c.lacking); c.lacking != nil && !known {
+		c.err = c.lacking
 		return
 	}
-	if c.edited && !c.spec.Want.Retain {
-		if c.err = c.dropFormer(ctx); c.err != nil {
-			return
-		}
+	if c.err = c.dropFormer(ctx); c.err != nil {
+		return
 	}
 	c.tellRepair(step)
 	c.note(content, version, step)
 	c.says = c.spec.Want.Called() + " holds " + content.Says
-	if c.err = c.restart(ctx, content); c.err == nil && content.Partly != nil {
+	if c.err = c.restart(ctx, content); c.err != nil {
+		return
+	}
+	if c.err = c.lacking; c.err == nil && content.Partly != nil {
 		c.err = content.Partly
 	}
 }
@@ -201,14 +206,16 @@ func (c *course) intact(ctx context.Context) (bool, error) {
 	return c.key.MAC(live.Data) == status.SecretMAC, nil
 }
 
-// store writes the status before its time.
+// store writes the status before its time. The resource stays as it was read: the answer may hold a spec that was edited
+// meanwhile, which this sync is not of.
 func (c *course) store(ctx context.Context) error {
-	if err := c.Targets.Client.Status().Patch(ctx, c.resource, client.MergeFrom(c.before)); err != nil {
-		return fmt.Errorf("store status: %w", err)
-	}
-	before, ok := c.resource.DeepCopyObject().(Object)
-	if !ok {
+	sent, ok := c.resource.DeepCopyObject().(Object)
+	before, ok2 := c.resource.DeepCopyObject().(Object)
+	if !ok || !ok2 {
 		return fmt.Errorf("%s copies to something else", c.Name)
+	}
+	if err := c.Targets.Client.Status().Patch(ctx, sent, client.MergeFrom(c.before)); err != nil {
+		return fmt.Errorf("store status: %w", err)
 	}
 	c.before = before
 	return nil
@@ -250,20 +257,15 @@ func (c *course) write(ctx context.Context, content *Content) (string, target.St
 		return "", "", condition.Problemf(v1beta1.ReasonDryRun, "dry run: would %s %s with the keys %s, from %s; nothing is written",
 			step, want.Called(), strings.Join(slices.Sorted(maps.Keys(want.Data)), ", "), content.Says)
 	}
+	if err := c.intend(ctx); err != nil {
+		return "", "", err
+	}
 	key := c.key
 	if c.spec.NoMAC {
 		key = nil
 	}
 	version, err := c.Targets.Do(ctx, step, live, want, key)
 	return version, step, err
-}
-
-// dropFormer deletes what the resource filled under another name.
-func (c *course) dropFormer(ctx context.Context) error {
-	want := c.spec.Want
-	return c.Targets.DropOthers(ctx, want.Owner, []string{want.Namespace}, func(kind, _, name string) bool {
-		return name == want.Name && (kind == want.Kind || want.Kind == "" && kind == target.Secret)
-	})
 }
 
 // tellRepair records that someone else's change of the target was undone.
@@ -296,7 +298,9 @@ func (c *course) note(content *Content, resourceVersion string, step target.Step
 			status.NextSyncTime = &metav1.Time{Time: now.Add(c.next)}
 		}
 	}
-	status.SyncedGeneration = c.resource.GetGeneration()
+	if c.lacking == nil {
+		status.SyncedGeneration = c.resource.GetGeneration()
+	}
 	status.SecretVersion, status.SourcePath, status.TargetResourceVersion = content.Version, content.Path, resourceVersion
 	switch {
 	case c.spec.NoMAC:

@@ -242,7 +242,7 @@ func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reco
 		if course.exact {
 			wait = course.next
 		}
-		e.memory.synced(resource, wait, course.key)
+		e.memory.synced(before, wait, course.key) // as it was read: what was edited since is a change
 	}
 	return reconcile.Result{RequeueAfter: wait}, nil
 }

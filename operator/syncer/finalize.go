@@ -69,21 +69,55 @@ func (e *Engine) finalize(ctx context.Context, request reconcile.Request, resour
 	return reconcile.Result{}, client.IgnoreNotFound(e.Targets.Client.Patch(ctx, resource, client.MergeFrom(before)))
 }
 
+// release gives back what the status records, also where the spec can be read no longer: all that can be, whatever fails.
 func (e *Engine) release(ctx context.Context, resource Object) error {
 	spec, err := e.Kind.Spec(resource)
-	if err != nil {
+	if _, known := condition.As(err); err != nil && !known {
 		return err
 	}
-	if copier, ok := resource.(Copier); ok && !spec.Want.Retain {
-		if err := e.Targets.DropOthers(ctx, spec.Want.Owner, *copier.CopiedTo(), func(string, string, string) bool { return false }); err != nil {
+	var worst error
+	for _, step := range []func() error{
+		func() error { return e.dropCopies(ctx, resource, spec) },
+		func() error { return e.clear(ctx, resource, spec) },
+		func() error { return e.Kind.Release(ctx, resource) },
+	} {
+		if err := step(); weight(err) > weight(worst) {
+			worst = err
+		}
+	}
+	return worst
+}
+
+// weight orders what may go wrong with a release: what is left as it is, what is waited for, what is tried again.
+func weight(err error) int {
+	_, known := condition.As(err)
+	switch {
+	case err == nil:
+		return 0
+	case !known:
+		return 3
+	case condition.Is(err, v1beta1.ReasonServerSealed, v1beta1.ReasonServerUnreachable):
+		return 2
+	}
+	return 1
+}
+
+func (e *Engine) dropCopies(ctx context.Context, resource Object, spec Spec) error {
+	if spec.Want.Retain {
+		return nil
+	}
+	return e.drop(ctx, spec.Want, recorded(resource, spec.Want), copiedTo(resource))
+}
+
+// clear empties what was filled and stays. What the spec names and was never filled holds nothing of the resource's.
+func (e *Engine) clear(ctx context.Context, resource Object, spec Spec) error {
+	if !spec.Clear || !spec.Want.DataOnly && !spec.Want.Retain {
+		return nil
+	}
+	for _, ref := range recorded(resource, spec.Want) {
+		if err := e.Targets.Clear(ctx, spec.Want.At(spec.Want.Namespace, ref)); err != nil {
 			return err
 		}
 	}
-	// What was never filled holds nothing of the resource's.
-	if spec.Clear && resource.SyncStatus().TargetResourceVersion != "" && (spec.Want.DataOnly || spec.Want.Retain) {
-		if err := e.Targets.Clear(ctx, spec.Want); err != nil {
-			return err
-		}
-	}
-	return e.Kind.Release(ctx, resource)
+	return nil
 }

@@ -5,15 +5,22 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"strongroom/api/v1beta1"
 )
 
-// theirs is an API server that holds a Secret of nobody.
-type theirs struct{ client.Reader }
+// theirs is an API server that holds a Secret of nobody, or of these.
+type theirs struct {
+	client.Reader
+	owners []metav1.OwnerReference
+}
 
-func (theirs) Get(_ context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+func (r theirs) Get(_ context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
 	secret := object.(*corev1.Secret) //nolint:forcetypeassert // a panic fails the test
 	secret.Namespace, secret.Name, secret.Data = key.Namespace, key.Name, map[string][]byte{"precious": []byte("1")}
+	secret.OwnerReferences = r.owners
 	return nil
 }
 
@@ -33,6 +40,13 @@ func TestClearLeavesWhatIsNotOurs(t *testing.T) {
 	want := wanted()
 	want.Retain = true
 	if err := (Store{Client: noWrites{t: t}, Live: theirs{}}).Clear(t.Context(), want); err != nil {
+		t.Error(err)
+	}
+	// Nor does one that fills only data, where another resource came to own the Secret.
+	yes := true
+	want.Retain, want.DataOnly = false, true
+	another := theirs{owners: []metav1.OwnerReference{{APIVersion: v1beta1.GroupVersion().String(), Kind: "VaultSecret", UID: "another", Controller: &yes}}}
+	if err := (Store{Client: noWrites{t: t}, Live: another}).Clear(t.Context(), want); err != nil {
 		t.Error(err)
 	}
 }

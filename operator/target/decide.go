@@ -2,8 +2,10 @@ package target
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -82,28 +84,49 @@ func (w Want) secretType() corev1.SecretType {
 }
 
 // Conflict tells whether live is somebody else's. Without a controller it is ours if it bears our label: the owner
-// reference was edited away, or an earlier resource left it as an orphan. Errors are Problems: TargetConflict.
+// reference was edited away, or an earlier resource left it as an orphan. What need not be ours, as only its data is
+// filled, must not be filled by another resource: the two would undo each other's work forever. Errors are Problems:
+// TargetConflict.
 func Conflict(live metav1.Object, want Want) error {
-	if want.DataOnly || Owned(live, want.Owner.UID) {
+	if Owned(live, want.Owner.UID) {
 		return nil
 	}
-	if owner := metav1.GetControllerOf(live); owner != nil {
+	owner, managed := metav1.GetControllerOf(live), live.GetLabels()[ManagedByLabel] == ManagedBy
+	from := live.GetAnnotations()[v1beta1.SourceAnnotation]
+	orphan := managed && (from == "" || from == want.Owner.String())
+	rival := managed && !orphan
+	if owner != nil {
+		rival = strings.HasPrefix(owner.APIVersion, v1beta1.Group+"/")
+	}
+	switch {
+	case want.DataOnly && !rival:
+		return nil
+	case owner != nil:
 		return condition.Problemf(v1beta1.ReasonTargetConflict,
 			"%s %s is controlled by %s %s: choose another %s, or delete that first",
 			want.kind(), want.Name, owner.Kind, owner.Name, want.spelled("name"))
-	}
-	labels, from := live.GetLabels(), live.GetAnnotations()[v1beta1.SourceAnnotation]
-	if want.Overwrite || labels[ManagedByLabel] == ManagedBy && (from == "" || from == want.Owner.String()) {
+	case orphan || want.Overwrite:
 		return nil
+	case managed:
+		return condition.Problemf(v1beta1.ReasonTargetConflict, "%s %s is filled by %s: choose another %s, or %s",
+			want.kind(), want.Name, from, want.spelled("name"), want.takeover(managed))
 	}
-	if labels[ManagedByLabel] == ManagedBy {
-		return condition.Problemf(v1beta1.ReasonTargetConflict,
-			"%s %s is filled by %s: choose another %s, or set %s: true to take it over",
-			want.kind(), want.Name, from, want.spelled("name"), want.spelled("overwrite"))
+	return condition.Problemf(v1beta1.ReasonTargetConflict, "%s %s exists and no %s made it: choose another %s, delete it, or %s",
+		want.kind(), want.Name, want.Owner.Kind, want.spelled("name"), want.takeover(managed))
+}
+
+// takeover says how a target that nobody controls is taken over; managed: one that another resource fills or filled.
+// Where copies go, only who may label it decides that.
+func (w Want) takeover(managed bool) string {
+	switch {
+	case w.copied && managed:
+		return "delete it there"
+	case w.copied:
+		return "have it taken over there by the label " + ManagedByLabel + "=" + ManagedBy
+	case w.DataOnly:
+		return fmt.Sprintf("set %s: true and %s: true to take it over", w.spelled("create"), w.spelled("overwrite"))
 	}
-	return condition.Problemf(v1beta1.ReasonTargetConflict,
-		"%s %s exists and no %s made it: choose another %s, delete it, or set %s: true to take it over",
-		want.kind(), want.Name, want.Owner.Kind, want.spelled("name"), want.spelled("overwrite"))
+	return fmt.Sprintf("set %s: true to take it over", w.spelled("overwrite"))
 }
 
 // Owned tells whether the target is of the resource with this UID, by its controller or, where an owner reference

@@ -40,7 +40,8 @@ func asWritten(want Want) *Live {
 
 func TestNext(t *testing.T) {
 	yes := true
-	theirs := metav1.OwnerReference{Kind: "SealedSecret", Name: "s", UID: "uid-s", Controller: &yes}
+	theirs := metav1.OwnerReference{APIVersion: "bitnami.com/v1alpha1", Kind: "SealedSecret", Name: "s", UID: "uid-s", Controller: &yes}
+	another := metav1.OwnerReference{APIVersion: v1beta1.GroupVersion().String(), Kind: "VaultPKISecret", Name: "other", UID: "uid-o", Controller: &yes}
 	nobody := func(l *Live) { l.OwnerReferences, l.Labels, l.Annotations = nil, nil, nil }
 	for _, test := range []struct {
 		name   string
@@ -84,6 +85,23 @@ func TestNext(t *testing.T) {
 		{"an orphan of the same name", func(l *Live) { l.OwnerReferences = nil; l.Labels[v1beta1.OwnerLabel] = "former" }, nil, false, Apply, ""},
 		{"kept by another operator for us", func(l *Live) { nobody(l); l.OwnerReferences = []metav1.OwnerReference{{UID: "uid-vs"}} }, nil, false, Apply, ""},
 		{"data only, foreign", func(l *Live) { nobody(l); l.Data["A"] = nil }, func(w *Want) { w.DataOnly = true }, false, Apply, ""},
+		{"data only, another resource's", func(l *Live) { l.OwnerReferences[0] = another }, func(w *Want) { w.DataOnly = true }, false, "", "is controlled by VaultPKISecret other"},
+		{"data only, another kind's", func(l *Live) { nobody(l); l.OwnerReferences, l.Data["A"] = []metav1.OwnerReference{theirs}, nil }, func(w *Want) { w.DataOnly = true }, false, Apply, ""},
+		{
+			"data only, another's without owner",
+			func(l *Live) {
+				nobody(l)
+				l.Labels, l.Annotations = map[string]string{ManagedByLabel: ManagedBy}, map[string]string{v1beta1.SourceAnnotation: "VaultSecret/other/vs"}
+			},
+			func(w *Want) { w.DataOnly, w.field = true, "destination" }, false, "", "is filled by VaultSecret/other/vs: choose another destination.name, or set destination.create: true and destination.overwrite: true",
+		},
+		{"data only, once ours", func(l *Live) { l.Data["A"] = nil }, func(w *Want) { w.DataOnly = true }, false, Apply, ""},
+		{"copy, foreign, overwrite", nobody, func(w *Want) { w.Overwrite = true; *w = w.In("there") }, false, "", "have it taken over there by the label " + ManagedByLabel},
+		{"copy, labelled there", func(l *Live) { nobody(l); l.Labels = map[string]string{ManagedByLabel: ManagedBy} }, func(w *Want) { *w = w.In("there") }, false, Apply, ""},
+		{"copy, another's copy", func(l *Live) {
+			nobody(l)
+			l.Labels, l.Annotations = map[string]string{ManagedByLabel: ManagedBy}, map[string]string{v1beta1.SourceAnnotation: "VaultSecret/other/vs"}
+		}, func(w *Want) { w.Overwrite = true; *w = w.In("there") }, false, "", "is filled by VaultSecret/other/vs: choose another target.name, or delete it there"},
 		{"data only, same", nobody, func(w *Want) { w.DataOnly = true }, true, Keep, ""},
 		{"data only, immutable", func(l *Live) { nobody(l); l.Immutable = true; l.Data["A"] = nil }, func(w *Want) { w.DataOnly = true }, false, "", "is immutable and not ours"},
 	} {

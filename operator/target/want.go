@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,7 +65,8 @@ type Want struct {
 	Retain    bool // outlives its owner
 	DataOnly  bool // must be there already; only its data is filled
 
-	field string // of the spec that names it, for messages
+	copied bool   // into a namespace that accepts copies
+	field  string // of the spec that names it, for messages
 }
 
 // GoString keeps %#v from printing the data.
@@ -76,9 +78,20 @@ func (w Want) String() string { return w.GoString() }
 // Called is how messages call it.
 func (w Want) Called() string { return w.kind() + " " + w.Name }
 
-// In is the same target in another namespace: a copy, which no owner reference can bind.
+// In is the same target in another namespace: a copy, which no owner reference can bind. Whoever accepts copies there
+// accepts no more than that: nothing that is there is taken over.
 func (w Want) In(namespace string) Want {
-	w.Namespace, w.Retain = namespace, true
+	w.Namespace, w.Retain, w.Overwrite, w.copied = namespace, true, false, true
+	return w
+}
+
+// Ref is how a status records a target: KIND/NAME.
+func (w Want) Ref() string { return w.kind() + "/" + w.Name }
+
+// At is the target of the same owner that a status recorded by its Ref.
+func (w Want) At(namespace, ref string) Want {
+	w.Namespace = namespace
+	w.Kind, w.Name, _ = strings.Cut(ref, "/")
 	return w
 }
 

@@ -215,35 +215,27 @@ func split(data map[string][]byte) (text map[string]string, binary map[string][]
 	return text, binary
 }
 
-// DropOthers deletes the targets of the owner that are not kept: those that it filled under another name, kind or
-// namespace. It comes after the new ones are there.
-func (s Store) DropOthers(ctx context.Context, owner Owner, namespaces []string, keep func(kind, namespace, name string) bool) error {
-	for _, kind := range []string{Secret, ConfigMap} {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind + "List"))
-		for _, namespace := range namespaces {
-			if err := s.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
-				return fmt.Errorf("list former targets: %w", err)
-			}
-			for i := range list.Items {
-				former := &list.Items[i]
-				if keep(kind, former.Namespace, former.Name) || !Owned(former, owner.UID) {
-					continue
-				}
-				former.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind))
-				if err := s.delete(ctx, &Live{ObjectMeta: former.ObjectMeta, Kind: kind}); err != nil {
-					return err
-				}
-			}
-		}
+// Drop deletes a target if it is there and the owner's. Whoever calls it knows from the resource's status that the owner
+// filled it: labels and owner references alone are also on what somebody copied by hand. Errors are Problems:
+// TargetRefused, or of the API server.
+func (s Store) Drop(ctx context.Context, want Want) error {
+	found := &metav1.PartialObjectMetadata{}
+	found.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(want.kind()))
+	err := s.Live.Get(ctx, types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, found)
+	if err == nil && Owned(found, want.Owner.UID) {
+		err = s.delete(ctx, &Live{ObjectMeta: found.ObjectMeta, Kind: want.kind()})
 	}
-	return nil
+	if apierrors.IsForbidden(err) {
+		return condition.Problemf(v1beta1.ReasonTargetRefused, "%s %s in namespace %s is to go, and the API server does not let the operator delete it: delete it there",
+			want.kind(), want.Name, want.Namespace)
+	}
+	return client.IgnoreNotFound(err)
 }
 
-// Clear empties a target that is there. One that was to be ours, and is somebody else's, it leaves alone.
+// Clear empties a target that is there. One that is somebody else's it leaves alone.
 func (s Store) Clear(ctx context.Context, want Want) error {
 	live, err := s.Get(ctx, want)
-	if err != nil || live == nil || live.Immutable || !want.DataOnly && !Owned(live, want.Owner.UID) {
+	if err != nil || live == nil || live.Immutable || Conflict(live, want) != nil || !want.DataOnly && !Owned(live, want.Owner.UID) {
 		return err
 	}
 	want.Data = map[string][]byte{}
