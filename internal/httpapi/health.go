@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"strongroom/internal/sys"
 )
 
 // health answers with the code that the state has, or that the query gives it
@@ -59,19 +61,16 @@ func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(code)
 		return
 	}
-	out := map[string]any{
-		"initialized": st.Initialized, "sealed": st.Sealed, "standby": !st.Active, "performance_standby": false,
-		"replication_performance_mode": "disabled", "replication_dr_mode": "disabled", "server_time_utc": time.Now().Unix(),
-		"version": st.Version, "enterprise": false, "echo_duration_ms": 0, "clock_skew_ms": 0, "replication_primary_canary_age_ms": 0,
-	}
+	out := sys.Health{Initialized: st.Initialized, Sealed: st.Sealed, Standby: !st.Active, Time: time.Now().Unix(), Version: st.Version,
+		PerformanceMode: "disabled", DRMode: "disabled"}
 	if !st.Sealed {
-		out["cluster_name"], out["cluster_id"] = st.ClusterName, st.ClusterID
+		out.ClusterName, out.ClusterID = st.ClusterName, st.ClusterID
 	}
 	if removed || st.Initialized && st.HA {
-		out["removed_from_cluster"] = removed
+		out.Removed = &removed
 	}
 	if st.Initialized && !st.Sealed && !st.Active {
-		out["ha_connection_healthy"] = healthy
+		out.Connected = &healthy
 	}
 	writeJSON(w, code, out)
 }
@@ -82,15 +81,14 @@ func (h *Handler) leader(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := h.node.State()
-	out := map[string]any{"ha_enabled": st.HA, "is_self": st.Active, "leader_address": "", "leader_cluster_address": "", "performance_standby": false,
-		"performance_standby_last_remote_wal": 0, "raft_committed_index": st.CommittedIndex, "raft_applied_index": st.AppliedIndex}
+	out := sys.Leader{HA: st.HA, Self: st.Active, CommittedIndex: st.CommittedIndex, AppliedIndex: st.AppliedIndex}
 	if l, ok := h.node.Leader(); ok && !st.Sealed {
-		out["leader_address"] = l.APIAddr
+		out.APIAddr = l.APIAddr
 		if l.ClusterAddr != "" {
-			out["leader_cluster_address"] = "https://" + l.ClusterAddr
+			out.ClusterAddr = "https://" + l.ClusterAddr
 		}
 		if l.Self && !l.Since.IsZero() {
-			out["active_time"] = l.Since.Format(time.RFC3339Nano)
+			out.ActiveTime = l.Since.Format(time.RFC3339Nano)
 		}
 	}
 	writeJSON(w, http.StatusOK, out)

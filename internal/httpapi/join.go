@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"strongroom/internal/node"
+	"strongroom/internal/sys"
 )
 
 // joinRequest is the body of sys/storage/raft/join
@@ -45,7 +46,7 @@ func (h *Handler) join(w http.ResponseWriter, r *http.Request) {
 		h.respondError(w, "join", err)
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"joined": joined})
+	writeJSON(w, http.StatusOK, sys.Joined{Joined: joined})
 }
 
 // target is whom to ask; problem says what is wrong with the request.

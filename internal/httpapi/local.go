@@ -10,6 +10,7 @@ import (
 	"strongroom/engine"
 	"strongroom/internal/node"
 	"strongroom/internal/seal"
+	"strongroom/internal/sys"
 )
 
 // The paths in this file are answered in every state of the node, without a
@@ -25,16 +26,14 @@ func (h *Handler) sealStatus(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) writeSealStatus(w http.ResponseWriter) {
 	st := h.node.State()
-	out := map[string]any{
-		"type": st.SealType, "initialized": st.Initialized, "sealed": st.Sealed, "t": st.Threshold, "n": st.Shares, "progress": st.Progress,
-		"nonce": st.Nonce, "version": st.Version, "build_date": st.BuildDate, "migration": st.Migration, "recovery_seal": st.Recovery,
-		"storage_type": st.StorageType, "removed_from_cluster": h.node.Removed(),
-	}
+	out := sys.SealStatus{Type: st.SealType, Initialized: st.Initialized, Sealed: st.Sealed, T: st.Threshold, N: st.Shares, Progress: st.Progress,
+		Nonce: st.Nonce, Version: st.Version, BuildDate: st.BuildDate, Migration: st.Migration, RecoverySeal: st.Recovery,
+		StorageType: st.StorageType, Removed: h.node.Removed()}
 	if st.Recovery {
-		out["recovery_seal_type"] = seal.Shamir
+		out.RecoverySealType = seal.Shamir
 	}
 	if !st.Sealed {
-		out["cluster_name"], out["cluster_id"] = st.ClusterName, st.ClusterID
+		out.ClusterName, out.ClusterID = st.ClusterName, st.ClusterID
 	}
 	writeJSON(w, http.StatusOK, out)
 }
@@ -53,7 +52,7 @@ type initRequest struct {
 
 func (h *Handler) init(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
-		writeJSON(w, http.StatusOK, map[string]any{"initialized": h.node.State().Initialized})
+		writeJSON(w, http.StatusOK, sys.Initialized{Initialized: h.node.State().Initialized})
 		return
 	}
 	if !isWrite(r.Method) {
@@ -75,9 +74,9 @@ func (h *Handler) init(w http.ResponseWriter, r *http.Request) {
 	for _, s := range res.Shares {
 		hexes, b64 = append(hexes, hex.EncodeToString(s)), append(b64, base64.StdEncoding.EncodeToString(s))
 	}
-	out := map[string]any{"keys": hexes, "keys_base64": b64, "root_token": string(res.RootToken)}
+	out := sys.Founded{Keys: hexes, KeysB64: b64, RootToken: string(res.RootToken)}
 	if res.Recovery {
-		out["keys"], out["keys_base64"], out["recovery_keys"], out["recovery_keys_base64"] = []string{}, []string{}, hexes, b64
+		out.Keys, out.KeysB64, out.RecoveryKeys, out.RecoveryKeysB64 = []string{}, []string{}, hexes, b64
 	}
 	writeJSON(w, http.StatusOK, out)
 }

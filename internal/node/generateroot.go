@@ -8,24 +8,11 @@ import (
 	"strongroom/internal/active"
 	"strongroom/internal/seal"
 	"strongroom/internal/secret"
+	"strongroom/internal/sys"
 	"strongroom/internal/token"
 )
 
 const generateAgain = "\"vault operator generate-root -init\""
-
-// RootStatus is how far the generation of a root token is, in the form of the API.
-type RootStatus struct {
-	Nonce            string `json:"nonce"`
-	Started          bool   `json:"started"`
-	Progress         int    `json:"progress"`
-	Required         int    `json:"required"`
-	Complete         bool   `json:"complete"`
-	EncodedToken     string `json:"encoded_token"`
-	EncodedRootToken string `json:"encoded_root_token"`
-	PGPFingerprint   string `json:"pgp_fingerprint"`
-	OTP              string `json:"otp"`
-	OTPLength        int    `json:"otp_length"`
-}
 
 // generation is the generation of a root token under way.
 type generation struct {
@@ -40,8 +27,8 @@ func (g *generation) zero() {
 	g.otp.Zero()
 }
 
-func (g *generation) status(required int) RootStatus {
-	st := RootStatus{Required: required, OTPLength: token.Length}
+func (g *generation) status(required int) sys.RootStatus {
+	st := sys.RootStatus{Required: required, OTPLength: token.Length}
 	if g != nil {
 		st.Started, st.Nonce = true, g.nonce
 		st.Progress, _ = g.given.Progress()
@@ -68,10 +55,10 @@ func (n *Node) holdRoot() (*member, seal.Config, func(), error) {
 }
 
 // RootStatus says how far the generation of a root token is.
-func (n *Node) RootStatus() (RootStatus, error) {
+func (n *Node) RootStatus() (sys.RootStatus, error) {
 	_, c, release, err := n.holdRoot()
 	if err != nil {
-		return RootStatus{}, err
+		return sys.RootStatus{}, err
 	}
 	defer release()
 	return n.ceremonies.root.status(c.Threshold), nil
@@ -80,30 +67,30 @@ func (n *Node) RootStatus() (RootStatus, error) {
 // RootInit begins to generate a root token that is handed out XORed with otp, or
 // encrypted for the holder of a PGP key; with neither it makes an OTP, which the
 // status then holds.
-func (n *Node) RootInit(otp, pgpKey string) (RootStatus, error) {
+func (n *Node) RootInit(otp, pgpKey string) (sys.RootStatus, error) {
 	_, c, release, err := n.holdRoot()
 	if err != nil {
-		return RootStatus{}, err
+		return sys.RootStatus{}, err
 	}
 	defer release()
 	g := &generation{nonce: newNonce(n.ceremonies.term)}
 	made := ""
 	switch {
 	case n.ceremonies.root != nil:
-		return RootStatus{}, engine.Invalidf("root generation already in progress: go on with it (\"operator generate-root -status\" shows its nonce), or cancel it first (\"operator generate-root -cancel\")")
+		return sys.RootStatus{}, engine.Invalidf("root generation already in progress: go on with it (\"operator generate-root -status\" shows its nonce), or cancel it first (\"operator generate-root -cancel\")")
 	case otp != "" && pgpKey != "":
-		return RootStatus{}, engine.Invalidf("give otp or pgp_key, not both")
+		return sys.RootStatus{}, engine.Invalidf("give otp or pgp_key, not both")
 	case pgpKey != "":
 		key, err := seal.ParsePGPKey(pgpKey)
 		if err != nil {
-			return RootStatus{}, engine.Invalidf("%v", err)
+			return sys.RootStatus{}, engine.Invalidf("%v", err)
 		}
 		g.pgp = &key
 	case otp == "":
 		made = token.OTP()
 		g.otp = secret.Bytes(made)
 	case len(otp) != token.Length:
-		return RootStatus{}, engine.Invalidf("OTP string is %d characters long, but this server's tokens are %d: make one with \"operator generate-root -generate-otp\"", len(otp), token.Length)
+		return sys.RootStatus{}, engine.Invalidf("OTP string is %d characters long, but this server's tokens are %d: make one with \"operator generate-root -generate-otp\"", len(otp), token.Length)
 	default:
 		g.otp = secret.Bytes(otp)
 	}
@@ -131,15 +118,15 @@ func (n *Node) RootCancel() error {
 
 // RootUpdate takes one share, which it owns. With the last of them the status is
 // complete and holds the token, encoded.
-func (n *Node) RootUpdate(ctx context.Context, nonce string, share []byte) (RootStatus, error) {
+func (n *Node) RootUpdate(ctx context.Context, nonce string, share []byte) (sys.RootStatus, error) {
 	m, c, release, err := n.holdRoot()
 	if err != nil {
-		return RootStatus{}, err
+		return sys.RootStatus{}, err
 	}
 	defer release()
 	g := n.ceremonies.root
 	if err := n.ceremonies.checkNonce("root generation", nonce, g.status(0).Nonce, generateAgain); err != nil {
-		return RootStatus{}, err
+		return sys.RootStatus{}, err
 	}
 	held, err := take(&g.given, share, c.Threshold)
 	if err != nil || held == nil {
@@ -147,17 +134,17 @@ func (n *Node) RootUpdate(ctx context.Context, nonce string, share []byte) (Root
 	}
 	defer secret.Bytes(held).Zero()
 	if _, _, err := n.prove(ctx, m, held); err != nil {
-		return RootStatus{}, err
+		return sys.RootStatus{}, err
 	}
 	root, err := active.IssueRoot(ctx, m.barrier, "")
 	if err != nil {
-		return RootStatus{}, err
+		return sys.RootStatus{}, err
 	}
 	defer root.Zero()
 	st := g.status(c.Threshold)
 	st.Progress, st.Complete = c.Threshold, true
 	if st.EncodedToken, err = g.encode(root); err != nil {
-		return RootStatus{}, err
+		return sys.RootStatus{}, err
 	}
 	st.EncodedRootToken = st.EncodedToken
 	n.ceremonies.root = nil

@@ -29,42 +29,6 @@ type RekeyRequest struct {
 	RequireVerification bool     `json:"require_verification"`
 }
 
-// RekeyStatus is how far a rekey is, in the form of the API.
-type RekeyStatus struct {
-	Nonce                string   `json:"nonce"`
-	Started              bool     `json:"started"`
-	T                    int      `json:"t"` // of the new shares
-	N                    int      `json:"n"`
-	Progress             int      `json:"progress"`
-	Required             int      `json:"required"` // of the present shares
-	PGPFingerprints      []string `json:"pgp_fingerprints"`
-	Backup               bool     `json:"backup"`
-	VerificationRequired bool     `json:"verification_required"`
-	VerificationNonce    string   `json:"verification_nonce,omitempty"`
-}
-
-// RekeyResult is the new shares, shown once and kept nowhere.
-type RekeyResult struct {
-	Nonce                string   `json:"nonce"`
-	Complete             bool     `json:"complete"`
-	Keys                 []string `json:"keys"`
-	KeysB64              []string `json:"keys_base64"`
-	PGPFingerprints      []string `json:"pgp_fingerprints"`
-	Backup               bool     `json:"backup"`
-	VerificationRequired bool     `json:"verification_required"`
-	VerificationNonce    string   `json:"verification_nonce,omitempty"`
-}
-
-// VerifyStatus is how far the verification of a rekey is.
-type VerifyStatus struct {
-	Nonce    string `json:"nonce"`
-	Started  bool   `json:"started"`
-	T        int    `json:"t"`
-	N        int    `json:"n"`
-	Progress int    `json:"progress"`
-	Complete bool   `json:"complete,omitempty"`
-}
-
 // rekey is a rekey under way.
 type rekey struct {
 	nonce          string
@@ -88,12 +52,12 @@ func (r *rekey) zero() {
 	secret.Bytes(r.key).Zero()
 }
 
-func (r *rekey) status(required int) RekeyStatus {
+func (r *rekey) status(required int) sys.RekeyStatus {
 	if r == nil {
-		return RekeyStatus{Required: required}
+		return sys.RekeyStatus{Required: required}
 	}
 	progress, _ := r.given.Progress()
-	return RekeyStatus{Nonce: r.nonce, Started: true, T: r.to.Threshold, N: r.to.Shares, Progress: progress, Required: required,
+	return sys.RekeyStatus{Nonce: r.nonce, Started: true, T: r.to.Threshold, N: r.to.Shares, Progress: progress, Required: required,
 		PGPFingerprints: r.fingerprints, Backup: r.backup, VerificationRequired: r.verify, VerificationNonce: r.verifyNonce}
 }
 
@@ -121,34 +85,34 @@ func (n *Node) holdRekey(ctx context.Context, recovery bool) (*member, seal.Conf
 }
 
 // RekeyStatus says how far a rekey is.
-func (n *Node) RekeyStatus(ctx context.Context, recovery bool) (RekeyStatus, error) {
+func (n *Node) RekeyStatus(ctx context.Context, recovery bool) (sys.RekeyStatus, error) {
 	_, c, release, err := n.holdRekey(ctx, recovery)
 	if err != nil {
-		return RekeyStatus{}, err
+		return sys.RekeyStatus{}, err
 	}
 	defer release()
 	return n.ceremonies.rekey.status(c.Threshold), nil
 }
 
 // RekeyInit begins a rekey.
-func (n *Node) RekeyInit(ctx context.Context, recovery bool, req RekeyRequest) (RekeyStatus, error) {
+func (n *Node) RekeyInit(ctx context.Context, recovery bool, req RekeyRequest) (sys.RekeyStatus, error) {
 	_, c, release, err := n.holdRekey(ctx, recovery)
 	if err != nil {
-		return RekeyStatus{}, err
+		return sys.RekeyStatus{}, err
 	}
 	defer release()
 	if n.ceremonies.rekey != nil {
-		return RekeyStatus{}, engine.Invalidf("rekey already in progress: go on with it (\"operator rekey -status\" shows its nonce), or cancel it first (\"operator rekey -cancel\")")
+		return sys.RekeyStatus{}, engine.Invalidf("rekey already in progress: go on with it (\"operator rekey -status\" shows its nonce), or cancel it first (\"operator rekey -cancel\")")
 	}
 	r := &rekey{to: seal.Config{Shares: req.SecretShares, Threshold: req.SecretThreshold}, backup: req.Backup, verify: req.RequireVerification}
 	if err := r.to.Validate(); err != nil {
-		return RekeyStatus{}, engine.Invalidf("%v", err)
+		return sys.RekeyStatus{}, engine.Invalidf("%v", err)
 	}
 	if r.pgp, err = seal.ParsePGPKeys(req.PGPKeys, r.to.Shares); err != nil {
-		return RekeyStatus{}, engine.Invalidf("%v", err)
+		return sys.RekeyStatus{}, engine.Invalidf("%v", err)
 	}
 	if r.backup && len(r.pgp) == 0 {
-		return RekeyStatus{}, engine.Invalidf("cannot request a backup of the new keys without providing PGP keys for encryption")
+		return sys.RekeyStatus{}, engine.Invalidf("cannot request a backup of the new keys without providing PGP keys for encryption")
 	}
 	for _, k := range r.pgp {
 		r.fingerprints = append(r.fingerprints, k.Fingerprint())
@@ -182,18 +146,18 @@ func (n *Node) RekeyCancel(nonce string) error {
 
 // RekeyUpdate takes one present share, which it owns. With the last of them the
 // result is not nil: the new key is in force, unless it is to be verified first.
-func (n *Node) RekeyUpdate(ctx context.Context, recovery bool, nonce string, share []byte) (RekeyStatus, *RekeyResult, error) {
+func (n *Node) RekeyUpdate(ctx context.Context, recovery bool, nonce string, share []byte) (sys.RekeyStatus, *sys.RekeyResult, error) {
 	m, c, release, err := n.holdRekey(ctx, recovery)
 	if err != nil {
-		return RekeyStatus{}, nil, err
+		return sys.RekeyStatus{}, nil, err
 	}
 	defer release()
 	r := n.ceremonies.rekey
 	if err := n.ceremonies.checkNonce("rekey", nonce, r.status(0).Nonce, rekeyAgain); err != nil {
-		return RekeyStatus{}, nil, err
+		return sys.RekeyStatus{}, nil, err
 	}
 	if r.key != nil {
-		return RekeyStatus{}, nil, engine.Invalidf("the present key shares have all been given: enter the new ones now, with \"operator rekey -verify -nonce=%s\"", r.verifyNonce)
+		return sys.RekeyStatus{}, nil, engine.Invalidf("the present key shares have all been given: enter the new ones now, with \"operator rekey -verify -nonce=%s\"", r.verifyNonce)
 	}
 	held, err := take(&r.given, share, c.Threshold)
 	if err != nil || held == nil {
@@ -201,14 +165,14 @@ func (n *Node) RekeyUpdate(ctx context.Context, recovery bool, nonce string, sha
 	}
 	defer secret.Bytes(held).Zero()
 	if _, r.proven, err = n.prove(ctx, m, held); err != nil {
-		return RekeyStatus{}, nil, err
+		return sys.RekeyStatus{}, nil, err
 	}
 	res, err := n.deal(ctx, m, r)
 	return r.status(c.Threshold), res, err
 }
 
 // deal makes the new key and its shares, and puts it in force if that is all.
-func (n *Node) deal(ctx context.Context, m *member, r *rekey) (*RekeyResult, error) {
+func (n *Node) deal(ctx context.Context, m *member, r *rekey) (*sys.RekeyResult, error) {
 	key, shares, err := seal.Deal(r.to)
 	if err != nil {
 		return nil, err
@@ -217,7 +181,7 @@ func (n *Node) deal(ctx context.Context, m *member, r *rekey) (*RekeyResult, err
 		secret.Bytes(key).Zero()
 		return nil, engine.Invalidf("%v", err)
 	}
-	res := &RekeyResult{Nonce: r.nonce, Complete: true, PGPFingerprints: r.fingerprints, Backup: r.backup, VerificationRequired: r.verify}
+	res := &sys.RekeyResult{Nonce: r.nonce, Complete: true, PGPFingerprints: r.fingerprints, Backup: r.backup, VerificationRequired: r.verify}
 	for _, s := range shares {
 		res.Keys, res.KeysB64 = append(res.Keys, hex.EncodeToString(s)), append(res.KeysB64, base64.StdEncoding.EncodeToString(s))
 		clear(s)
@@ -360,33 +324,33 @@ func (n *Node) holdVerification(ctx context.Context, recovery bool) (m *member, 
 	return m, r, release, nil
 }
 
-func (r *rekey) verifyStatus() VerifyStatus {
+func (r *rekey) verifyStatus() sys.VerifyStatus {
 	if r == nil {
-		return VerifyStatus{}
+		return sys.VerifyStatus{}
 	}
 	progress, _ := r.verified.Progress()
-	return VerifyStatus{Nonce: r.verifyNonce, Started: true, T: r.to.Threshold, N: r.to.Shares, Progress: progress}
+	return sys.VerifyStatus{Nonce: r.verifyNonce, Started: true, T: r.to.Threshold, N: r.to.Shares, Progress: progress}
 }
 
 // RekeyVerifyStatus says how far the verification of new shares is.
-func (n *Node) RekeyVerifyStatus(ctx context.Context, recovery bool) (VerifyStatus, error) {
+func (n *Node) RekeyVerifyStatus(ctx context.Context, recovery bool) (sys.VerifyStatus, error) {
 	_, r, release, err := n.holdVerification(ctx, recovery)
 	if err != nil {
-		return VerifyStatus{}, err
+		return sys.VerifyStatus{}, err
 	}
 	defer release()
 	if n.ceremonies.rekey == nil {
-		return VerifyStatus{}, n.ceremonies.checkNonce("rekey", "", "", rekeyAgain)
+		return sys.VerifyStatus{}, n.ceremonies.checkNonce("rekey", "", "", rekeyAgain)
 	}
 	return r.verifyStatus(), nil
 }
 
 // RekeyVerifyCancel forgets the new shares given so far, and gives the
 // verification a new nonce; the rekey goes on.
-func (n *Node) RekeyVerifyCancel(ctx context.Context, recovery bool) (VerifyStatus, error) {
+func (n *Node) RekeyVerifyCancel(ctx context.Context, recovery bool) (sys.VerifyStatus, error) {
 	_, r, release, err := n.holdVerification(ctx, recovery)
 	if err != nil {
-		return VerifyStatus{}, err
+		return sys.VerifyStatus{}, err
 	}
 	defer release()
 	if r != nil {
@@ -398,14 +362,14 @@ func (n *Node) RekeyVerifyCancel(ctx context.Context, recovery bool) (VerifyStat
 
 // RekeyVerify takes one of the new shares, which it owns. With the last of them the
 // new key is in force and the status complete.
-func (n *Node) RekeyVerify(ctx context.Context, recovery bool, nonce string, share []byte) (VerifyStatus, error) {
+func (n *Node) RekeyVerify(ctx context.Context, recovery bool, nonce string, share []byte) (sys.VerifyStatus, error) {
 	m, r, release, err := n.holdVerification(ctx, recovery)
 	if err != nil {
-		return VerifyStatus{}, err
+		return sys.VerifyStatus{}, err
 	}
 	defer release()
 	if err := n.ceremonies.checkNonce("rekey verification", nonce, r.verifyStatus().Nonce, rekeyAgain); err != nil {
-		return VerifyStatus{}, err
+		return sys.VerifyStatus{}, err
 	}
 	held, err := take(&r.verified, share, r.to.Threshold)
 	if err != nil || held == nil {
@@ -413,7 +377,7 @@ func (n *Node) RekeyVerify(ctx context.Context, recovery bool, nonce string, sha
 	}
 	defer secret.Bytes(held).Zero()
 	if subtle.ConstantTimeCompare(held, r.key) != 1 {
-		return VerifyStatus{}, engine.Invalidf("the shares are not all of the new key: at least one of them is wrong, and which one cannot be told; all %d were discarded: enter them again, or cancel the rekey. The present key shares are still in force", r.to.Threshold)
+		return sys.VerifyStatus{}, engine.Invalidf("the shares are not all of the new key: at least one of them is wrong, and which one cannot be told; all %d were discarded: enter them again, or cancel the rekey. The present key shares are still in force", r.to.Threshold)
 	}
 	done := r.verifyStatus()
 	done.Complete, done.Progress = true, r.to.Threshold

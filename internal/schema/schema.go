@@ -27,7 +27,8 @@ func NewBook() *Book { return &Book{Schemas: map[string]Object{}, types: map[str
 // Of is the schema of what v, or any other value of its type, is in JSON; nil has no value that counts, so anything.
 //
 // It follows encoding/json: names and omissions are those of the json tag, and embedded structs are laid out among the others.
-// A pointer may be null; a slice or a map may be if its tag says api:"null". A field may carry help:"what it is" and enum:"its,texts".
+// A pointer may be null, unless it is left out then; a slice or a map may be if its tag says api:"null". A field may carry
+// help:"what it is" and enum:"its,texts", which are those of a list's items, or of a map's values, if it is one.
 func (b *Book) Of(v any) Object {
 	if v == nil {
 		return Object{}
@@ -127,21 +128,37 @@ func (b *Book) fields(t reflect.Type, properties Object, required *[]string) {
 		if name == "" {
 			name = f.Name
 		}
-		s := b.of(f.Type)
+		optional := strings.Contains(options, "omitempty") || strings.Contains(options, "omitzero")
+		kind := f.Type
+		if optional && kind.Kind() == reflect.Pointer {
+			kind = kind.Elem() // left out rather than null
+		}
+		s := b.of(kind)
 		if f.Tag.Get("api") == "null" {
 			s = nullable(s)
 		}
 		if texts := f.Tag.Get("enum"); texts != "" {
-			s["enum"] = strings.Split(texts, ",")
+			enumerate(s, strings.Split(texts, ","))
 		}
 		if help := f.Tag.Get("help"); help != "" {
 			s = beside(s, "description", help)
 		}
 		properties[name] = s
-		if !strings.Contains(options, "omitempty") && !strings.Contains(options, "omitzero") {
+		if !optional {
 			*required = append(*required, name)
 		}
 	}
+}
+
+// enumerate says which texts s, or what s is made of, may be.
+func enumerate(s Object, texts []string) {
+	for _, inner := range []string{"items", "additionalProperties"} {
+		if of, ok := s[inner].(Object); ok {
+			enumerate(of, texts)
+			return
+		}
+	}
+	s["enum"] = texts
 }
 
 // nullable is s or null. Beside a reference nothing else counts, so it moves inside (OpenAPI 3.0.3, Reference Object).

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
 
 	"strongroom/engine"
 	"strongroom/internal/call"
@@ -60,47 +59,4 @@ func place(m *mount.Mounted, generic bool) openapi.Place {
 		at.Tag = "auth"
 	}
 	return at
-}
-
-// elsewhere stands for what serves a path outside of a Session.
-func elsewhere(context.Context, *engine.Request) (*engine.Response, error) {
-	return nil, engine.ErrUnsupported
-}
-
-// outside are the paths below sys/ that a server answers without an open Session:
-// no route of the engine "system" stands for them.
-func outside() []engine.Route {
-	str := func(names ...string) (out []engine.Field) {
-		for _, n := range names {
-			out = append(out, engine.Field{Name: n})
-		}
-		return out
-	}
-	shares := []engine.Field{
-		{Name: "secret_shares", Type: engine.Int, Help: "Number of key shares."}, {Name: "secret_threshold", Type: engine.Int, Help: "Shares needed."},
-		{Name: "pgp_keys", Type: engine.StringList, Help: "PGP keys that encrypt the shares."},
-	}
-	share := engine.Field{Name: "key", Help: "One key share."}
-	all := []engine.Route{
-		{Path: "health", Help: "Whether this node serves, by its status code.", Read: elsewhere},
-		{Path: "seal-status", Help: "Whether this node is sealed, and how far unsealing is.", Read: elsewhere},
-		{Path: "leader", Help: "Which node is the active one.", Read: elsewhere},
-		{Path: "init", Help: "Initialize the server.", Read: elsewhere, Write: elsewhere, Fields: append(slices.Clone(shares),
-			engine.Field{Name: "recovery_shares", Type: engine.Int, Help: "Shares of the recovery key."}, engine.Field{Name: "recovery_threshold", Type: engine.Int, Help: "Recovery shares needed."},
-			engine.Field{Name: "recovery_pgp_keys", Type: engine.StringList, Help: "PGP keys that encrypt them."}, engine.Field{Name: "root_token_pgp_key", Help: "PGP key that encrypts the root token."})},
-		{Path: "unseal", Help: "Enter a key share, or begin again.", Write: elsewhere, Fields: []engine.Field{share,
-			{Name: "reset", Type: engine.Bool, Help: "Forget the shares entered so far."}, {Name: "migrate", Type: engine.Bool, Help: "Migrate to another seal."}}},
-		{Path: "storage/raft/join", Help: "Have this node join a cluster.", Write: elsewhere,
-			Fields: append(str("leader_api_addr", "leader_ca_cert", "leader_client_cert", "leader_client_key", "auto_join", "auto_join_scheme"),
-				engine.Field{Name: "retry", Type: engine.Bool}, engine.Field{Name: "non_voter", Type: engine.Bool}, engine.Field{Name: "auto_join_port", Type: engine.Int})},
-		{Path: "storage/raft/bootstrap/challenge", Help: "Begin to join: a challenge to answer.", Write: elsewhere, Fields: str("server_id")},
-		{Path: "storage/raft/bootstrap/answer", Help: "Answer the challenge.", Write: elsewhere, Fields: str("answer", "server_id", "cluster_addr")},
-		{Path: "decode-token", Help: "Decode a token that was made for a one-time password.", Write: elsewhere, Fields: str("encoded_token", "otp")},
-		{Path: "storage/raft/snapshot", Help: "Take a snapshot, or restore one of this cluster.", Sudo: true, Read: elsewhere, Write: elsewhere},
-		{Path: "storage/raft/snapshot-force", Help: "Restore a snapshot, whatever cluster it is from.", Sudo: true, Write: elsewhere},
-	}
-	for i := range all {
-		all[i].Public = !all[i].Sudo
-	}
-	return all
 }
