@@ -89,7 +89,8 @@ type Route struct {
 	// Role names the role of a login where that is not its parameter "role", for
 	// quotas; "" if there is none.
 	Role func(ctx context.Context, req *Request) string
-	// External: the handler acts outside storage and is never run twice.
+	// External: the handler acts outside storage and is never run twice. What must be
+	// durable before it acts, it commits at Request.Desk.
 	External bool
 	// AnyNode: on the server's own mounts, a read that looks at storage alone, so
 	// that a standby may answer it. The reads of all other mounts are that,
@@ -120,6 +121,10 @@ type Request struct {
 	// Body is the request's JSON object as it came, or nil.
 	Body []byte
 	Due  Due // what of the mount's data ends by itself
+	Work Due // what the engine's Worker is to do, and when
+	// Desk commits apart from the request; only External handlers have it.
+	Desk      Desk
+	Passwords Passwords
 	// Peer are the certificates that the client showed in its TLS handshake, its
 	// own first, whose key it has proved to hold; nobody has verified who signed
 	// them. nil: it showed none.

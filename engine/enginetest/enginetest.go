@@ -4,6 +4,7 @@
 package enginetest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type Mounted struct {
 	router *engine.Router
 	// Before edits each request before its handler runs; nil leaves it alone.
 	Before func(*engine.Request)
+	// Passwords makes passwords by policies; nil: there are none.
+	Passwords engine.Passwords
 	// Emitted are the events of the requests that were committed.
 	Emitted []engine.Event
 }
@@ -85,7 +88,11 @@ func (m *Mounted) once(op engine.Operation, path string, raw []byte, query map[s
 		return nil, err
 	}
 	tx := storage.Begin(m.Store)
-	req := &engine.Request{Operation: op, Path: path, Mount: m.Mount, Namespace: "root", Storage: tx.View("mount/test/"), Data: data, Body: raw, Due: due{tx}}
+	req := m.request(tx)
+	req.Operation, req.Path, req.Data, req.Body = op, path, data, raw
+	if route.External {
+		req.Desk = m.Desk()
+	}
 	if m.Before != nil {
 		m.Before(req)
 	}
@@ -111,20 +118,90 @@ func (m *Mounted) once(op engine.Operation, path string, raw []byte, query map[s
 func (m *Mounted) Revoke(revoke []byte) error {
 	m.tb.Helper()
 	tx := storage.Begin(m.Store)
-	req := &engine.Request{Mount: m.Mount, Namespace: "root", Storage: tx.View("mount/test/"), Due: due{tx}}
-	if err := m.Engine.(engine.Revoker).Revoke(m.tb.Context(), req, revoke); err != nil {
+	if err := m.Engine.(engine.Revoker).Revoke(m.tb.Context(), m.request(tx), revoke); err != nil {
 		return err
 	}
 	return tx.Commit(m.tb.Context())
 }
 
-const duePrefix = "due/"
+// Renew has the engine renew a lease.
+func (m *Mounted) Renew(lease engine.Lease) (engine.Lease, error) {
+	m.tb.Helper()
+	tx := storage.Begin(m.Store)
+	got, err := m.Engine.(engine.LeaseRenewer).RenewLease(m.tb.Context(), m.request(tx), lease)
+	if err != nil {
+		return got, err
+	}
+	return got, tx.Commit(m.tb.Context())
+}
 
-// due is the mount's due index, in a corner of the store.
-type due struct{ tx *storage.Tx }
+// request is what an engine has of tx, whoever asks.
+func (m *Mounted) request(tx *storage.Tx) *engine.Request {
+	return &engine.Request{Mount: m.Mount, Namespace: "root", Storage: tx.View("mount/test/"), Due: due{tx, duePrefix}, Work: due{tx, workPrefix}, Passwords: m.Passwords}
+}
 
-func (d due) Add(at int64, id string)    { d.tx.Put(fmt.Sprintf("%s%020d/%s", duePrefix, at, id), nil) }
-func (d due) Remove(at int64, id string) { d.tx.Delete(fmt.Sprintf("%s%020d/%s", duePrefix, at, id)) }
+// Desk commits for the engine, as that of an External request does.
+func (m *Mounted) Desk() engine.Desk { return desk{m} }
+
+type desk struct{ m *Mounted }
+
+// Commit implements engine.Desk.
+func (d desk) Commit(ctx context.Context, do func(context.Context, *engine.Request) error) error {
+	for {
+		tx := storage.Begin(d.m.Store)
+		if err := do(ctx, d.m.request(tx)); err != nil {
+			return err
+		}
+		if err := tx.Commit(ctx); !errors.Is(err, storage.ErrConflict) {
+			return err
+		}
+	}
+}
+
+const (
+	duePrefix  = "due/"
+	workPrefix = "work/"
+)
+
+// due is the mount's due index, or its queue of work, in a corner of the store.
+type due struct {
+	tx     *storage.Tx
+	prefix string
+}
+
+func (d due) Add(at int64, id string)    { d.tx.Put(fmt.Sprintf("%s%020d/%s", d.prefix, at, id), nil) }
+func (d due) Remove(at int64, id string) { d.tx.Delete(fmt.Sprintf("%s%020d/%s", d.prefix, at, id)) }
+
+// Work has the engine do what is due elsewhere at now, item by item, until nothing
+// is, and says how much it did. What fails stays.
+func (m *Mounted) Work(now time.Time) (n int, failed error) {
+	m.tb.Helper()
+	ctx := m.tb.Context()
+	for key, err := range m.Store.Keys(ctx, workPrefix, "") {
+		if err != nil {
+			m.tb.Fatal(err)
+		}
+		var at int64
+		digits, id, _ := strings.Cut(strings.TrimPrefix(key, workPrefix), "/")
+		if _, err := fmt.Sscanf(digits, "%d", &at); err != nil {
+			m.tb.Fatal(err)
+		}
+		if at > now.Unix() {
+			break
+		}
+		n++
+		if err := m.Engine.(engine.Worker).Work(ctx, m.Desk(), at, id); err != nil {
+			failed = err
+			continue
+		}
+		tx := storage.Begin(m.Store)
+		tx.Delete(key)
+		if err := tx.Commit(ctx); err != nil {
+			m.tb.Fatal(err)
+		}
+	}
+	return n, failed
+}
 
 // Due is how many items stand in the due index.
 func (m *Mounted) Due() (n int) {
@@ -157,8 +234,7 @@ func (m *Mounted) Expire(now time.Time) (n int) {
 		}
 		tx := storage.Begin(m.Store)
 		tx.Delete(key)
-		req := &engine.Request{Mount: m.Mount, Namespace: "root", Storage: tx.View("mount/test/"), Due: due{tx}}
-		if err := m.Engine.(engine.Expirer).Expire(ctx, req, at, id); err != nil {
+		if err := m.Engine.(engine.Expirer).Expire(ctx, m.request(tx), at, id); err != nil {
 			m.tb.Fatal(err)
 		}
 		if err := tx.Commit(ctx); err != nil {

@@ -61,6 +61,8 @@ type Session struct {
 	stop  context.CancelFunc
 	done  sync.WaitGroup
 
+	mounts *mount.Manager
+
 	browsers *browser.Store
 }
 
@@ -97,7 +99,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{Gateway: gateway.New(c.Store, deps.Mounts, call.Realm{Tokens: tokens, ACLs: acls, Identities: identities}, c.Logger).Audited(journal).Measured(c.Metrics).Limited(deps.Quotas)}
-	s.browsers, s.store = browser.Open(), c.Store
+	s.browsers, s.store, s.mounts = browser.Open(), c.Store, deps.Mounts
 	deps.Leases, deps.Browser = s.Lessor(), s.browsers
 	s.LockOut(lockouts, c.Lockout)
 	if c.Standby {
@@ -138,16 +140,22 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		lessor.Wait()
 	})
 	s.done.Go(func() {
+		workers := s.Workers()
+		lease.Run(background, c.Logger.Named("work"), map[string]lease.Job{"do what engines have to do elsewhere": workers.Sweep})
+		workers.Wait()
+	})
+	s.done.Go(func() {
 		(&snapshot.Scheduler{Store: c.Store, Source: c.Node, Logger: c.Logger.Named("snapshot")}).Run(background)
 	})
 	return s, nil
 }
 
-// Close stops the Session's background work and waits for it. Requests that
+// Close stops the Session's background work, waits for it, and has engines let go of what they hold. Requests that
 // are being served end by themselves: their commits fail.
 func (s *Session) Close() {
 	s.stop()
 	s.done.Wait()
+	s.mounts.Close()
 }
 
 // Initialize fills an empty, open store with what every server begins with and

@@ -46,7 +46,8 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	v.engReq = &engine.Request{Operation: req.Operation, Path: rest, Namespace: v.Namespace, Remote: req.Remote, Header: req.Header, Body: req.Body, Peer: req.Peer}
 	if found {
 		v.engReq.Mount, v.engReq.Storage = m.Mount, v.slice()
-		v.engReq.Due = (*due)(v)
+		v.engReq.Due, v.engReq.Work = (*due)(v), (*work)(v)
+		v.engReq.Passwords = passwords{v.Tx, v.Namespace}
 	}
 	if v.Token != nil {
 		v.engReq.Caller = v.caller()

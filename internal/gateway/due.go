@@ -68,5 +68,5 @@ func (g *Gateway) Expire(ctx context.Context, tx *storage.Tx, it lease.Item) err
 
 func expiring(tx *storage.Tx, ns string, m *mount.Mounted) *engine.Request {
 	v := &visit{Call: call.Call{Tx: tx, Namespace: ns, Mount: m}}
-	return &engine.Request{Namespace: ns, Mount: m.Mount, Storage: tx.View(m.Prefix), Due: (*due)(v)}
+	return &engine.Request{Namespace: ns, Mount: m.Mount, Storage: tx.View(m.Prefix), Due: (*due)(v), Work: (*work)(v), Passwords: passwords{tx, ns}}
 }

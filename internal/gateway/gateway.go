@@ -41,7 +41,8 @@ type Gateway struct {
 	lockouts        *lockout.Guard // nil: nobody is locked out
 	lockoutDefaults lockout.Defaults
 
-	lessor *Lessor
+	lessor  *Lessor
+	workers *Workers
 
 	bus *events.Bus // nil: nobody is told what handlers emit
 
@@ -54,12 +55,15 @@ type Gateway struct {
 
 // New makes a gateway over an open barrier, of which root is the root namespace's.
 func New(store storage.Store, mounts *mount.Manager, root call.Realm, logger hclog.Logger) *Gateway {
-	return &Gateway{store: store, mounts: mounts, tokens: root.Tokens, logger: logger, lessor: newLessor(store, mounts, root.Tokens, logger),
+	return &Gateway{store: store, mounts: mounts, tokens: root.Tokens, logger: logger, lessor: newLessor(store, mounts, root.Tokens, logger), workers: newWorkers(store, mounts, logger),
 		forest: namespace.NewForest(), root: &root, realms: storage.NewCache[*call.Realm](realms)}
 }
 
 // Lessor is who takes back what engines lend.
 func (g *Gateway) Lessor() *Lessor { return g.lessor }
+
+// Workers is who has engines do what they have to do elsewhere.
+func (g *Gateway) Workers() *Workers { return g.workers }
 
 // Standby is the same gateway for a node that does not lead: it answers reads
 // from this node's state and everything else with storage.ErrNotLeader, before
@@ -259,7 +263,8 @@ func (g *Gateway) external(ctx context.Context, v *visit) (*Response, error) {
 	if err := v.stillThere(ctx); err != nil {
 		return nil, err
 	}
-	v.engReq.Storage = v.slice()
+	v.engReq.Storage, v.engReq.Passwords = v.slice(), passwords{v.Tx, v.Namespace}
+	v.engReq.Desk = desk{g.store, g.mounts, v.Namespace, v.Mount.Entry.UUID}
 	resp, err := g.perform(ctx, v)
 	if err != nil {
 		return nil, err

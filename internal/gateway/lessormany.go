@@ -187,6 +187,7 @@ func (l *Lessor) Settle(ctx context.Context, ns string, e mount.Entry) (bool, er
 	defer l.mu.Unlock()
 	if l.settled[e.UUID] = true; !left {
 		delete(l.settled, e.UUID)
+		l.mounts.Dismiss(e.UUID)
 	}
 	return !left, nil
 }

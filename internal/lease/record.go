@@ -108,10 +108,24 @@ const queueKind = "secret:"
 // Queues lists the mounts that have leases, by UUID, and their namespaces. It
 // costs as much as there are mounts.
 func Queues(ctx context.Context, store storage.Store) ([][2]string, error) {
+	return queues(ctx, store, queueKind)
+}
+
+const workKind = "work:"
+
+// WorkKind is the kind, in the due index, of what the engine of a mount is to do elsewhere.
+func WorkKind(mount, ns string) string { return workKind + mount + ":" + ns }
+
+// WorkQueues is Queues for the mounts whose engines have work to do.
+func WorkQueues(ctx context.Context, store storage.Store) ([][2]string, error) {
+	return queues(ctx, store, workKind)
+}
+
+func queues(ctx context.Context, store storage.Store, kind string) ([][2]string, error) {
 	var out [][2]string
-	names, err := storage.Begin(store).View(duePrefix).List(ctx, "", queueKind, 0)
+	names, err := storage.Begin(store).View(duePrefix).List(ctx, "", kind, 0)
 	for _, name := range names {
-		rest, found := strings.CutPrefix(strings.TrimSuffix(name, "/"), queueKind)
+		rest, found := strings.CutPrefix(strings.TrimSuffix(name, "/"), kind)
 		if !found {
 			break
 		}

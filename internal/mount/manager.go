@@ -34,9 +34,10 @@ type Manager struct {
 	cache  *storage.Cache[*Routing]
 	gone   *storage.Cache[*Mounted]
 
-	mu     sync.Mutex
-	live   map[string]*Routing // by namespace: engines outlive changes of other mounts
-	system map[string]*Mounted // engines and routers of System types, which all namespaces share
+	mu      sync.Mutex
+	live    map[string]*Routing // by namespace: engines outlive changes of other mounts
+	system  map[string]*Mounted // engines and routers of System types, which all namespaces share
+	retired map[string]*Mounted // what Retired has made, by UUID, until Dismiss
 }
 
 // routings is of how many namespaces the mounts are kept ready, up to twice as many.
@@ -50,7 +51,7 @@ type Limits struct{ Default, Max time.Duration }
 
 // NewManager makes a manager of the engine types given by name.
 func NewManager(types map[string]Type, ttl Limits, logger hclog.Logger) *Manager {
-	return &Manager{types: types, ttl: ttl, logger: logger, cache: storage.NewCache[*Routing](routings), gone: storage.NewCache[*Mounted](16), live: map[string]*Routing{}, system: map[string]*Mounted{}}
+	return &Manager{types: types, ttl: ttl, logger: logger, cache: storage.NewCache[*Routing](routings), gone: storage.NewCache[*Mounted](16), live: map[string]*Routing{}, system: map[string]*Mounted{}, retired: map[string]*Mounted{}}
 }
 
 // Limits are the server's lease times.
@@ -108,6 +109,13 @@ func (m *Manager) build(ns string, b []byte) (*Routing, error) {
 		}
 		r.byPath[e.Path], r.byUUID[e.UUID] = mounted, mounted
 	}
+	if last != nil {
+		for uuid, old := range last.byUUID {
+			if now := r.byUUID[uuid]; now == nil || now.Router != old.Router { // each engine has a router of its own
+				release(old)
+			}
+		}
+	}
 	if m.live[ns] = r; len(m.live) > 2*routings {
 		for other := range m.live {
 			if other != ns && other != "root" {
@@ -128,9 +136,46 @@ func (m *Manager) Retired(ctx context.Context, tx *storage.Tx, uuid string) (*Mo
 		if err := json.Unmarshal(b, &d); err != nil {
 			return nil, fmt.Errorf("mount: decode a disabled mount: %w", err)
 		}
-		return m.make(d.Namespace, d.Entry)
+		mounted, err := m.make(d.Namespace, d.Entry)
+		if err == nil {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.retired[uuid] = mounted
+		}
+		return mounted, err
 	})
 	return mounted, err
+}
+
+// Dismiss has the engine of a disabled mount, which has nothing left to end, let go
+// of what it holds.
+func (m *Manager) Dismiss(uuid string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if old := m.retired[uuid]; old != nil {
+		release(old)
+		delete(m.retired, uuid)
+	}
+}
+
+// Close has all engines let go of what they hold.
+func (m *Manager) Close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.live {
+		for _, mounted := range r.byUUID {
+			release(mounted)
+		}
+	}
+	for _, mounted := range m.retired {
+		release(mounted)
+	}
+}
+
+func release(m *Mounted) {
+	if c, ok := m.Engine.(engine.Closer); ok {
+		c.Close()
+	}
 }
 
 // engine returns the live engine of e, as in last, if nothing about the mount has changed.

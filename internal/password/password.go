@@ -1,6 +1,6 @@
 // Package password owns password policies: what a generated password is made of
 // (https://developer.hashicorp.com/vault/docs/concepts/password-policies). It
-// stores nothing.
+// stores nothing, but says where others do.
 package password
 
 import (
@@ -32,6 +32,9 @@ type Policy struct {
 	rules  []rule
 	all    []rune // every character of any rule, once, sorted
 }
+
+// Key is where the text of a namespace's policy is stored.
+func Key(ns, name string) string { return "ns/" + ns + "/password-policy/" + name }
 
 // rule is a set of characters, and how many of a password's are at least of it.
 type rule struct {

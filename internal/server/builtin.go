@@ -6,6 +6,7 @@ import (
 	"strongroom/auth/jwt"
 	"strongroom/auth/kubernetes"
 	"strongroom/auth/userpass"
+	"strongroom/engine/database"
 	"strongroom/engine/kv"
 	"strongroom/engine/transit"
 	"strongroom/internal/mount"
@@ -14,6 +15,7 @@ import (
 // builtin lists what can be enabled. A new engine is one folder and one line here.
 func builtin() map[string]mount.Type {
 	return map[string]mount.Type{
+		"database":   {Factory: database.Factory},
 		"kv":         {Factory: kv.Factory},
 		"transit":    {Factory: transit.Factory},
 		"approle":    {Factory: approle.Factory, Auth: true},

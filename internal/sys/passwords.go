@@ -21,11 +21,9 @@ func (d *Deps) passwordRoutes() []engine.Route {
 	}
 }
 
-func passwordKey(ns, name string) string { return "ns/" + ns + "/password-policy/" + name }
-
 func (d *Deps) listPasswordPolicies(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
 	c := call.From(ctx)
-	names, err := c.Tx.View(passwordKey(c.Namespace, "")).List(ctx, "", "", 0)
+	names, err := c.Tx.View(password.Key(c.Namespace, "")).List(ctx, "", "", 0)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +36,7 @@ func (d *Deps) listPasswordPolicies(ctx context.Context, _ *engine.Request) (*en
 // passwordPolicy is the text of the policy that req names.
 func passwordPolicy(ctx context.Context, req *engine.Request) (string, error) {
 	c := call.From(ctx)
-	e, err := c.Tx.Get(ctx, passwordKey(c.Namespace, req.Data.String("name")))
+	e, err := c.Tx.Get(ctx, password.Key(c.Namespace, req.Data.String("name")))
 	if err == nil && !e.Exists() {
 		err = engine.ErrNotFound
 	}
@@ -69,13 +67,13 @@ func (d *Deps) writePasswordPolicy(ctx context.Context, req *engine.Request) (*e
 		return nil, engine.Invalidf("unable to generate password from provided policy: %v", err)
 	}
 	c := call.From(ctx)
-	c.Tx.Put(passwordKey(c.Namespace, req.Data.String("name")), []byte(text))
+	c.Tx.Put(password.Key(c.Namespace, req.Data.String("name")), []byte(text))
 	return nil, nil
 }
 
 func (d *Deps) deletePasswordPolicy(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	c := call.From(ctx)
-	c.Tx.Delete(passwordKey(c.Namespace, req.Data.String("name")))
+	c.Tx.Delete(password.Key(c.Namespace, req.Data.String("name")))
 	return nil, nil
 }
 
