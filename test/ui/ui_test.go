@@ -7,6 +7,8 @@ package ui_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,6 +52,13 @@ func TestUI(t *testing.T) {
 	for i, n := range c.Nodes {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("NODE_%d=%s", i, n.Addr))
 	}
+	// These are set up by steps of their own: one whose shares are encrypted, and one that unseals itself.
+	key := make([]byte, 32)
+	rand.Read(key)
+	for name, config := range map[string]string{"PGP_NODE": "", "AUTO_NODE": fmt.Sprintf("seal \"static\" {\n  current_key_id = \"one\"\n  current_key = %q\n}", hex.EncodeToString(key))} {
+		one := cluster.NewWith(t, cluster.Options{Config: "ui = true\n" + config})
+		cmd.Env = append(cmd.Env, name+"="+one.Nodes[0].Addr)
+	}
 	cmd.Stderr = t.Output()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends its browser
@@ -85,6 +94,7 @@ func setting(t *testing.T) string {
 		}
 	}
 	b, err := json.Marshal(map[string]any{
+		"owners":     newOwners(t, 5),
 		"oidc":       map[string]string{"oidc_discovery_url": provider.URL, "oidc_discovery_ca_pem": provider.CA, "oidc_client_id": oidctest.Client, "oidc_client_secret": oidctest.Secret},
 		"kubernetes": map[string]any{"jwt": tokens[1], "config": map[string]string{"kubernetes_host": review.URL, "kubernetes_ca_cert": review.CA, "token_reviewer_jwt": tokens[0]}},
 	})

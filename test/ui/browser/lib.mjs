@@ -10,6 +10,8 @@ const { chromium } = require('playwright-core')
 const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
 
 export const nodes = [0, 1, 2].map((i) => process.env['NODE_' + i])
+/** What the test has besides the servers: an issuer, a Kubernetes API, owners of PGP keys. */
+export const setting = JSON.parse(process.env.SETTING)
 export const shots = process.env.SHOTS
 if (shots) mkdirSync(shots, { recursive: true })
 export const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'] })

@@ -1,6 +1,7 @@
 // Runs the steps in order, and says of each on a line of JSON how it went. One that fails does not end the others, but for the first.
 import { browser, takeComplaints } from './lib.mjs'
 import * as access from './access.mjs'
+import * as founding from './founding.mjs'
 import * as hard from './hard.mjs'
 import * as operate from './operate.mjs'
 import * as signin from './signin.mjs'
@@ -10,6 +11,8 @@ import * as start from './start.mjs'
 
 const steps = [
   ['set up and unseal three nodes', start.setUp],
+  ['set up with shares for owners of PGP keys', founding.encrypted],
+  ['set up with a seal that needs nobody', founding.alone],
   ['budget of the first page', start.budget],
   ['enable an engine', secrets.enable],
   ['write, read, rotate a secret', secrets.rotate],

@@ -1,6 +1,7 @@
 // What operators do: the audit log, the cluster, its seal and snapshots.
 import { readFileSync } from 'node:fs'
-import { api, both, check, enter, equal, keys, nodes, until, vault } from './lib.mjs'
+import { decrypt } from './founding.mjs'
+import { api, both, check, enter, equal, keys, nodes, setting, until, vault } from './lib.mjs'
 
 /** The audit log shows who asked for what, never a value, and finds the hash of one. */
 export async function audit() {
@@ -135,8 +136,23 @@ export async function seal(note) {
   await api('POST', 'auth/token/revoke-self', {}, token)
   await made.getByRole('button', { name: 'All are kept' }).click()
 
+  // Someone else begins new keys, and is seen doing so; here it is cancelled.
   const rekey = card('New unseal keys')
+  const other = await api('PUT', 'sys/rekey/init', { secret_shares: 7, secret_threshold: 4 })
+  await rekey.getByText('7 shares, 4 of them needed').waitFor()
+  await rekey.getByText(other.nonce).waitFor()
+  await api('PUT', 'sys/rekey/update', { key: keys.shares[0], nonce: other.nonce })
+  await rekey.getByText(`1 of ${t}`).waitFor()
+  await rekey.getByRole('button', { name: 'Cancel it…' }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Cancel it' }).click()
+  await until('it is cancelled', async () => !(await api('GET', 'sys/rekey/init')).started)
+
+  // New keys for owners, who prove that they have them before they count.
+  const { n } = await (await fetch(`${nodes[0]}/v1/sys/seal-status`)).json()
   await rekey.getByText('Start', { exact: true }).first().click()
+  await rekey.getByText('Encrypt each share').click()
+  for (let i = 1; i <= n; i++) await rekey.getByLabel(`Public key of owner ${i}`).fill(setting.owners.keys[i - 1])
+  await both(page, 'rekey-pgp')
   await rekey.getByRole('button', { name: 'Start' }).click()
   for (const [i, key] of keys.shares.slice(0, t).entries()) {
     await rekey.getByText(`${i} of ${t}`).waitFor()
@@ -144,17 +160,34 @@ export async function seal(note) {
     await share('New unseal keys', key)
   }
   const dialog = page.getByRole('dialog', { name: 'Keep these now' })
-  await dialog.waitFor()
+  await dialog.getByText('Until they are proven').waitFor()
   await both(page, 'rekey-done')
   const fresh = []
-  for (let i = 1; i <= keys.shares.length; i++) {
+  for (let i = 1; i <= n; i++) {
     await dialog.getByRole('button', { name: `Copy Unseal key share ${i}` }).click()
-    fresh.push(await page.evaluate(() => navigator.clipboard.readText()))
+    fresh.push(await decrypt(i - 1, await page.evaluate(() => navigator.clipboard.readText())))
   }
-  equal(new Set([...fresh, ...keys.shares]).size, 2 * keys.shares.length, 'shares that differ')
-  keys.shares.splice(0, keys.shares.length, ...fresh)
+  equal(new Set([...fresh, ...keys.shares]).size, n + keys.shares.length, 'shares that differ')
   await dialog.getByRole('button', { name: 'All are kept' }).click()
-  note(`${fresh.length} new shares`)
+  await rekey.getByText('until the new shares are proven, the old ones count').waitFor()
+  check((await api('GET', 'sys/rekey/init')).started, 'the new keys count before they are proven')
+  const prove = async (value) => {
+    await rekey.getByLabel('New key share', { exact: true }).fill(value)
+    await rekey.getByRole('button', { name: 'Enter share' }).click()
+  }
+  await prove(fresh[0])
+  await rekey.getByText(`1 of ${t}`).waitFor()
+  await both(page, 'rekey-proof')
+  await rekey.getByRole('button', { name: 'Begin the proof again…' }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Begin again' }).click()
+  for (const [i, key] of fresh.slice(0, t).entries()) {
+    await rekey.getByText(`${i} of ${t}`).waitFor()
+    await prove(key)
+  }
+  await page.getByText('The new keys hold from now on').waitFor()
+  check(!(await api('GET', 'sys/rekey/init')).started, 'it is not over')
+  keys.shares.splice(0, keys.shares.length, ...fresh)
+  note(`${fresh.length} new shares, proven`)
 }
 
 export async function smallOperate() {

@@ -1,8 +1,7 @@
 // Who comes in, where they may go, and how a session ends.
-import { api, both, check, enter, equal, keys, nodes, open, signIn, until, vault } from './lib.mjs'
+import { api, both, check, enter, equal, keys, nodes, open, setting, signIn, until, vault } from './lib.mjs'
 
 const reader = 'path "secret/*" { capabilities = ["create", "read", "update", "list", "scan"] }'
-const setting = JSON.parse(process.env.SETTING)
 
 const signedIn = (page) => page.locator('nav[aria-label="Main"]').waitFor({ state: 'attached' })
 const go = (page, name = 'Sign in') => page.getByRole('button', { name, exact: true }).click()

@@ -1,8 +1,9 @@
 import './parts.css'
-import { Link, type LinkProps } from '@tanstack/react-router'
-import { useState, type FormEvent, type ReactNode } from 'react'
+import { Link, useBlocker, type LinkProps } from '@tanstack/react-router'
+import { Activity, useRef, useState, type FormEvent, type ReactNode } from 'react'
 import { Tab, TabList, TabPanel, Tabs as AriaTabs } from 'react-aria-components'
-import { Button, CopyButton, Icon, Problem } from '.'
+import { isForbidden } from '../api/errors'
+import { Button, Confirm, CopyButton, Icon, Loading, Problem } from '.'
 import { useAct } from './useAct'
 
 /** The way back up, above a page's heading. */
@@ -32,27 +33,49 @@ export function Card({ title, actions, children, flush, about }: { title: ReactN
 export interface TabOf { id: string; label: string; show: () => ReactNode }
 
 /**
- * Parts of a page of which one is shown. What is not shown is not asked for. Until one is chosen it is the first, also when that comes
+ * Parts of a page of which one is shown. What was not shown yet is not there; what was is kept as its reader left it, with all that was
+ * typed, but asks the server nothing meanwhile. Until one is chosen it is the first, also when that comes
  * later than others, as what the reader may do becomes known. `at` and `onAt` are for pages that choose themselves.
  */
 export function Tabs({ label, tabs, at, onAt }: { label: string; tabs: (TabOf | false | undefined)[]; at?: string; onAt?: (id: string) => void }) {
   const have = tabs.filter((t): t is TabOf => !!t)
   const [own, setOwn] = useState<string>()
+  const seen = useRef(new Set<string>())
   const chosen = at ?? own
   const shown = have.find((t) => t.id === chosen) ?? have[0]
   if (!shown) return null
+  seen.current.add(shown.id)
   const choose = (id: string) => { if (id !== shown.id) (onAt ?? setOwn)(id) }
   return (
     <AriaTabs className="tabs" selectedKey={shown.id} onSelectionChange={(k) => choose(String(k))}>
       <TabList aria-label={label}>{have.map((t) => <Tab key={t.id} id={t.id}>{t.label}</Tab>)}</TabList>
-      {have.map((t) => <TabPanel key={t.id} id={t.id}>{t.show()}</TabPanel>)}
+      {have.filter((t) => seen.current.has(t.id)).map((t) => (
+        <TabPanel key={t.id} id={t.id} shouldForceMount><Activity mode={t === shown ? 'visible' : 'hidden'}>{t.show()}</Activity></TabPanel>
+      ))}
     </AriaTabs>
   )
 }
 
-/** A form with its button and, below the fields, why it was refused. `onSubmit` does the work. */
-export function ActForm({ action, onSubmit, children, disabled, label, cancel, look = 'primary' }: {
-  action: string; onSubmit: () => Promise<unknown>; children: ReactNode; disabled?: boolean; label?: string; cancel?: () => void; look?: 'primary' | 'danger'
+/**
+ * What a query answers; until it has, that it loads, or why it cannot. A later failure stands above what is there and takes nothing away
+ * that was typed into it: whoever may not see it any more, signed in again as another, does not see it, and whoever may finds it as it was.
+ */
+export function Loaded<T>({ of: { data, error, refetch }, children }: { of: { data: T | undefined; error: unknown; refetch: () => unknown }; children: (data: T) => ReactNode }) {
+  const problem = error ? <Problem error={error} retry={() => void refetch()} /> : null
+  if (data === undefined) return problem ?? <Loading />
+  return <>{problem}<Activity mode={isForbidden(error) ? 'hidden' : 'visible'}>{children(data)}</Activity></>
+}
+
+/** Asks before its reader leaves the page with something on it that is not saved. Who navigates after saving does so with ignoreBlocker. */
+export function Unsaved({ when, children = 'What you typed here is not saved.' }: { when: boolean; children?: ReactNode }) {
+  const leaving = useBlocker({ shouldBlockFn: () => when, enableBeforeUnload: () => when, withResolver: true })
+  if (leaving.status !== 'blocked') return null
+  return <Confirm title="Leave without saving?" action="Leave" run={async () => leaving.proceed()} onClose={leaving.reset}>{children}</Confirm>
+}
+
+/** A form with its button and, below the fields, why it was refused. `onSubmit` does the work. While `unsaved`, leaving the page asks first. */
+export function ActForm({ action, onSubmit, children, disabled, label, cancel, unsaved = false, look = 'primary' }: {
+  action: string; onSubmit: () => Promise<unknown>; children: ReactNode; disabled?: boolean; label?: string; cancel?: () => void; unsaved?: boolean; look?: 'primary' | 'danger'
 }) {
   const act = useAct()
   const submit = (e: FormEvent) => { e.preventDefault(); void act.run(onSubmit) }
@@ -64,6 +87,7 @@ export function ActForm({ action, onSubmit, children, disabled, label, cancel, l
         <Button type="submit" look={look} busy={act.busy} isDisabled={disabled}>{action}</Button>
         {cancel && <Button onPress={cancel}>Cancel</Button>}
       </div>
+      <Unsaved when={unsaved} />
     </form>
   )
 }

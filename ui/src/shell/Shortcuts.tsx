@@ -5,6 +5,9 @@ import { nav } from './nav'
 
 const typing = (e: KeyboardEvent) => e.target instanceof HTMLElement && (e.target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(e.target.tagName) || e.composedPath().some((n) => n instanceof HTMLElement && n.isContentEditable))
 
+// Parts of a page that are not shown now are in the document too.
+const first = (selector: string) => [...document.querySelectorAll<HTMLElement>(selector)].find((e) => e.checkVisibility())
+
 /** The keys that work on every page. They wait while something is typed or a dialog is open. */
 export function Shortcuts() {
   const navigate = useNavigate()
@@ -16,8 +19,8 @@ export function Shortcuts() {
       const entry = Date.now() - going.current < 1500 && nav.flatMap((s) => s.entries).find((n) => n.key === e.key)
       going.current = e.key === 'g' ? Date.now() : 0
       if (entry) void navigate({ to: entry.to })
-      else if (e.key === '/') document.querySelector<HTMLElement>('main [data-search]')?.focus()
-      else if (e.key === 'n') document.querySelector<HTMLElement>('main [data-create]')?.click()
+      else if (e.key === '/') first('main [data-search]')?.focus()
+      else if (e.key === 'n') first('main [data-create]')?.click()
       else if (e.key === '?') setHelp(true)
       else return
       e.preventDefault()

@@ -2,22 +2,20 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { read, remove, write } from '../../api/client'
 import { useMay } from '../../api/queries'
-import { Button, Confirm, Dialog, Empty, Loading, Note, Problem, Select, Table, TextField, toast } from '../../kit'
-import { ActForm, Snippet } from '../../kit/parts'
+import { Button, Confirm, Dialog, Empty, Note, Select, Table, TextField, toast } from '../../kit'
+import { ActForm, Loaded, Snippet } from '../../kit/parts'
 import { devices, type Device } from './audit'
 
 /** Where records go. */
 export function Devices() {
   const client = useQueryClient()
-  const { data, error, refetch } = useQuery(devices)
+  const found = useQuery(devices)
   const [adding, add] = useState(false)
   const [ending, end] = useState<Device>()
   const mayEnable = useMay('sys/audit/new', 'update', 'sudo')
   const mayEnd = useMay('sys/audit/any', 'delete', 'sudo')
   const changed = () => client.invalidateQueries({ queryKey: ['audit'] })
-  if (error) return <Problem error={error} retry={() => void refetch()} />
-  if (!data) return <Loading />
-  return (
+  return <Loaded of={found}>{(data) => (
     <div className="stack">
       {data.length === 1 && <Note>With one device, the server answers nothing while that cannot write. A second one, such as a socket, keeps it going.</Note>}
       <div className="card">
@@ -34,7 +32,7 @@ export function Devices() {
       {ending && <Confirm title={`Disable ${ending.path}?`} action="Disable" typed={ending.path.replace(/\/$/, '')} run={() => remove(`sys/audit/${ending.path.replace(/\/$/, '')}`).then(changed)} onClose={() => end(undefined)}>
         Requests from now on are not recorded there. The key of its hashes goes with it: hashes in the old log can no longer be computed.</Confirm>}
     </div>
-  )
+  )}</Loaded>
 }
 
 const first: Record<string, { option: string; hint: string }> = {

@@ -30,12 +30,14 @@ function Item({ at, name }: { at: string; name?: string }) {
   const [typed, setTyped] = useState<Values>()
   const [called, setCalled] = useState('')
   const [deleting, setDeleting] = useState(false)
-  const { data: schema, error: undescribed } = useQuery({ ...requestSchema(`/${base}/${items?.param}`), enabled: !!items })
-  const { data: now, error, refetch } = useQuery({ ...settings(`${base}/${name}`), enabled: !!items && !!name })
+  const described = useQuery({ ...requestSchema(`/${base}/${items?.param}`), enabled: !!items })
+  const found = useQuery({ ...settings(`${base}/${name}`), enabled: !!items && !!name })
   const { data: caps } = useQuery({ ...capabilities([`${base}/${name ?? (called.trim() || 'new')}`]), enabled: !!items, select: (c) => Object.values(c)[0] })
-  const trouble = failed ?? undescribed ?? error
-  if (trouble) return <Problem error={trouble} retry={() => void refetch()} />
-  if (!items || !schema || (name && now === undefined)) return <Loading />
+  const schema = described.data, now = found.data
+  if (!items || !schema || (name && now === undefined)) {
+    const trouble = failed ?? described.error ?? found.error
+    return trouble ? <Problem error={trouble} retry={() => void (described.error ? described : found).refetch()} /> : <Loading />
+  }
   if (name && now === null) return <Empty icon="user" title={`There is no such ${items.one}`}><p>It may have been deleted.</p></Empty>
 
   const had = now ?? {}
@@ -51,7 +53,7 @@ function Item({ at, name }: { at: string; name?: string }) {
     answer?.warnings?.forEach((w) => toast(w))
     toast(`${name ?? called.trim()} saved.`)
     if (name) setTyped(undefined)
-    else void navigate({ to: '/auth/$mount/edit/$name', params: { mount: at, name: called.trim() } })
+    else void navigate({ to: '/auth/$mount/edit/$name', params: { mount: at, name: called.trim() }, ignoreBlocker: true })
   }
   return (
     <div>
@@ -61,7 +63,7 @@ function Item({ at, name }: { at: string; name?: string }) {
       <div className="stack">
         {name && mount?.type === 'approle' && <AppRole at={at} role={name} />}
         <div className="card pad">
-          <ActForm action={name ? 'Save' : 'Create'} label={items.one} disabled={!may || (!name && !called.trim()) || (!!name && !typed)} onSubmit={save}>
+          <ActForm action={name ? 'Save' : 'Create'} label={items.one} unsaved={!!typed || !!called} disabled={!may || (!name && !called.trim()) || (!!name && !typed)} onSubmit={save}>
             {!name && <TextField label="Name" value={called} onChange={setCalled} code required autoFocus />}
             <div className="form-grid"><SchemaForm schema={schema} values={values} onChange={setTyped} only={first} /></div>
             {rest.length > 0 && <details className="fold"><summary>{rest.length} more settings</summary><div className="form-grid"><SchemaForm schema={schema} values={values} onChange={setTyped} only={rest} /></div></details>}
@@ -72,7 +74,7 @@ function Item({ at, name }: { at: string; name?: string }) {
       {deleting && <Confirm title={`Delete ${name}?`} action="Delete" typed={name} onClose={() => setDeleting(false)} run={async () => {
         await remove(`${base}/${name}`)
         await client.invalidateQueries({ queryKey: ['auth'], refetchType: 'none' })
-        void navigate({ to: '/auth/$mount', params: { mount: at } })
+        void navigate({ to: '/auth/$mount', params: { mount: at }, ignoreBlocker: true })
       }}>Nobody can log in by it any more. Tokens that it gave live on until they expire or are revoked.</Confirm>}
     </div>
   )

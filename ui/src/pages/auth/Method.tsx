@@ -13,10 +13,13 @@ import { itemNames, useMethod, type Items } from './methods'
 /** One auth method: its roles, how it is configured, and whether that works. */
 export default function Method() {
   const { mount: at = '' } = useParams({ strict: false })
+  return <Shown key={at} at={at} />
+}
+
+function Shown({ at }: { at: string }) {
   const { mount, kind, loading, error } = useMethod(at)
   const mayConfig = useMay(kind?.config ? `auth/${at}/config` : '', 'read')
-  if (error) return <Problem error={error} />
-  if (loading) return <Loading />
+  if (loading) return error ? <Problem error={error} /> : <Loading />
   if (!mount || !kind) return <Empty icon="user" title="No method is here"><p>Nothing is enabled at {at}/, or your policies grant nothing in it.</p></Empty>
   return (
     <div>

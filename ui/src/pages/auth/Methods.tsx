@@ -5,7 +5,7 @@ import { read, remove, write } from '../../api/client'
 import { mounts, useMay } from '../../api/queries'
 import { requestSchema } from '../../api/schema'
 import { Badge, Button, Confirm, Dialog, Empty, Loading, Menu, PageHead, Problem, Select, Table, TextField, toast, type MenuEntry } from '../../kit'
-import { ActForm } from '../../kit/parts'
+import { ActForm, Loaded } from '../../kit/parts'
 import { initial, SchemaForm, toBody, type Values } from '../../kit/SchemaForm'
 import { kinds, settings } from './methods'
 
@@ -14,20 +14,18 @@ type Ask = { what: 'enable' } | { what: 'tune' | 'disable'; path: string }
 /** The ways to log in. */
 export default function Methods() {
   const client = useQueryClient()
-  const { data, error, refetch } = useQuery(mounts)
+  const found = useQuery(mounts)
   const [ask, setAsk] = useState<Ask>()
   const mayEnable = useMay('sys/auth/new', 'update', 'sudo')
   const mayTune = useMay('sys/auth/any/tune', 'update', 'sudo')
   const mayDisable = useMay('sys/auth/any', 'delete', 'sudo')
   const changed = () => client.invalidateQueries({ queryKey: ['mounts'] })
-  if (error) return <Problem error={error} retry={() => void refetch()} />
-  if (!data) return <Loading />
-  const rows = Object.entries(data.auth).map(([path, m]) => ({ path: path.replace(/\/$/, ''), ...m })).sort((a, b) => a.path < b.path ? -1 : 1)
+  const rows = Object.entries(found.data?.auth ?? {}).map(([path, m]) => ({ path: path.replace(/\/$/, ''), ...m })).sort((a, b) => a.path < b.path ? -1 : 1)
   const entries = (path: string): MenuEntry[] => [
     ...(mayTune ? [{ label: 'Tune…', icon: 'edit' as const, run: () => setAsk({ what: 'tune', path }) }] : []),
     ...(mayDisable && path !== 'token' ? [{ label: 'Disable…', icon: 'trash' as const, bad: true, run: () => setAsk({ what: 'disable', path }) }] : []),
   ]
-  return (
+  return <Loaded of={found}>{() => (
     <div>
       <PageHead title="Auth methods" about="The ways to log in. A method checks who someone is; its roles say what they get.">
         {mayEnable && <Button look="primary" icon="plus" onPress={() => setAsk({ what: 'enable' })} data-create>Enable method</Button>}
@@ -43,7 +41,7 @@ export default function Methods() {
       {ask?.what === 'disable' && <Confirm title={`Disable ${ask.path}/?`} action="Disable" typed={ask.path} onClose={() => setAsk(undefined)} run={() => remove(`sys/auth/${ask.path}`).then(changed)}>
         Its roles and configuration are deleted, and every token that it gave ends at once. Nothing can bring them back.</Confirm>}
     </div>
-  )
+  )}</Loaded>
 }
 
 function Enable({ onClose, onDone }: { onClose: () => void; onDone: () => Promise<void> }) {

@@ -26,7 +26,7 @@ export const tokenFields = ['token_policies', 'token_ttl', 'token_max_ttl']
 export function useMethod(at: string) {
   const { data, error } = useQuery(mounts)
   const mount = data?.auth[at + '/']
-  return { mount, kind: mount && (kinds[mount.type] ?? { about: mount.description }), loading: !data && !error, error }
+  return { mount, kind: mount && (kinds[mount.type] ?? { about: mount.description }), loading: !data, error }
 }
 
 /** What is at a path below auth/; null where nothing is. */

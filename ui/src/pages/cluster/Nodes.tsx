@@ -3,8 +3,8 @@ import { useState } from 'react'
 import { write } from '../../api/client'
 import { haStatus, useMay } from '../../api/queries'
 import { requestSchema } from '../../api/schema'
-import { Badge, Button, Confirm, Dialog, Loading, Note, Problem, Table, toast } from '../../kit'
-import { ActForm, Snippet } from '../../kit/parts'
+import { Badge, Button, Confirm, Dialog, Loading, Note, Table, toast } from '../../kit'
+import { ActForm, Loaded, Snippet } from '../../kit/parts'
 import { initial, SchemaForm, toBody, type Values } from '../../kit/SchemaForm'
 import { settings } from '../auth/methods'
 import { autopilot, members, nodes, type Node } from './cluster'
@@ -14,21 +14,20 @@ const looks = { active: ['accent', 'leader'], standby: ['good', 'standby'], seal
 /** The members of the cluster, as its leader sees them. */
 export function Nodes() {
   const client = useQueryClient()
-  const { data: all, error, refetch } = useQuery(members)
+  const found = useQuery(members)
   const { data: pilot } = useQuery(autopilot)
   const { data: ha = [] } = useQuery(haStatus)
   const [ask, setAsk] = useState<Node | 'step-down' | 'join' | 'autopilot'>()
   const mayRemove = useMay('sys/storage/raft/remove-peer', 'update')
   const mayStep = useMay('sys/step-down', 'update', 'sudo')
   const mayTune = useMay('sys/storage/raft/autopilot/configuration', 'update')
-  if (error) return <Problem error={error} retry={() => void refetch()} />
-  if (!all) return <Loading />
+  const all = found.data ?? []
   const rows = nodes(all, pilot, ha)
   const sealed = rows.filter((n) => n.state === 'sealed').length
   const changed = () => client.invalidateQueries({ queryKey: ['cluster'] })
   const close = () => setAsk(undefined)
   return (
-    <div className="stack">
+    <Loaded of={found}>{() => <div className="stack">
       {pilot && (sealed > 0 && pilot.healthy ? <Note kind="warn">All members keep up, but {sealed} of {rows.length} cannot serve or take over: sealed nodes count for votes only.</Note> : pilot.healthy ? <Note kind="good">All members are healthy. {pilot.failure_tolerance === 0 ? 'None may be lost.' : `${pilot.failure_tolerance} of them may be lost, and the cluster still serves.`}</Note>
         : <Note kind="warn">Not all members are healthy. {pilot.failure_tolerance === 0 ? 'If one more is lost, the cluster stops serving.' : `${pilot.failure_tolerance} more may be lost.`}</Note>)}
       {all.length === 1 && <Note>This is a cluster of one: when it stops, nobody gets a secret. Three nodes survive the loss of one.</Note>}
@@ -55,7 +54,7 @@ export function Nodes() {
         A standby takes over, within a second or two. Requests wait for it meanwhile.</Confirm>}
       {ask === 'join' && <Join leader={rows.find((n) => n.leader)?.api?.api_address ?? location.origin} onClose={close} />}
       {ask === 'autopilot' && <AutopilotForm onClose={close} />}
-    </div>
+    </div>}</Loaded>
   )
 }
 
@@ -80,17 +79,17 @@ function AutopilotForm({ onClose }: { onClose: () => void }) {
   const client = useQueryClient()
   const path = 'sys/storage/raft/autopilot/configuration'
   const { data: schema } = useQuery(requestSchema(`/${path}`))
-  const { data: now, error } = useQuery(settings(path))
+  const found = useQuery(settings(path))
   const [typed, setTyped] = useState<Values>()
   return (
     <Dialog title="Autopilot" onClose={onClose}>
-      {error ? <Problem error={error} /> : !schema || !now ? <Loading /> : <ActForm action="Save" cancel={onClose} disabled={!typed} onSubmit={async () => {
+      <Loaded of={found}>{(now) => !schema || !now ? <Loading /> : <ActForm action="Save" cancel={onClose} disabled={!typed} onSubmit={async () => {
         await write(path, toBody(schema, typed!, now))
         await client.invalidateQueries({ queryKey: ['auth', path] })
         onClose()
       }}>
         <SchemaForm schema={schema} values={typed ?? initial(schema, now)} onChange={setTyped} skip={['disable_upgrade_migration', 'dr_operation_token']} />
-      </ActForm>}
+      </ActForm>}</Loaded>
     </Dialog>
   )
 }

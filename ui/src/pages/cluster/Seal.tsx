@@ -12,7 +12,7 @@ export function Seal() {
   const { data } = useQuery(sealStatus)
   const [ask, setAsk] = useState(false)
   const maySeal = useMay('sys/seal', 'update', 'sudo')
-  const mayRekey = useMay('sys/rekey/init', 'read', 'sudo')
+  const mayRekey = useMay(data?.recovery_seal ? 'sys/rekey-recovery-key/init' : 'sys/rekey/init', 'read', 'sudo')
   const mayRoot = useMay('sys/generate-root/attempt', 'read', 'sudo')
   if (!data) return <Loading />
   return (
@@ -24,7 +24,7 @@ export function Seal() {
       {mayRekey && <Rekey recovery={data.recovery_seal} n={data.n} t={data.t} />}
       {mayRoot && <GenerateRoot />}
       {ask && <Confirm title="Seal this node?" action="Seal" typed="seal" onClose={() => setAsk(false)} run={() => write('sys/seal').then(() => undefined)}>
-        It forgets its keys and serves nobody until {data.t} shares are entered again. If it leads, another node takes over.</Confirm>}
+        It forgets its keys and serves nobody until {data.t} {data.recovery_seal ? 'recovery key shares are entered, or the server is restarted' : 'shares are entered again'}. If it leads, another node takes over.</Confirm>}
     </div>
   )
 }

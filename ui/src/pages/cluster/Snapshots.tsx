@@ -4,7 +4,7 @@ import { list, raw, read, remove, write } from '../../api/client'
 import { useMay } from '../../api/queries'
 import { requestSchema } from '../../api/schema'
 import { Badge, Button, Check, Confirm, Dialog, Empty, Loading, Note, Problem, Table, TextField, toast } from '../../kit'
-import { ActForm, bytes, Card, seconds } from '../../kit/parts'
+import { ActForm, bytes, Card, Loaded, seconds } from '../../kit/parts'
 import { initial, SchemaForm, toBody, type Values } from '../../kit/SchemaForm'
 import { useAct } from '../../kit/useAct'
 import { When } from '../../kit/When'
@@ -71,7 +71,7 @@ const never = (time: string) => !time || time.startsWith('0001')
 
 function Plans() {
   const client = useQueryClient()
-  const { data, error, refetch } = useQuery({
+  const found = useQuery({
     queryKey: ['snapshots'], refetchInterval: 10_000,
     queryFn: async ({ signal }) => await Promise.all((await list(`${path}-auto/config`, { signal })).map(async (name) => ({
       name, plan: (await read<Plan>(`${path}-auto/config/${name}`, { signal })).data,
@@ -82,9 +82,7 @@ function Plans() {
   const [ending, end] = useState('')
   const may = useMay(`${path}-auto/config/new`, 'update', 'sudo')
   const changed = () => client.invalidateQueries({ queryKey: ['snapshots'] })
-  if (error) return <Problem error={error} retry={() => void refetch()} />
-  if (!data) return <Loading />
-  return (
+  return <Loaded of={found}>{(data) => (
     <Card title="Schedules" flush actions={may && <Button small icon="plus" onPress={() => edit({ name: '' })}>Add a schedule</Button>}>
       <Table label="Schedules" rows={data} id={(r) => r.name} empty={<Empty icon="camera" title="No snapshots by themselves"><p>A schedule writes them into a folder of the leader, and keeps the last few.</p></Empty>} columns={[
         { head: 'Name', cell: (r) => may ? <button type="button" className="link" onClick={() => edit(r)}>{r.name}</button> : r.name },
@@ -98,7 +96,7 @@ function Plans() {
       {editing && <PlanForm {...editing} onClose={() => edit(undefined)} onDone={changed} />}
       {ending && <Confirm title={`Delete the schedule ${ending}?`} action="Delete" onClose={() => end('')} run={() => remove(`${path}-auto/config/${ending}`).then(changed)}>The snapshots that it took stay where they are.</Confirm>}
     </Card>
-  )
+  )}</Loaded>
 }
 
 function PlanForm({ name, plan, onClose, onDone }: { name: string; plan?: Plan; onClose: () => void; onDone: () => Promise<void> }) {

@@ -3,8 +3,8 @@ import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { write } from '../../api/client'
 import { useMay } from '../../api/queries'
-import { Badge, Button, Dialog, Empty, Loading, PageHead, Problem, SearchField, Select, Table, TextField } from '../../kit'
-import { ActForm, Tabs } from '../../kit/parts'
+import { Badge, Button, Dialog, Empty, PageHead, SearchField, Select, Table, TextField } from '../../kit'
+import { ActForm, Loaded, Tabs } from '../../kit/parts'
 import { named, type Of } from './identity'
 
 /** Who callers are, beyond their tokens. */
@@ -25,16 +25,15 @@ export default function Identity() {
 const texts = { entity: ['entities', 'The first login by a method makes one.'], group: ['groups', 'A group gives policies to its members.'] } as const
 
 function List({ of }: { of: Of }) {
-  const { data, error, refetch } = useQuery(named(of))
+  const found = useQuery(named(of))
   const [filter, setFilter] = useState('')
   const [creating, create] = useState(false)
   const mayCreate = useMay(`identity/${of}`, 'update')
-  if (error) return <Problem error={error} retry={() => void refetch()} />
-  if (!data) return <Loading />
+  const data = found.data ?? []
   const wanted = filter.trim().toLowerCase()
   const rows = data.filter((r) => `${r.name} ${r.id} ${(r.aliases ?? []).map((a) => a.name).join(' ')}`.toLowerCase().includes(wanted))
   return (
-    <div className="stack">
+    <Loaded of={found}>{() => <div className="stack">
       <div className="spread"><div className="grow"><SearchField label={`Filter ${data.length.toLocaleString('en')} ${texts[of][0]}`} value={filter} onChange={setFilter} /></div>
         {mayCreate && <Button look="primary" icon="plus" onPress={() => create(true)} data-create>Create {of}</Button>}</div>
       <div className="card"><Table label={texts[of][0]} rows={rows.slice(0, 500)} id={(r) => r.id} empty={<Empty icon="people" title={filter ? 'Nothing by that name' : `No ${texts[of][0]} yet`}><p>{texts[of][1]}</p></Empty>} columns={[
@@ -44,7 +43,7 @@ function List({ of }: { of: Of }) {
       ]} /></div>
       {rows.length > 500 && <p className="small muted">The first 500 of {rows.length.toLocaleString('en')}: filter for the others.</p>}
       {creating && <Create of={of} onClose={() => create(false)} />}
-    </div>
+    </div>}</Loaded>
   )
 }
 

@@ -4,8 +4,8 @@ import { useState } from 'react'
 import { remove, write } from '../../api/client'
 import { isMissing } from '../../api/errors'
 import { mounts, useMay } from '../../api/queries'
-import { Badge, Button, Check, Confirm, Dialog, Empty, Loading, Note, PageHead, Problem, Select, Table, TextArea, TextField, toast } from '../../kit'
-import { ActForm, Card, Facts, Trail } from '../../kit/parts'
+import { Badge, Button, Check, Confirm, Dialog, Empty, Note, PageHead, Select, Table, TextArea, TextField, toast } from '../../kit'
+import { ActForm, Card, Facts, Loaded, Trail } from '../../kit/parts'
 import { When } from '../../kit/When'
 import { lines, named, one, pairs, words, type Alias, type Entity, type Group, type Of } from './identity'
 import { Pick } from './Pick'
@@ -15,11 +15,9 @@ export function GroupPage() { return <One of="group" /> }
 
 function One({ of }: { of: Of }) {
   const { id = '' } = useParams({ strict: false })
-  const { data, error, refetch } = useQuery({ ...one<Entity & Group>(of, id), refetchOnWindowFocus: false })
-  if (isMissing(error)) return <Empty icon="people" title={`There is no such ${of}`}><p>It may have been deleted or merged.</p></Empty>
-  if (error) return <Problem error={error} retry={() => void refetch()} />
-  if (!data) return <Loading />
-  return <Shown key={id} of={of} it={data} />
+  const found = useQuery({ ...one<Entity & Group>(of, id), refetchOnWindowFocus: false })
+  if (isMissing(found.error)) return <Empty icon="people" title={`There is no such ${of}`}><p>It may have been deleted or merged.</p></Empty>
+  return <Loaded of={found}>{(it) => <Shown key={id} of={of} it={it} />}</Loaded>
 }
 
 function Shown({ of, it }: { of: Of; it: Entity & Group }) {
@@ -46,7 +44,7 @@ function Shown({ of, it }: { of: Of; it: Entity & Group }) {
       {ask === 'delete' && <Confirm title={`Delete ${it.name}?`} action="Delete" typed={it.name} onClose={() => setAsk(undefined)} run={async () => {
         await remove(path)
         await client.invalidateQueries({ queryKey: ['identity'], refetchType: 'none' })
-        void navigate({ to: '/identity' })
+        void navigate({ to: '/identity', ignoreBlocker: true })
       }}>{of === 'entity' ? 'Its policies and memberships are gone at once. A login makes a new, empty one.' : 'Its members lose the policies that it gave, from the next request on.'}</Confirm>}
       {ask === 'merge' && <Merge into={it} onClose={() => setAsk(undefined)} onDone={changed} />}
     </div>
@@ -61,13 +59,17 @@ function Form({ of, it, may, onDone }: { of: Of; it: Entity & Group; may: boolea
   const [entities, setEntities] = useState(it.member_entity_ids ?? [])
   const [groups, setGroups] = useState(it.member_group_ids ?? [])
   const internal = of === 'group' && it.type === 'internal'
+  const body = () => ({
+    name: name.trim(), policies: words(policies), metadata: pairs(metadata), ...(of === 'entity' ? { disabled } : { type: it.type }),
+    ...(internal && { member_entity_ids: entities, member_group_ids: groups }),
+  })
+  const now = JSON.stringify([name, policies, metadata, disabled, entities, groups])
+  const [saved, setSaved] = useState(now)
   return (
     <div className="card pad">
-      <ActForm action="Save" label={of} disabled={!may || !name.trim()} onSubmit={async () => {
-        await write(`identity/${of}/id/${it.id}`, {
-          name: name.trim(), policies: words(policies), metadata: pairs(metadata), ...(of === 'entity' ? { disabled } : { type: it.type }),
-          ...(internal && { member_entity_ids: entities, member_group_ids: groups }),
-        })
+      <ActForm action="Save" label={of} unsaved={now !== saved} disabled={!may || !name.trim()} onSubmit={async () => {
+        await write(`identity/${of}/id/${it.id}`, body())
+        setSaved(now)
         await onDone()
         toast('Saved. It holds from the next request on.')
       }}>

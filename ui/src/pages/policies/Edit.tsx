@@ -6,7 +6,7 @@ import { remove } from '../../api/client'
 import { isMissing } from '../../api/errors'
 import { useMay } from '../../api/queries'
 import { Button, Confirm, Empty, Loading, Note, PageHead, Problem, TextField, toast } from '../../kit'
-import { Trail } from '../../kit/parts'
+import { Trail, Unsaved } from '../../kit/parts'
 import { useAct } from '../../kit/useAct'
 import { faults, knownPaths, names, policy, policyText, savePolicy } from './policies'
 
@@ -63,7 +63,7 @@ function Form({ name: old, text: before }: { name?: string; text: string }) {
       await client.invalidateQueries({ queryKey: ['policies'] })
       await client.invalidateQueries({ queryKey: ['capabilities'] })
       toast(`Policy ${name.trim()} saved. It holds from the next request on.`)
-      if (!old) void navigate({ to: '/policies/edit/$name', params: { name: name.trim().toLowerCase() } })
+      if (!old) void navigate({ to: '/policies/edit/$name', params: { name: name.trim().toLowerCase() }, ignoreBlocker: true })
     })
   }
   const dirty = text !== base
@@ -86,10 +86,11 @@ function Form({ name: old, text: before }: { name?: string; text: string }) {
           {dirty && old && <Button onPress={() => setText(base)}>Undo changes</Button>}
         </div>
       </form>
+      <Unsaved when={dirty || !old && !!name} />
       {deleting && <Confirm title={`Delete the policy ${old}?`} action="Delete" typed={old} onClose={() => setDeleting(false)} run={async () => {
         await remove(`sys/policies/acl/${old}`)
         await client.invalidateQueries({ queryKey: ['policies'], refetchType: 'none' })
-        void navigate({ to: '/policies' })
+        void navigate({ to: '/policies', ignoreBlocker: true })
       }}>Tokens that carry it may no longer do what it allowed, from the next request on.</Confirm>}
     </div>
   )

@@ -1,8 +1,9 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { useBlocker, useNavigate } from '@tanstack/react-router'
+import { useNavigate } from '@tanstack/react-router'
 import { useEffect, useState } from 'react'
 import { ApiError, isForbidden, isMissing } from '../../api/errors'
-import { Button, Check, Confirm, Dialog, Loading, Note, PageHead, Problem, TextField, toast } from '../../kit'
+import { Button, Check, Dialog, Loading, Note, PageHead, Problem, TextField, toast } from '../../kit'
+import { Unsaved } from '../../kit/parts'
 import { Conflict } from './Conflict'
 import { Crumbs } from './Crumbs'
 import { Diff } from './Diff'
@@ -56,7 +57,6 @@ function Writer({ kv, path: fixed, folder = '', base, version }: { kv: Kv; path?
   const path = fixed ?? name.trim()
   const badName = fixed === undefined && name !== folder && (/^\/|\/\/|\/$/.test(path) || /(^|\/)\.\.?(\/|$)/.test(path)) ? 'A name has no empty parts, and does not begin or end with a slash.' : undefined
   const dirty = !saved && (!data || !same(data, start.data) || (fixed === undefined && name !== folder))
-  const blocker = useBlocker({ shouldBlockFn: () => dirty && !saved, enableBeforeUnload: () => dirty, withResolver: true })
   useEffect(() => {
     if (saved) void navigate({ to: '/secrets/$mount/show/$', params: { mount: kv.mount, _splat: path }, replace: true })
   }, [saved, navigate, kv.mount, path])
@@ -109,7 +109,7 @@ function Writer({ kv, path: fixed, folder = '', base, version }: { kv: Kv; path?
       )}
       {conflict && data && !saved && <Conflict key={conflict.version + JSON.stringify(Object.keys(conflict.data))} base={start.data} mine={data} theirs={conflict.data} version={conflict.version}
         save={(merged) => save(merged, conflict.version)} onClose={() => setConflict(undefined)} />}
-      {blocker.status === 'blocked' && <Confirm title="Leave without saving?" action="Leave" run={async () => blocker.proceed()} onClose={() => blocker.reset?.()}>What you typed here is not saved.</Confirm>}
+      <Unsaved when={dirty} />
     </div>
   )
 }

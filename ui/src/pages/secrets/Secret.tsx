@@ -1,10 +1,10 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
-import { Tab, TabList, TabPanel, Tabs } from 'react-aria-components'
 import { isForbidden, isMissing } from '../../api/errors'
 import { allows, capabilities } from '../../api/queries'
 import { Badge, Button, Confirm, Empty, Icon, Loading, Menu, Note, PageHead, Problem, toast, type MenuEntry } from '../../kit'
+import { Tabs } from '../../kit/parts'
 import { When } from '../../kit/When'
 import { Crumbs } from './Crumbs'
 import { act, at, metadata as metadataOf, removeAll, removeLatest, secret as secretOf, useAddress, type Kv } from './kv'
@@ -29,10 +29,11 @@ function Shown({ kv, path }: { kv: Kv; path: string }) {
   const client = useQueryClient()
   const navigate = useNavigate()
   const [version, setVersion] = useState<number>()
-  const [tab, setTab] = useState('data')
+  const [tab, setTab] = useState<string>()
   const [ask, setAsk] = useState<'share' | 'destroy' | 'all'>()
   const { data: meta } = useQuery(metadataOf(kv, path))
-  const { data, error, refetch } = useQuery(secretOf(kv, path, version))
+  const { data: last, error, refetch } = useQuery(secretOf(kv, path, version))
+  const data = isForbidden(error) ? undefined : last // read by someone else, who was signed in before
   const paths = { data: at.data(kv, path), meta: at.metadata(kv, path), undelete: at.action(kv, 'undelete', path), destroy: at.action(kv, 'destroy', path) }
   const { data: caps } = useQuery(capabilities(Object.values(paths)))
   const may = (p: string, what: 'create' | 'update' | 'delete' | 'read') => allows(caps?.[p], what)
@@ -58,22 +59,19 @@ function Shown({ kv, path }: { kv: Kv; path: string }) {
       </PageHead>
       {isMissing(error) ? <div className="card"><Empty icon="key" title="There is no secret here"><p>Nothing is at this path, or not any more.</p>
         {may(paths.data, 'create') && <Link className="button primary" to="/secrets/$mount/edit/$" params={{ mount: kv.mount, _splat: path }}>Write it</Link>}</Empty></div>
-        : error && !isForbidden(error) ? <Problem error={error} retry={() => void refetch()} />
+        : error && !data && !isForbidden(error) ? <Problem error={error} retry={() => void refetch()} />
           : !data && !error ? <Loading />
-            : <Tabs className="tabs" selectedKey={tab} onSelectionChange={(k) => setTab(String(k))}>
-              <TabList aria-label="About this secret">
-                <Tab id="data">Data</Tab>{meta && <Tab id="versions">Versions</Tab>}{meta && <Tab id="metadata">Metadata</Tab>}<Tab id="use">Use it</Tab>
-              </TabList>
-              <TabPanel id="data">{error ? <div className="card"><Empty icon="lock" title="You may not read this secret"><p>Your policy lets you see that it exists, not what it holds.</p></Empty></div>
-                : data?.data ? <Values data={data.data} />
-                  : data && <div className="card"><Empty icon="trash" title={data.destroyed ? 'This version was destroyed' : 'This version was deleted'}>
+            : <Tabs label="About this secret" at={tab} onAt={setTab} tabs={[
+              { id: 'data', label: 'Data', show: () => <>{!data ? <div className="card"><Empty icon="lock" title="You may not read this secret"><p>Your policy lets you see that it exists, not what it holds.</p></Empty></div>
+                : data.data ? <Values data={data.data} />
+                  : <div className="card"><Empty icon="trash" title={data.destroyed ? 'This version was destroyed' : 'This version was deleted'}>
                     <p>{data.destroyed ? 'Its data is gone for good.' : 'Its data is kept until it is destroyed.'} <Badge kind={data.destroyed ? 'bad' : 'warn'}>{data.destroyed ? 'destroyed' : 'deleted'}</Badge></p>
                     {!data.destroyed && may(paths.undelete, 'update') && <Button icon="undo" onPress={() => void act(kv, 'undelete', path, [data.version]).then(changed).then(() => toast('Undeleted.'), tell)}>Undelete</Button>}</Empty></div>}
-              {version !== undefined && <div className="under"><Note>You are looking at an older version.</Note></div>}</TabPanel>
-              {meta && <TabPanel id="versions"><Versions kv={kv} path={path} meta={meta} onOpen={(v) => { setVersion(v === meta.current_version ? undefined : v); setTab('data') }} /></TabPanel>}
-              {meta && <TabPanel id="metadata"><MetadataTab kv={kv} path={path} meta={meta} /></TabPanel>}
-              <TabPanel id="use"><Use kv={kv} path={path} keys={Object.keys(data?.data ?? {})} /></TabPanel>
-            </Tabs>}
+              {version !== undefined && <div className="under"><Note>You are looking at an older version.</Note></div>}</> },
+              meta && { id: 'versions', label: 'Versions', show: () => <Versions kv={kv} path={path} meta={meta} onOpen={(v) => { setVersion(v === meta.current_version ? undefined : v); setTab('data') }} /> },
+              meta && { id: 'metadata', label: 'Metadata', show: () => <MetadataTab kv={kv} path={path} meta={meta} /> },
+              { id: 'use', label: 'Use it', show: () => <Use kv={kv} path={path} keys={Object.keys(data?.data ?? {})} /> },
+            ]} />}
       {ask === 'share' && data && <Share kv={kv} path={path} version={data.version} onClose={() => setAsk(undefined)} />}
       {ask === 'destroy' && data && <Confirm title={`Destroy version ${data.version}?`} action="Destroy" run={() => act(kv, 'destroy', path, [data.version]).then(changed)} onClose={() => setAsk(undefined)}>Its data is gone for good: nothing can bring it back.</Confirm>}
       {ask === 'all' && <Confirm title={kv.v2 ? 'Remove the secret and all its versions?' : 'Delete the secret?'} action="Remove" typed={name} run={() => removeAll(kv, path).then(changed).then(leave)} onClose={() => setAsk(undefined)}>Nothing can bring it back. Programs that read it will fail.</Confirm>}

@@ -1,8 +1,9 @@
 import './start.css'
 import { useEffect, useState } from 'react'
+import { decryptWith } from '../../kit/PgpKeys'
 import { Button, Check, CopyButton, Note, save } from '../../kit'
 
-export interface Founded { shares: string[]; rootToken: string; recovery: boolean; threshold: number; encrypted: boolean }
+export interface Founded { shares: string[]; rootToken: string; recovery: boolean; threshold: number; encrypted: boolean; rootEncrypted: boolean }
 
 /** Shows what exists nowhere else, until its reader says of each part that it is kept. */
 export function Keep({ founded, onKept }: { founded: Founded; onKept: () => void }) {
@@ -22,8 +23,8 @@ export function Keep({ founded, onKept }: { founded: Founded; onKept: () => void
     <div className="front-card wide stack" role="region" aria-labelledby="keep">
       <div className="stack-s">
         <h1 id="keep">Keep these now</h1>
-        <Note kind="warn">This is the only time they are shown, and nobody can make them again. {founded.threshold} of the {founded.shares.length} shares {founded.recovery ? 'recover' : 'unseal'} the cluster: keep them in different places.
-          {founded.encrypted && ' They are encrypted: each owner decrypts theirs with base64 -d | gpg -d.'}</Note>
+        <Note kind="warn">This is the only time they are shown, and nobody can make them again. {founded.threshold} of the {founded.shares.length} shares {founded.recovery ? 'together decide in emergencies' : 'unseal the cluster'}: keep them in different places.</Note>
+        {founded.encrypted && <Note>The shares are encrypted: send each to its owner, who decrypts it with <code>{decryptWith}</code>.{founded.rootEncrypted ? ' So is the root token: its owner signs in with what that prints.' : ' The root token is not.'}</Note>}
       </div>
       <ul className="keep">
         {items.map((item, i) => (
@@ -41,7 +42,7 @@ export function Keep({ founded, onKept }: { founded: Founded; onKept: () => void
           </li>
         ))}
       </ul>
-      <p className="small muted">{founded.recovery ? 'The server unseals itself now.' : `Next, ${founded.threshold} of the shares are asked for: that proves they are kept.`} Revoke the root token once other ways to sign in are set up.</p>
+      <p className="small muted">{founded.recovery ? 'The server has unsealed itself: sign in next.' : `Next, ${founded.threshold} of the shares are asked for: that proves they are kept.`} Revoke the root token once other ways to sign in are set up.</p>
       <Button look="primary" wide isDisabled={left > 0} onPress={onKept}>{left > 0 ? `${left} still to keep` : 'All are kept: go on'}</Button>
     </div>
   )

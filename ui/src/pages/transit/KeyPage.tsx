@@ -5,8 +5,8 @@ import { remove, write } from '../../api/client'
 import { isMissing } from '../../api/errors'
 import { useMay } from '../../api/queries'
 import { requestSchema } from '../../api/schema'
-import { Badge, Button, Confirm, Empty, Loading, PageHead, Problem, Table, toast } from '../../kit'
-import { ActForm, Card, Facts, seconds, Tabs, Trail } from '../../kit/parts'
+import { Badge, Button, Confirm, Empty, PageHead, Table, toast } from '../../kit'
+import { ActForm, Card, Facts, Loaded, seconds, Tabs, Trail } from '../../kit/parts'
 import { initial, SchemaForm, toBody, type Values } from '../../kit/SchemaForm'
 import { When } from '../../kit/When'
 import { key, type Key } from './transit'
@@ -16,16 +16,14 @@ import { Use, uses } from './Use'
 export function KeyPage({ mount, name }: { mount: string; name: string }) {
   const client = useQueryClient()
   const navigate = useNavigate()
-  const { data, error, refetch } = useQuery(key(mount, name))
+  const found = useQuery(key(mount, name))
   const [ask, setAsk] = useState<'rotate' | 'delete'>()
   const mayRotate = useMay(`${mount}keys/${name}/rotate`, 'update')
   const mayTune = useMay(`${mount}keys/${name}/config`, 'update')
   const mayDelete = useMay(`${mount}keys/${name}`, 'delete')
   const changed = () => client.invalidateQueries({ queryKey: ['transit', mount] })
-  if (isMissing(error)) return <Empty icon="key" title="There is no such key"><p>It may have been deleted.</p></Empty>
-  if (error) return <Problem error={error} retry={() => void refetch()} />
-  if (!data) return <Loading />
-  return (
+  if (isMissing(found.error)) return <Empty icon="key" title="There is no such key"><p>It may have been deleted.</p></Empty>
+  return <Loaded of={found}>{(data) => (
     <div>
       <PageHead above={<Trail steps={[{ label: 'Secrets', link: { to: '/secrets' } }, { label: mount, link: { to: '/secrets/$mount/list/$', params: { mount, _splat: '' } } }]} />} title={name} about={<span className="row"><Badge>{data.type}</Badge>version {data.latest_version}</span>}>
         {mayRotate && <Button icon="refresh" onPress={() => setAsk('rotate')}>Rotate…</Button>}
@@ -44,7 +42,7 @@ export function KeyPage({ mount, name }: { mount: string; name: string }) {
         void navigate({ to: '/secrets/$mount/list/$', params: { mount, _splat: '' } })
       }}>Whatever it encrypted can never be decrypted again, by anyone.</Confirm>}
     </div>
-  )
+  )}</Loaded>
 }
 
 function Versions({ of }: { of: Key }) {
@@ -62,15 +60,13 @@ function Versions({ of }: { of: Key }) {
 
 function Config({ mount, of, onDone }: { mount: string; of: Key; onDone: () => Promise<void> }) {
   const path = `${mount}keys/${of.name}/config`
-  const { data: schema, error } = useQuery(requestSchema(`/${mount}keys/{name}/config`))
+  const described = useQuery(requestSchema(`/${mount}keys/{name}/config`))
   const [typed, setTyped] = useState<Values>()
   const had = of as unknown as Record<string, unknown>
-  if (error) return <Problem error={error} />
-  if (!schema) return <Loading />
-  return <div className="card pad"><ActForm action="Save" disabled={!typed} onSubmit={async () => {
+  return <Loaded of={described}>{(schema) => <div className="card pad"><ActForm action="Save" disabled={!typed} onSubmit={async () => {
     await write(path, toBody(schema, typed!, had))
     await onDone()
     setTyped(undefined)
     toast('Saved.')
-  }}><div className="form-grid"><SchemaForm schema={schema} values={typed ?? initial(schema, had)} onChange={setTyped} /></div></ActForm></div>
+  }}><div className="form-grid"><SchemaForm schema={schema} values={typed ?? initial(schema, had)} onChange={setTyped} /></div></ActForm></div>}</Loaded>
 }
