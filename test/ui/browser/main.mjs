@@ -8,6 +8,7 @@ import * as signin from './signin.mjs'
 import * as search from './search.mjs'
 import * as secrets from './secrets.mjs'
 import * as start from './start.mjs'
+import * as typed from './typed.mjs'
 
 const steps = [
   ['set up and unseal three nodes', start.setUp],
@@ -36,6 +37,9 @@ const steps = [
   ['cluster', operate.cluster],
   ['seal', operate.seal],
   ['snapshots', operate.snapshots],
+  ['what is typed, in tabs', typed.tabs],
+  ['what is typed, in forms', typed.forms],
+  ['what is typed, on a sealed node', typed.sealedNode],
   ['360 pixels, access', access.smallAccess],
   ['360 pixels, operate', operate.smallOperate],
   ['20,000 names', hard.many],

@@ -89,7 +89,7 @@ export function Rekey({ recovery, n, t }: { recovery: boolean; n: number; t: num
       </ActForm>} />
     {made && <Made title="Keep these now" items={(made.keys_base64 ?? []).map((value, i) => ({ name: `${recovery ? 'Recovery' : 'Unseal'} key share ${i + 1}`, value, note: made.pgp_fingerprints?.[i] && `for ${made.pgp_fingerprints[i]}` }))} onClose={() => setMade(undefined)}>
       <p>{made.verification_required ? 'Until they are proven, the old shares count. Nobody can show these again: give each to its owner, who enters it here next.' : 'The old shares no longer work. Nobody can show these again: give each to its owner.'}</p>
-      {!!made.pgp_fingerprints?.length && <p>Each is encrypted for its owner, who decrypts it with <code>{decryptWith}</code>.</p>}</Made>}
+      {!!made.pgp_fingerprints?.length && <p>Each is encrypted for its owner, who decrypts it with <code className="nowrap">{decryptWith}</code>.</p>}</Made>}
   </>
 }
 
@@ -116,7 +116,7 @@ export function GenerateRoot() {
 function Made({ title, items, onClose, children }: { title: string; items: { name: string; value: string; note?: ReactNode }[]; onClose: () => void; children: ReactNode }) {
   const [shown, show] = useState('')
   return (
-    <Dialog title={title} onClose={onClose} locked>
+    <Dialog title={title} onClose={onClose} locked wide>
       <Note kind="warn">{children}</Note>
       <ul className="stack-s">{items.map(({ name, value, note }) => (
         <li key={name} className="stack-s"><div className="spread"><span><strong>{name}</strong>{note && <span className="small muted break"> {note}</span>}</span><span className="row">

@@ -24,7 +24,7 @@ export function Keep({ founded, onKept }: { founded: Founded; onKept: () => void
       <div className="stack-s">
         <h1 id="keep">Keep these now</h1>
         <Note kind="warn">This is the only time they are shown, and nobody can make them again. {founded.threshold} of the {founded.shares.length} shares {founded.recovery ? 'together decide in emergencies' : 'unseal the cluster'}: keep them in different places.</Note>
-        {founded.encrypted && <Note>The shares are encrypted: send each to its owner, who decrypts it with <code>{decryptWith}</code>.{founded.rootEncrypted ? ' So is the root token: its owner signs in with what that prints.' : ' The root token is not.'}</Note>}
+        {founded.encrypted && <Note>The shares are encrypted: send each to its owner, who decrypts it with <code className="nowrap">{decryptWith}</code>.{founded.rootEncrypted ? ' So is the root token: its owner signs in with what that prints.' : ' The root token is not.'}</Note>}
       </div>
       <ul className="keep">
         {items.map((item, i) => (
