@@ -27,6 +27,7 @@ type world struct {
 	ended   map[string]int // attempts, successful or not
 	refuses bool           // fails whatever is asked
 	stalls  bool           // answers nothing
+	gate    chan struct{}  // not nil: a user is made only once it is closed
 }
 
 func (w *world) do(ctx context.Context, f func()) error {
@@ -73,7 +74,12 @@ func (l lender) creds(_ context.Context, req *engine.Request) (*engine.Response,
 	l.w.mu.Unlock()
 	return &engine.Response{Data: map[string]any{"user": user}, Lease: &engine.Lease{
 		TTL: req.Data.Duration("ttl"), MaxTTL: req.Data.Duration("max_ttl"), Renewable: true, Revoke: []byte(user),
-		Act: func(ctx context.Context) error { return l.w.do(ctx, func() { l.w.users[user] = true }) },
+		Act: func(ctx context.Context) error {
+			if l.w.gate != nil {
+				<-l.w.gate
+			}
+			return l.w.do(ctx, func() { l.w.users[user] = true })
+		},
 	}}, nil
 }
 
@@ -167,6 +173,34 @@ func TestLeaseLife(t *testing.T) {
 			t.Errorf("left behind: %v", left)
 		}
 	})
+}
+
+// A lease that is revoked while its user is being made ends once it is there.
+func TestRevokedWhileActing(t *testing.T) {
+	for _, sync := range []string{"true", "false"} {
+		lend(t, func(t *testing.T, s *server, w *world) {
+			w.gate = make(chan struct{})
+			answers := make(chan error, 2)
+			for _, ask := range [][2]string{{"db/creds/app", `{}`}, {"sys/leases/revoke-prefix/db", `{"sync":` + sync + `}`}} {
+				go func() {
+					_, err := s.do(s.root, engine.Update, ask[0], ask[1])
+					answers <- err
+				}()
+				settle()
+			}
+			close(w.gate)
+			settle()
+			settle()
+			for range cap(answers) {
+				if err := <-answers; err != nil {
+					t.Error(err)
+				}
+			}
+			if left := s.leaseKeys(); len(w.alive()) != 0 || len(left) != 0 {
+				t.Errorf("sync %s: alive is %v, left are %v", sync, w.alive(), left)
+			}
+		})
+	}
 }
 
 // The mount's limits, the engine's and what is asked for: the tightest counts.

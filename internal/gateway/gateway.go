@@ -111,7 +111,8 @@ type Response struct {
 	LeaseID   string
 	Route     *engine.Route // that answered
 
-	act func(ctx context.Context) error // the effect of a lease, once it is durable
+	act   func(ctx context.Context) error // the effect of a lease, once it is durable
+	acted func()                          // to be called once it is over
 }
 
 // attempts bounds how often a request runs again because others wrote first.
@@ -200,7 +201,16 @@ func (g *Gateway) once(ctx context.Context, req *Request, rec *recording) (*Resp
 	if err := rec.flush(ctx, v.Tx); err != nil {
 		return nil, err
 	}
-	return resp, v.Tx.Commit(ctx)
+	if resp.act != nil {
+		resp.acted = g.lessor.begin(resp.LeaseID)
+	}
+	if err := v.Tx.Commit(ctx); err != nil {
+		if resp.acted != nil {
+			resp.acted()
+		}
+		return nil, err
+	}
+	return resp, nil
 }
 
 // spend counts a use of the caller's token in tx, if its uses are limited.

@@ -84,6 +84,7 @@ func (g *Gateway) act(ctx context.Context, resp *Response) error {
 		return nil
 	}
 	err := resp.act(ctx)
+	resp.acted()
 	if err != nil {
 		g.withdraw(ctx, resp)
 	}

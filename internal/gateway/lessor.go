@@ -38,11 +38,12 @@ type Lessor struct {
 	mu      sync.Mutex
 	busy    map[string]bool // mounts, by UUID, whose leases are being ended
 	settled map[string]bool // disabled mounts all of whose leases have been told to end
+	acting  map[string]chan struct{}
 	work    sync.WaitGroup
 }
 
 func newLessor(store storage.Store, mounts *mount.Manager, tokens *token.Store, logger hclog.Logger) *Lessor {
-	return &Lessor{store: store, mounts: mounts, tokens: tokens, logger: logger, busy: map[string]bool{}, settled: map[string]bool{}}
+	return &Lessor{store: store, mounts: mounts, tokens: tokens, logger: logger, busy: map[string]bool{}, settled: map[string]bool{}, acting: map[string]chan struct{}{}}
 }
 
 // Sweep starts to end the leases that are due, and does not wait for it.
@@ -131,6 +132,37 @@ func each[T any](items []T, do func(T) error) error {
 	return failed
 }
 
+// begin notes that the effect of the lease id is under way, until done is called: it
+// is not ended meanwhile, as its end would find nothing yet.
+func (l *Lessor) begin(id string) (done func()) {
+	over := make(chan struct{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.acting[id] = over
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.acting, id)
+		close(over)
+	}
+}
+
+// await waits until the effect of the lease id is there, or takes longer than it may.
+func (l *Lessor) await(ctx context.Context, id string) {
+	l.mu.Lock()
+	over := l.acting[id]
+	l.mu.Unlock()
+	if over == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
+	defer cancel()
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
+}
+
 // forget drops an item of a queue if it stands for no lease.
 func (l *Lessor) forget(ctx context.Context, ns string, it lease.Item) error {
 	tx := storage.Begin(l.store)
@@ -147,6 +179,7 @@ func (l *Lessor) forget(ctx context.Context, ns string, it lease.Item) error {
 // and returned; force forgets the lease all the same.
 func (l *Lessor) take(ctx context.Context, ns, id string, due int64, force bool) (*lease.Lease, error) {
 	book := lease.Open(ns)
+	l.await(ctx, id)
 	for range attempts {
 		tx := storage.Begin(l.store)
 		rec, _, err := book.Get(ctx, tx, id)
