@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"strongroom/engine"
@@ -142,7 +143,7 @@ func node(t *testing.T, store storage.Store, db *fakeDB) *mounted {
 
 // configured has the connection "pg" and the role "reader".
 func (m *mounted) configured() {
-	m.must(engine.Update, "config/pg", object{"plugin_name": plugin, "connection_url": "{{username}} {{password}}", "username": "admin", "password": "first", "allowed_roles": "*"})
+	m.must(engine.Update, "config/pg", object{"plugin_name": plugin, "connection_url": "{{username}}:{{password}}", "username": "admin", "password": "first", "allowed_roles": "*"})
 	m.must(engine.Update, "roles/reader", object{"db_name": "pg", "creation_statements": "create"})
 }
 
@@ -252,6 +253,19 @@ func TestLostAnswers(t *testing.T) {
 	if db.password("app") != m.static("app").Pending || db.password("admin") != m.connection("pg").Root.Pending {
 		t.Error("a password was set that is stored nowhere")
 	}
+	// What is in doubt is not put off until next year.
+	s := m.static("app")
+	if over := time.Unix(s.Planned+3601, 0); s.late(over) || s.Doubt != 1 {
+		t.Errorf("late, with %d in doubt", s.Doubt)
+	} else if s.Doubt = 0; !s.late(over) {
+		t.Error("what is in no doubt is not late after its window")
+	}
+	db.refuse, db.lose = "password", false
+	m.must(engine.Update, "rotate-role/app", nil) // as it is found to be set
+	if db.password("app") != m.static("app").Password {
+		t.Error("a password that may be set was forgotten for another one")
+	}
+	db.refuse, db.lose = "", true
 	if _, err := m.Do(engine.Update, "static-roles/two", object{"db_name": "pg", "username": "two", "rotation_period": "1h"}); err == nil {
 		t.Error("a static role whose password may not be set was made")
 	}
@@ -260,12 +274,25 @@ func TestLostAnswers(t *testing.T) {
 	if _, err := m.Do(engine.Read, "creds/reader", nil); err != nil {
 		t.Error(err)
 	}
-	// What is in doubt is not put off until next year.
-	s := m.static("app")
-	s.Planned -= 7200
-	if !s.late(time.Unix(s.Planned+7200, 0)) != (s.Doubt > 0) {
-		t.Errorf("late with %d in doubt", s.Doubt)
+	m = recovered(t, store, db, time.Hour)
+	if s := m.static("app"); s.Password != db.password("app") || s.Pending != "" {
+		t.Errorf("static role %+v", s)
 	}
+	if c := m.connection("pg"); c.Password != db.password("admin") || c.Root != (root{}) {
+		t.Errorf("connection %+v", c.Root)
+	}
+}
+
+// A database may refuse the password that it has already: that it has it is found out.
+func TestNoPasswordTwice(t *testing.T) {
+	store, db := storage.NewMem(), newFakeDB()
+	m := node(t, store, db)
+	m.configured()
+	m.must(engine.Update, "static-roles/app", object{"db_name": "pg", "username": "app", "rotation_period": "1h"})
+	db.lose = true
+	m.fails(engine.Update, "rotate-role/app", nil, engine.Upstream, "")
+	m.fails(engine.Update, "rotate-root/pg", nil, engine.Upstream, "")
+	db.lose, db.refuse = false, "password"
 	m = recovered(t, store, db, time.Hour)
 	if s := m.static("app"); s.Password != db.password("app") || s.Pending != "" {
 		t.Errorf("static role %+v", s)
@@ -348,11 +375,39 @@ func TestPools(t *testing.T) {
 	if open() != 0 {
 		t.Errorf("%d are left open", open())
 	}
+	s := newServers()
+	k := db.kinds()[plugin]
+	one, two := must(s.get("a", k, dbms.Settings{MaxOpen: 1})), must(s.get("a", k, dbms.Settings{MaxOpen: 2}))
+	if again := must(s.get("a", k, dbms.Settings{MaxOpen: 2})); one == two || again != two || open() != 1 {
+		t.Errorf("%d are open, after settings changed", open())
+	}
+}
+
+// Connections that nobody asks for are let go, also those of an engine that was
+// closed and asked once more.
+func TestUnusedPools(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := newFakeDB()
+		m := node(t, storage.NewMem(), db)
+		m.configured()
+		m.Engine.(engine.Closer).Close()
+		for range 3 {
+			m.must(engine.Read, "creds/reader", nil)
+			time.Sleep(unused - time.Second)
+		}
+		if db.opened-db.closed != 1 {
+			t.Errorf("%d are open while they are used", db.opened-db.closed)
+		}
+		time.Sleep(2 * time.Second)
+		if db.opened-db.closed != 0 {
+			t.Errorf("%d are open that nobody uses", db.opened-db.closed)
+		}
+	})
 }
 
 // configured2 is configured with the password that is set now.
 func (m *mounted) configured2(db *fakeDB) {
-	m.must(engine.Update, "config/pg", object{"plugin_name": plugin, "connection_url": "{{username}} {{password}}", "username": "admin", "password": db.password("admin"), "allowed_roles": "*"})
+	m.must(engine.Update, "config/pg", object{"plugin_name": plugin, "connection_url": "{{username}}:{{password}}", "username": "admin", "password": db.password("admin"), "allowed_roles": "*"})
 	m.must(engine.Read, "creds/reader", nil)
 }
 
