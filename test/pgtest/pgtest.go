@@ -183,6 +183,23 @@ func (c *Cluster) Start(t testing.TB) {
 	}
 }
 
+// With has more arguments of postgres's own count from the next Start on.
+func (c *Cluster) With(args ...string) *Cluster {
+	c.args = append(c.args, args...)
+	return c
+}
+
+// Own gives the file at path to who runs the cluster.
+func (c *Cluster) Own(t testing.TB, path string) {
+	t.Helper()
+	if c.run == nil {
+		return
+	}
+	if err := os.Chown(path, int(c.run.Uid), int(c.run.Gid)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Stop stops the cluster at once: connections break.
 func (c *Cluster) Stop(t testing.TB) {
 	t.Helper()
