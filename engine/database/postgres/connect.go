@@ -21,6 +21,7 @@ const (
 	maxConnectTimeout = time.Minute
 	defaultPort       = "5432"
 	maxHosts          = 16
+	maxMessage        = 1 << 20 // bytes of one message of a server, which need not be a database
 )
 
 // seed is what the driver reads, for it insists on reading something. It would take
@@ -75,6 +76,7 @@ func configure(s dbms.Settings) (*pgconn.Config, error) {
 	if config.ValidateConnect, err = role(o["target_session_attrs"]); err != nil {
 		return nil, err
 	}
+	config.MaxProtocolMessageBodyLen = maxMessage
 	config.KerberosSrvName, config.KerberosSpn, config.OAuthTokenProvider = "", "", nil
 	config.RuntimeParams = map[string]string{"application_name": cmp.Or(o["application_name"], "strongroom")}
 	for name, value := range o {

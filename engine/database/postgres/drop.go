@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -35,22 +36,19 @@ UNION ALL SELECT format('DROP ROLE %I', rolname) FROM r`
 // privileges and drops it. If it is gone, that is no error, and nothing is run.
 func (s *Server) Drop(ctx context.Context, statements []string, name string) error {
 	fill := strings.NewReplacer("{{name}}", name, "{{username}}", name)
-	return s.within(ctx, "", func(c *pgconn.PgConn) error {
+	return s.within(ctx, nil, func(c *pgconn.PgConn) error {
 		return transaction(ctx, c, func() error {
-			found := c.ExecParams(ctx, revocations, [][]byte{[]byte(name)}, nil, nil, nil).Read()
-			if found.Err != nil || len(found.Rows) == 0 {
-				return found.Err
+			run, err := read(ctx, c, name)
+			if err != nil || len(run) == 0 {
+				return err
 			}
-			run := statements
-			if len(run) == 0 {
-				for _, row := range found.Rows {
-					run = append(run, string(row[0]))
+			if len(statements) > 0 {
+				run = nil
+				for _, statement := range statements {
+					run = append(run, fill.Replace(statement))
 				}
 			}
 			for _, statement := range run {
-				if len(statements) > 0 {
-					statement = fill.Replace(statement)
-				}
 				if err := exec(ctx, c, statement); err != nil {
 					return err
 				}
@@ -58,4 +56,23 @@ func (s *Server) Drop(ctx context.Context, statements []string, name string) err
 			return nil
 		})
 	})
+}
+
+// maxRevocations bounds what is read of a server.
+const maxRevocations = 100_000
+
+// read returns the revocations of the role called name.
+func read(ctx context.Context, c *pgconn.PgConn, name string) (statements []string, err error) {
+	rows := c.ExecParams(ctx, revocations, [][]byte{[]byte(name)}, nil, nil, nil)
+	for rows.NextRow() {
+		if len(statements) == maxRevocations {
+			break
+		}
+		statements = append(statements, string(rows.Values()[0]))
+	}
+	if len(statements) == maxRevocations {
+		return nil, errors.New("more privileges than can be revoked one by one")
+	}
+	_, err = rows.Close()
+	return statements, err
 }

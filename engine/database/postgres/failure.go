@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -35,8 +36,8 @@ func connecting(err error) error {
 	return f
 }
 
-// running says why statements failed, in words that hold nothing of secret.
-func running(err error, secret dbms.Secret) error {
+// running says why statements failed, in words that hold nothing of the secrets.
+func running(err error, secrets []string) error {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		return &dbms.Failure{Text: "the database did not answer: " + cause(err), Doubt: true}
@@ -44,7 +45,7 @@ func running(err error, secret dbms.Secret) error {
 	text := "the database refuses: " + pg.Message + " (SQLSTATE " + pg.Code + ")"
 	// A syntax error shows the word that it stands at: a password that no quotes
 	// surround, or a part of one.
-	if pg.Code == syntaxError || holds(pg.Message, string(secret)) {
+	if pg.Code == syntaxError || slices.ContainsFunc(secrets, func(secret string) bool { return holds(pg.Message, secret) }) {
 		text = "the database refuses: a statement is wrong (SQLSTATE " + pg.Code + "); check its quotes, as in '{{password}}' and \"{{name}}\""
 	}
 	return &dbms.Failure{Text: text}

@@ -64,7 +64,7 @@ func (s *Server) Run(ctx context.Context, statements []string, v dbms.Values) er
 	// neither: the engine sees to that. A quote of the password is doubled.
 	fill := strings.NewReplacer("{{name}}", v.Name, "{{username}}", v.Name, "{{password}}", strings.ReplaceAll(sent, "'", "''"),
 		"{{expiration}}", v.Expiration.UTC().Format("2006-01-02 15:04:05-0700"))
-	return s.within(ctx, v.Password, func(c *pgconn.PgConn) error {
+	return s.within(ctx, []string{string(v.Password), sent}, func(c *pgconn.PgConn) error {
 		if len(statements) == 0 {
 			return nil
 		}
@@ -80,8 +80,8 @@ func (s *Server) Run(ctx context.Context, statements []string, v dbms.Values) er
 }
 
 // within calls do with a connection of the pool, which is closed if do fails: what
-// it had begun is rolled back. secret is what no text may hold a part of.
-func (s *Server) within(ctx context.Context, secret dbms.Secret, do func(*pgconn.PgConn) error) error {
+// it had begun is rolled back. No text holds a part of the secrets.
+func (s *Server) within(ctx context.Context, secrets []string, do func(*pgconn.PgConn) error) error {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return connecting(err)
@@ -95,7 +95,7 @@ func (s *Server) within(ctx context.Context, secret dbms.Secret, do func(*pgconn
 		return err
 	})
 	if err != nil {
-		return running(err, secret)
+		return running(err, secrets)
 	}
 	return nil
 }
