@@ -7,11 +7,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/vault/api"
 
+	"strongroom/test/cluster"
 	"strongroom/test/pgtest"
 )
 
@@ -141,4 +144,75 @@ func TestDatabaseGuide(t *testing.T) {
 	if pg.Login("billing", "from-before") == nil || pg.Login("strongroom", "change-me") == nil {
 		t.Error("a password was not changed")
 	}
+}
+
+// The active node is killed while passwords change: within seconds the next one shows
+// those that work, changes them again at their time, and takes back what was lent.
+func TestDatabaseFailover(t *testing.T) {
+	const users = 8
+	pg := pgtest.New(t)
+	for i := range users {
+		pg.Query(t, fmt.Sprintf(`CREATE ROLE app%d WITH LOGIN PASSWORD 'first'`, i))
+	}
+	c := cluster.NewReady(t, 3)
+	leader := must[*cluster.Node](t)(c.Leader(t.Context()))
+	client := must[*api.Client](t)(leader.Client(c.Keys.Root))
+	if err := client.Sys().Mount("database", &api.MountInput{Type: "database"}); err != nil {
+		t.Fatal(err)
+	}
+	write := func(path string, data map[string]any) {
+		t.Helper()
+		if _, err := client.Logical().Write(path, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("database/config/pg", map[string]any{"plugin_name": "postgresql-database-plugin", "connection_url": pg.URL("postgres", ""), "username": "postgres", "password": pg.Password, "allowed_roles": "*"})
+	write("database/roles/short", map[string]any{"db_name": "pg", "default_ttl": "8s", "creation_statements": `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}'`})
+	for i := range users {
+		write(fmt.Sprintf("database/static-roles/app%d", i), map[string]any{"db_name": "pg", "username": fmt.Sprintf("app%d", i), "rotation_period": 5})
+	}
+	must[*api.Secret](t)(client.Logical().Read("database/creds/short"))
+	var busy sync.WaitGroup
+	var rotated atomic.Int64
+	for i := range users {
+		busy.Go(func() {
+			for {
+				if _, err := client.Logical().Write(fmt.Sprintf("database/rotate-role/app%d", i), nil); err != nil {
+					return // the node is gone
+				}
+				rotated.Add(1)
+			}
+		})
+	}
+	eventually(t, 20*time.Second, func() error {
+		if n := rotated.Load(); n < 10*users {
+			return fmt.Errorf("%d passwords were changed", n)
+		}
+		return nil
+	})
+	leader.Kill()
+	busy.Wait()
+	next := must[*cluster.Node](t)(c.Leader(t.Context()))
+	client = must[*api.Client](t)(next.Client(c.Keys.Root))
+	shown := func(i int) (map[string]any, error) {
+		got, err := client.Logical().Read(fmt.Sprintf("database/static-creds/app%d", i))
+		if err != nil {
+			return nil, err
+		}
+		return got.Data, pg.Login(fmt.Sprintf("app%d", i), got.Data["password"].(string))
+	}
+	first := make([]map[string]any, users)
+	for i := range users {
+		eventually(t, 10*time.Second, func() (err error) { first[i], err = shown(i); return err })
+	}
+	for i := range users {
+		eventually(t, 20*time.Second, func() error {
+			now, err := shown(i)
+			if err == nil && now["last_vault_rotation"] == first[i]["last_vault_rotation"] {
+				err = fmt.Errorf("the password of app%d is not changed any more", i)
+			}
+			return err
+		})
+	}
+	gone(t, pg)
 }
