@@ -78,11 +78,11 @@ func (b *backend) connectionRoutes() []engine.Route {
 		{Name: "service_account_json", Help: "Not supported."},
 	}
 	return []engine.Route{
-		{Path: "config", Help: "The names of all connections.", Fields: listFields(), List: list(connectionPrefix)},
-		{Path: "config/{name}", Help: "A connection to a database.", Fields: fields, Exists: exists(connectionPrefix), External: true,
+		{Path: "config", Help: "The names of all connections.", Fields: listFields(), Answers: lists(), List: list(connectionPrefix)},
+		{Path: "config/{name}", Help: "A connection to a database.", Fields: fields, Answers: one(Connection{}), Exists: exists(connectionPrefix), External: true,
 			Read: b.readConnection, Write: b.writeConnection, Delete: b.deleteConnection},
-		{Path: "reset/{name}", Help: "Close a connection's pool and connect anew.", Fields: []engine.Field{named}, External: true, Write: b.reset},
-		{Path: "rotate-root/{name}", Help: "Change the password of the connection's own user to one that nobody knows.", Fields: []engine.Field{named}, External: true, Write: b.rotateRoot},
+		{Path: "reset/{name}", Help: "Close a connection's pool and connect anew.", Fields: []engine.Field{named}, Answers: done(), External: true, Write: b.reset},
+		{Path: "rotate-root/{name}", Help: "Change the password of the connection's own user to one that nobody knows.", Fields: []engine.Field{named}, Answers: done(), External: true, Write: b.rotateRoot},
 	}
 }
 
@@ -170,19 +170,12 @@ func (b *backend) readConnection(ctx context.Context, req *engine.Request) (*eng
 	if c == nil {
 		return nil, engine.ErrNotFound
 	}
-	details := map[string]any{
-		"connection_url": mask(c.URL), "username": c.Username, "max_open_connections": c.MaxOpen, "max_idle_connections": c.MaxIdle,
-		"max_connection_lifetime": (time.Duration(c.MaxLifetime) * time.Second).String(), "disable_escaping": c.Escaped, "password_authentication": c.authentication(),
-	}
-	maps.DeleteFunc(details, func(_ string, v any) bool { return v == "" })
-	for name, text := range map[string]string{"username_template": c.Template, "tls_ca": c.CA, "tls_certificate": c.Certificate} {
-		if text != "" {
-			details[name] = text
-		}
-	}
-	return &engine.Response{Data: map[string]any{
-		"plugin_name": c.Plugin, "plugin_version": "", "allowed_roles": c.AllowedRoles, "connection_details": details, "password_policy": c.PasswordPolicy,
-		"root_credentials_rotate_statements": texts(c.Rotation), "verify_connection": c.Verify,
+	return &engine.Response{Data: Connection{
+		Plugin: c.Plugin, AllowedRoles: texts(c.AllowedRoles), PasswordPolicy: c.PasswordPolicy, Rotation: texts(c.Rotation), Verify: c.Verify,
+		Details: Details{
+			URL: mask(c.URL), Username: c.Username, MaxOpen: c.MaxOpen, MaxIdle: c.MaxIdle, MaxLifetime: (time.Duration(c.MaxLifetime) * time.Second).String(),
+			Escaped: c.Escaped, Authentication: c.authentication(), Template: c.Template, CA: c.CA, Certificate: c.Certificate,
+		},
 	}}, nil
 }
 

@@ -75,7 +75,7 @@ func (b *backend) creds(ctx context.Context, req *engine.Request) (*engine.Respo
 	}
 	values := dbms.Values{Name: user, Password: dbms.Secret(secret), Expiration: time.Now().Add(ttl + grace)}
 	return &engine.Response{
-		Data:  map[string]any{"username": user, "password": secret},
+		Data:  Credentials{user, secret},
 		Lease: &engine.Lease{TTL: ttl, MaxTTL: limit, Renewable: true, Revoke: revoke, Act: func(ctx context.Context) error { return b.make(ctx, c, r, values) }},
 	}, nil
 }

@@ -97,7 +97,7 @@ func list(prefix string) engine.Handler {
 		if len(names) == 0 {
 			return nil, engine.ErrNotFound
 		}
-		return &engine.Response{Data: map[string][]string{"keys": names}}, nil
+		return &engine.Response{Data: engine.Keys{Keys: names}}, nil
 	}
 }
 

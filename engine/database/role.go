@@ -37,9 +37,9 @@ func (b *backend) roleRoutes() []engine.Route {
 		{Name: "max_ttl", Type: engine.Duration, Help: "Longest life of a user, with renewals; 0: the mount's."},
 	}, credentialFields()...)
 	return []engine.Route{
-		{Path: "roles", Help: "The names of all roles.", Fields: listFields(), List: list(rolePrefix)},
-		{Path: "roles/{name}", Help: "What users are made for a role.", Fields: fields, Exists: exists(rolePrefix), Read: readRole, Write: writeRole, Delete: deleteRole},
-		{Path: "creds/{name}", Help: "Make a user of the database, for as long as its lease.", Fields: []engine.Field{named}, Read: b.creds},
+		{Path: "roles", Help: "The names of all roles.", Fields: listFields(), Answers: lists(), List: list(rolePrefix)},
+		{Path: "roles/{name}", Help: "What users are made for a role.", Fields: fields, Answers: one(Role{}), Exists: exists(rolePrefix), Read: readRole, Write: writeRole, Delete: deleteRole},
+		{Path: "creds/{name}", Help: "Make a user of the database, for as long as its lease.", Fields: []engine.Field{named}, Answers: engine.Answers{engine.Read: Credentials{}}, Read: b.creds},
 	}
 }
 
@@ -74,10 +74,7 @@ func readRole(ctx context.Context, req *engine.Request) (*engine.Response, error
 	if r == nil {
 		return nil, engine.ErrNotFound
 	}
-	return &engine.Response{Data: map[string]any{
-		"db_name": r.Connection, "creation_statements": texts(r.Creation), "revocation_statements": texts(r.Revocation), "rollback_statements": texts(r.Rollback),
-		"renew_statements": texts(r.Renewal), "default_ttl": r.DefaultTTL, "max_ttl": r.MaxTTL, "credential_type": "password",
-	}}, nil
+	return &engine.Response{Data: Role{r.Connection, texts(r.Creation), texts(r.Revocation), texts(r.Rollback), texts(r.Renewal), r.DefaultTTL, r.MaxTTL, "password"}}, nil
 }
 
 func writeRole(ctx context.Context, req *engine.Request) (*engine.Response, error) {

@@ -42,11 +42,11 @@ func (b *backend) staticRoutes() []engine.Route {
 		{Name: "rotation_statements", Type: engine.Any, Help: "Statements that change the password, with {{name}} and {{password}}."},
 	}, credentialFields()...)
 	return []engine.Route{
-		{Path: "static-roles", Help: "The names of all static roles.", Fields: listFields(), List: list(staticPrefix)},
-		{Path: "static-roles/{name}", Help: "A user whose password is kept and changed.", Fields: fields, Exists: exists(staticPrefix), External: true,
+		{Path: "static-roles", Help: "The names of all static roles.", Fields: listFields(), Answers: lists(), List: list(staticPrefix)},
+		{Path: "static-roles/{name}", Help: "A user whose password is kept and changed.", Fields: fields, Answers: one(StaticRole{}), Exists: exists(staticPrefix), External: true,
 			Read: readStatic, Write: b.writeStatic, Delete: deleteStatic},
-		{Path: "static-creds/{name}", Help: "The user of a static role, and its password.", Fields: []engine.Field{named}, Read: staticCreds},
-		{Path: "rotate-role/{name}", Help: "Change the password of a static role now.", Fields: []engine.Field{named}, External: true, Write: b.rotateRole},
+		{Path: "static-creds/{name}", Help: "The user of a static role, and its password.", Fields: []engine.Field{named}, Answers: engine.Answers{engine.Read: StaticCredentials{}}, Read: staticCreds},
+		{Path: "rotate-role/{name}", Help: "Change the password of a static role now.", Fields: []engine.Field{named}, Answers: done(), External: true, Write: b.rotateRole},
 	}
 }
 
@@ -68,19 +68,14 @@ func (s *static) save(req *engine.Request, next int64) error {
 	return storage.PutJSON(req.Storage, staticPrefix+s.name, s)
 }
 
-// describe puts the schedule, and when the password was changed last, into data.
-func (s *static) describe(data map[string]any) map[string]any {
-	data["username"] = s.Username
-	if s.Schedule.Cron != "" {
-		data["rotation_schedule"], data["rotation_window"] = s.Schedule.Cron, s.Schedule.Window
-	} else {
-		data["rotation_period"] = s.Schedule.Period
+// times are when the password is changed, and was last.
+func (s *static) times() Rotation {
+	r := Rotation{Period: s.Schedule.Period, Schedule: s.Schedule.Cron, Window: s.Schedule.Window}
+	if s.Rotated != 0 {
+		last := time.UnixMilli(s.Rotated).UTC()
+		r.Last = &last
 	}
-	data["last_vault_rotation"] = time.UnixMilli(s.Rotated).UTC().Format(time.RFC3339Nano)
-	if s.Rotated == 0 {
-		data["last_vault_rotation"] = nil
-	}
-	return data
+	return r
 }
 
 func readStatic(ctx context.Context, req *engine.Request) (*engine.Response, error) {
@@ -91,7 +86,7 @@ func readStatic(ctx context.Context, req *engine.Request) (*engine.Response, err
 	if s == nil {
 		return nil, engine.ErrNotFound
 	}
-	return &engine.Response{Data: s.describe(map[string]any{"db_name": s.Connection, "rotation_statements": texts(s.Rotation), "credential_type": "password"})}, nil
+	return &engine.Response{Data: StaticRole{s.Connection, s.Username, texts(s.Rotation), "password", s.times()}}, nil
 }
 
 func staticCreds(ctx context.Context, req *engine.Request) (*engine.Response, error) {
@@ -106,7 +101,7 @@ func staticCreds(ctx context.Context, req *engine.Request) (*engine.Response, er
 		return nil, engine.Errorf(engine.Unavailable, "the password of the static role %q has not been set yet: try again", s.name)
 	}
 	ttl := max(s.Planned-time.Now().Unix(), 0)
-	return &engine.Response{Data: s.describe(map[string]any{"password": s.Password, "ttl": ttl})}, nil
+	return &engine.Response{Data: StaticCredentials{Credentials{s.Username, s.Password}, ttl, s.times()}}, nil
 }
 
 // writeStatic stores the settings; a new static role's password is set at once.

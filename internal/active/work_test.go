@@ -82,6 +82,13 @@ func (s *site) all() string {
 	return strings.Join(out, " ")
 }
 
+// counts are the attempts at the site, and how often an engine was closed.
+func (s *site) counts() (tried, closed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tried, s.closed
+}
+
 func (s *site) stall(yes bool) { s.mu.Lock(); defer s.mu.Unlock(); s.stalls = yes }
 
 // working is a server with two sites, at one/ and two/.
@@ -116,16 +123,16 @@ func queued(s *server) (n int) {
 // Work is done once its time has come, tried again where it fails, and leaves nothing.
 func TestWork(t *testing.T) {
 	working(t, func(s *server, one, _ *site) {
-		one.fails = 2
+		one.fails = 2 // before anything works
 		s.must(s.root, engine.Update, "one/set/a", `{"to":"1"}`)
 		settle()
-		if one.all() != "" || one.tried != 1 {
-			t.Errorf("set %q after %d attempts", one.all(), one.tried)
+		if tried, _ := one.counts(); one.all() != "" || tried != 1 {
+			t.Errorf("set %q after %d attempts", one.all(), tried)
 		}
 		time.Sleep(2*time.Minute + 5*time.Second)
 		synctest.Wait()
-		if one.all() != "a=1" || one.tried != 3 || queued(s) != 0 {
-			t.Errorf("set %q after %d attempts, %d left", one.all(), one.tried, queued(s))
+		if tried, _ := one.counts(); one.all() != "a=1" || tried != 3 || queued(s) != 0 {
+			t.Errorf("set %q after %d attempts, %d left", one.all(), tried, queued(s))
 		}
 	})
 }
@@ -142,7 +149,8 @@ func TestStalledWork(t *testing.T) {
 			t.Errorf("set %q and %q", one.all(), two.all())
 		}
 		s.s.Close()
-		if one.closed == 0 || two.closed == 0 {
+		_, closed1 := one.counts()
+		if _, closed2 := two.counts(); closed1 == 0 || closed2 == 0 {
 			t.Error("the engines of a node that was stopped hold on to what they have")
 		}
 		one.stall(false)
@@ -164,8 +172,8 @@ func TestWorkOfDisabledMount(t *testing.T) {
 		s.must(s.root, engine.Delete, "sys/mounts/one", "")
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		if one.closed == 0 || queued(s) != 0 || one.all() != "" {
-			t.Errorf("closed %d times, %d left, set %q", one.closed, queued(s), one.all())
+		if _, closed := one.counts(); closed == 0 || queued(s) != 0 || one.all() != "" {
+			t.Errorf("closed %d times, %d left, set %q", closed, queued(s), one.all())
 		}
 		for k := range keysOf(t, s.store) {
 			if strings.Contains(k, "intent/") {
