@@ -20,8 +20,8 @@ const (
 	defaultOpen = 4
 )
 
-// connection is the stored record of a connection. Its form is specified in
-// docs/format/database.md.
+// connection is the stored record of a connection: its many fields are the API's, each
+// stored as it was given. Its form is specified in docs/format/database.md.
 type connection struct {
 	name string
 
