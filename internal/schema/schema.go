@@ -40,8 +40,8 @@ func (b *Book) of(t reflect.Type) Object {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return Object{"type": "string", "format": "date-time"}
-	case t == reflect.TypeFor[json.RawMessage](), t.Kind() == reflect.Interface:
-		return Object{}
+	case t == reflect.TypeFor[json.RawMessage](), t.Kind() == reflect.Interface, t.Kind() != reflect.Pointer && t.Implements(reflect.TypeFor[json.Marshaler]()):
+		return Object{} // it may be anything
 	case t == reflect.TypeFor[json.Number]():
 		return Object{"type": "number"}
 	case t.Kind() != reflect.Pointer && t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):

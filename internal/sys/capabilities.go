@@ -18,10 +18,11 @@ func (d *Deps) capabilityRoutes() []engine.Route {
 		{Name: "token", Help: "The token to ask about."},
 		{Name: "accessor", Help: "Its accessor."},
 	}
+	can := engine.Answers{engine.Update: engine.TopLevel{Data: map[string][]string{}}}
 	return []engine.Route{
-		{Path: "capabilities-self", Help: "What the calling token may do on paths.", Fields: paths, Write: d.capabilitiesSelf},
-		{Path: "capabilities", Help: "What a token may do on paths.", Fields: paths, Write: d.capabilitiesOf(d.tokenInBody)},
-		{Path: "capabilities-accessor", Help: "What the token with an accessor may do on paths.", Fields: paths, Write: d.capabilitiesOf(d.tokenByAccessor)},
+		{Path: "capabilities-self", Help: "What the calling token may do on paths.", Fields: paths, Answers: can, Write: d.capabilitiesSelf},
+		{Path: "capabilities", Help: "What a token may do on paths.", Fields: paths, Answers: can, Write: d.capabilitiesOf(d.tokenInBody)},
+		{Path: "capabilities-accessor", Help: "What the token with an accessor may do on paths.", Fields: paths, Answers: can, Write: d.capabilitiesOf(d.tokenByAccessor)},
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 // historyRoutes serve sys/version-history
 // (https://developer.hashicorp.com/vault/api-docs/system/version-history).
 func (d *Deps) historyRoutes() []engine.Route {
-	return []engine.Route{{Path: "version-history", Help: "The versions that have served this cluster, the oldest first.", Sudo: true, AnyNode: true, List: versionHistory}}
+	return []engine.Route{{Path: "version-history", Help: "The versions that have served this cluster, the oldest first.", Sudo: true, AnyNode: true,
+		Answers: engine.Answers{engine.List: engine.Named[installedVersion]{}}, List: versionHistory}}
 }
 
 const historyPrefix = "core/versions/"

@@ -42,22 +42,24 @@ func (d *Deps) leaseRoutes() []engine.Route {
 	kind := []engine.Field{{Name: "type", Help: "\"irrevocable\": leases that could not be ended."},
 		{Name: "include_child_namespaces", Type: engine.Bool, Help: "Those of the namespaces below too."}}
 	routes := []engine.Route{
-		{Path: "leases", Help: "List leases of a type.", Sudo: true, Read: d.listIrrevocable,
+		{Path: "leases", Help: "List leases of a type.", Sudo: true, Answers: engine.Answers{engine.Read: irrevocableLeases{}}, Read: d.listIrrevocable,
 			Fields: append(slices.Clone(kind), engine.Field{Name: "limit", Help: "How many at most; \"none\": all."})},
-		{Path: "leases/count", Help: "Count leases of a type.", Sudo: true, Fields: kind, Read: d.countIrrevocable},
-		{Path: "leases/lookup", Help: "What a lease is; with LIST, the first segments of all ids.", Fields: append(auth.ListFields(), id), Write: d.lookupLease, List: d.listLeases},
-		{Path: "leases/lookup/{prefix...}", Help: "List the ids of leases and tokens below a prefix.", Sudo: true, Fields: append(auth.ListFields(), prefix), List: d.listLeases},
+		{Path: "leases/count", Help: "Count leases of a type.", Sudo: true, Fields: kind, Answers: engine.Answers{engine.Read: irrevocableCount{}}, Read: d.countIrrevocable},
+		{Path: "leases/lookup", Help: "What a lease is; with LIST, the first segments of all ids.", Fields: append(auth.ListFields(), id), Write: d.lookupLease, List: d.listLeases,
+			Answers: engine.Answers{engine.Update: engine.TopLevel{Data: leaseInfo{}}, engine.List: engine.Keys{}}},
+		{Path: "leases/lookup/{prefix...}", Help: "List the ids of leases and tokens below a prefix.", Sudo: true, Fields: append(auth.ListFields(), prefix), Answers: engine.Answers{engine.List: engine.Keys{}}, List: d.listLeases},
 		{Path: "leases/tidy", Help: "Look for what stands for no token any more.", Sudo: true, Write: d.tidyTokens},
 	}
+	nothing := engine.Answers{engine.Update: engine.Nothing{}}
 	for _, at := range []string{"leases/", ""} {
 		routes = append(routes,
 			engine.Route{Path: at + "renew", Help: "Renew a lease.", Fields: []engine.Field{id, increment}, Write: d.renewLease},
 			engine.Route{Path: at + "renew/{url_lease_id...}", Help: "Renew a lease.", Fields: []engine.Field{id, inPath, increment}, Write: d.renewLease},
-			engine.Route{Path: at + "revoke", Help: "End a lease.", Fields: []engine.Field{id, sync}, Write: d.revokeLease},
-			engine.Route{Path: at + "revoke/{url_lease_id...}", Help: "End a lease.", Fields: []engine.Field{id, inPath, sync}, Write: d.revokeLease},
-			engine.Route{Path: at + "revoke-prefix/{prefix...}", Help: "End all leases and tokens below a prefix.", Sudo: true, Fields: []engine.Field{prefix, sync}, Write: d.revokePrefix},
+			engine.Route{Path: at + "revoke", Help: "End a lease.", Fields: []engine.Field{id, sync}, Answers: nothing, Write: d.revokeLease},
+			engine.Route{Path: at + "revoke/{url_lease_id...}", Help: "End a lease.", Fields: []engine.Field{id, inPath, sync}, Answers: nothing, Write: d.revokeLease},
+			engine.Route{Path: at + "revoke-prefix/{prefix...}", Help: "End all leases and tokens below a prefix.", Sudo: true, Fields: []engine.Field{prefix, sync}, Answers: nothing, Write: d.revokePrefix},
 			engine.Route{Path: at + "revoke-force/{prefix...}", Help: "Forget all leases below a prefix, whether or not they can be ended.", Sudo: true,
-				Fields: []engine.Field{prefix}, Write: d.revokeForce})
+				Fields: []engine.Field{prefix}, Answers: nothing, Write: d.revokeForce})
 	}
 	return routes
 }

@@ -29,10 +29,12 @@ func (d *Deps) mountRoutes() []engine.Route {
 		{Name: "external_entropy_access", Type: engine.Bool, Help: "Kept for compatibility."},
 		{Name: "plugin_name", Help: "Type of the engine, by its old name."},
 	}, tuneFields...)
+	lists := engine.Answers{engine.Read: engine.TopLevel{Data: map[string]mountInfo{}}}
+	one := engine.Answers{engine.Read: engine.TopLevel{Data: mountOrTuning{}}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}}
 	both := func(root, prefix, what string) []engine.Route {
 		return []engine.Route{
-			{Path: root, Help: "List the " + what + ".", Read: d.listMounts(prefix)},
-			{Path: root + "/{path...}", Help: "Enable, read, tune or disable one of the " + what + ".", Fields: fields, Sudo: prefix != "", Exists: d.mountExists(prefix),
+			{Path: root, Help: "List the " + what + ".", Answers: lists, Read: d.listMounts(prefix)},
+			{Path: root + "/{path...}", Help: "Enable, read, tune or disable one of the " + what + ".", Fields: fields, Answers: one, Sudo: prefix != "", Exists: d.mountExists(prefix),
 				Read: d.readMount(prefix), Write: d.writeMount(prefix), Delete: d.disable(prefix)},
 		}
 	}

@@ -23,14 +23,15 @@ func (d *Deps) namespaceRoutes() []engine.Route {
 	unlock := engine.Field{Name: "unlock_key", Help: "The key that locking answered; a root token needs none."}
 	metadata := engine.Field{Name: "custom_metadata", Type: engine.Object, Help: "Keys and values that describe the namespace; in a PATCH, null takes a key away."}
 	routes := []engine.Route{
-		{Path: "namespaces", Help: "List the namespaces directly below that of the request.", AnyNode: true, List: listNamespaces},
+		{Path: "namespaces", Help: "List the namespaces directly below that of the request.", AnyNode: true, Answers: engine.Answers{engine.List: engine.Named[namespaceInfo]{}}, List: listNamespaces},
 		{Path: "namespaces/{path...}", Help: "Create, read, change or delete a namespace.", Fields: []engine.Field{path, metadata}, AnyNode: true, Exists: namespaceExists,
-			Read: readNamespace, Write: createNamespace, Patch: patchNamespace, Delete: deleteNamespace},
+			Answers: engine.Answers{engine.Read: namespaceInfo{}, engine.Update: namespaceInfo{}, engine.Patch: namespaceInfo{}, engine.Delete: engine.Maybe{Data: namespaceEnding{}}},
+			Read:    readNamespace, Write: createNamespace, Patch: patchNamespace, Delete: deleteNamespace},
 	}
 	for _, sub := range []string{"", "/{subpath...}"} {
 		routes = append(routes,
-			engine.Route{Path: "namespaces/api-lock/lock" + sub, Help: "Lock the API of a namespace and of all below it.", Fields: []engine.Field{subpath}, Write: lockNamespace},
-			engine.Route{Path: "namespaces/api-lock/unlock" + sub, Help: "Unlock the API of a namespace.", Fields: []engine.Field{subpath, unlock}, Write: unlockNamespace})
+			engine.Route{Path: "namespaces/api-lock/lock" + sub, Help: "Lock the API of a namespace and of all below it.", Fields: []engine.Field{subpath}, Answers: engine.Answers{engine.Update: namespaceLocked{}}, Write: lockNamespace},
+			engine.Route{Path: "namespaces/api-lock/unlock" + sub, Help: "Unlock the API of a namespace.", Fields: []engine.Field{subpath, unlock}, Answers: engine.Answers{engine.Update: engine.Nothing{}}, Write: unlockNamespace})
 	}
 	return routes
 }

@@ -7,11 +7,12 @@ import (
 )
 
 func (d *Deps) operateRoutes() []engine.Route {
+	nothing := engine.Answers{engine.Update: engine.Nothing{}}
 	return []engine.Route{
-		{Path: "seal", Help: "Seal this node.", Sudo: true, External: true, Write: func(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
+		{Path: "seal", Help: "Seal this node.", Answers: nothing, Sudo: true, External: true, Write: func(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
 			return nil, d.Node.Seal(ctx)
 		}},
-		{Path: "step-down", Help: "Give leadership to another node.", Sudo: true, External: true, Write: func(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
+		{Path: "step-down", Help: "Give leadership to another node.", Answers: nothing, Sudo: true, External: true, Write: func(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
 			return nil, d.Node.StepDown(ctx)
 		}},
 	}

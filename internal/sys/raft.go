@@ -66,16 +66,17 @@ type ClusterCA struct {
 
 func (d *Deps) raftRoutes() []engine.Route {
 	return []engine.Route{
-		{Path: "storage/raft/configuration", Help: "The members of the Raft cluster.", Read: d.raftConfiguration},
-		{Path: "storage/raft/remove-peer", Help: "End the membership of a node.", External: true, Write: d.removePeer, Fields: []engine.Field{
+		{Path: "storage/raft/configuration", Help: "The members of the Raft cluster.", Answers: engine.Answers{engine.Read: raftConfiguration{}}, Read: d.raftConfiguration},
+		{Path: "storage/raft/remove-peer", Help: "End the membership of a node.", Answers: engine.Answers{engine.Update: engine.Nothing{}}, External: true, Write: d.removePeer, Fields: []engine.Field{
 			{Name: "server_id", Required: true, Help: "The node's id, as storage/raft/configuration shows it."},
 			{Name: "dr_operation_token", Help: "Taken and ignored: it is for Enterprise's DR secondaries."}}},
-		{Path: "storage/raft/autopilot/state", Help: "The Raft cluster as autopilot sees it.", Read: d.autopilotState},
+		{Path: "storage/raft/autopilot/state", Help: "The Raft cluster as autopilot sees it.", Answers: engine.Answers{engine.Read: autopilot.State{}}, Read: d.autopilotState},
 		{Path: "storage/raft/autopilot/configuration", Help: "What autopilot may do.", External: true, Fields: autopilotFields(),
-			Read: d.autopilotConfig, Write: d.setAutopilotConfig},
-		{Path: "storage/raft/cluster-ca", Help: "The CA of the port between nodes.", External: true, Read: d.clusterCA},
-		{Path: "storage/raft/cluster-ca/rotate", Help: "Replace the CA of the port between nodes.", Sudo: true, External: true, Write: d.rotateClusterCA},
-		{Path: "ha-status", Help: "The active node and the standbys it has heard from.", Read: d.haStatus},
+			Answers: engine.Answers{engine.Read: autopilotConfig{}, engine.Update: engine.Nothing{}},
+			Read:    d.autopilotConfig, Write: d.setAutopilotConfig},
+		{Path: "storage/raft/cluster-ca", Help: "The CA of the port between nodes.", Answers: engine.Answers{engine.Read: ClusterCA{}}, External: true, Read: d.clusterCA},
+		{Path: "storage/raft/cluster-ca/rotate", Help: "Replace the CA of the port between nodes.", Answers: engine.Answers{engine.Update: ClusterCA{}}, Sudo: true, External: true, Write: d.rotateClusterCA},
+		{Path: "ha-status", Help: "The active node and the standbys it has heard from.", Answers: engine.Answers{engine.Read: engine.TopLevel{Data: haStatus{}}}, Read: d.haStatus},
 	}
 }
 

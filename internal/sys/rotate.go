@@ -45,17 +45,19 @@ func (d *Deps) rotateRoutes() []engine.Route {
 		{Name: "enabled", Type: engine.Bool, Help: "Whether the key is rotated automatically."},
 	}
 	routes := []engine.Route{
-		{Path: "key-status", Help: "The active encryption key.", Read: d.keyStatus},
-		{Path: "rotate", Help: "Make a new encryption key for what is written from now on.", Sudo: true, External: true, Write: rotate},
-		{Path: "rotate/keyring", Help: "Make a new encryption key for what is written from now on.", Sudo: true, External: true, Write: rotate},
+		{Path: "key-status", Help: "The active encryption key.", Answers: engine.Answers{engine.Read: engine.TopLevel{Data: keyStatus{}}}, Read: d.keyStatus},
+		{Path: "rotate", Help: "Make a new encryption key for what is written from now on.", Answers: engine.Answers{engine.Update: engine.Nothing{}}, Sudo: true, External: true, Write: rotate},
+		{Path: "rotate/keyring", Help: "Make a new encryption key for what is written from now on.", Answers: engine.Answers{engine.Update: engine.Nothing{}}, Sudo: true, External: true, Write: rotate},
 	}
 	for _, path := range []string{"rotate/config", "rotate/keyring/config"} {
 		routes = append(routes, engine.Route{Path: path, Help: "When the encryption key is rotated automatically.", Fields: config, External: true,
-			Read: d.readRotateConfig, Write: d.writeRotateConfig})
+			Answers: engine.Answers{engine.Read: engine.TopLevel{Data: rotateConfig{}}, engine.Update: engine.Nothing{}},
+			Read:    d.readRotateConfig, Write: d.writeRotateConfig})
 	}
 	for path, stored := range map[string]string{"rekey/backup": BarrierBackupPath, "rekey/recovery-key-backup": RecoveryBackupPath, "rekey-recovery-key/backup": RecoveryBackupPath} {
 		routes = append(routes, engine.Route{Path: path, Help: "The copy of the PGP-encrypted key shares of the last rekey.", Sudo: true,
-			Read: func(ctx context.Context, _ *engine.Request) (*engine.Response, error) { return readBackup(ctx, stored) },
+			Answers: engine.Answers{engine.Read: engine.TopLevel{Data: RekeyBackup{}}, engine.Delete: engine.Nothing{}},
+			Read:    func(ctx context.Context, _ *engine.Request) (*engine.Response, error) { return readBackup(ctx, stored) },
 			Delete: func(ctx context.Context, _ *engine.Request) (*engine.Response, error) {
 				call.From(ctx).Tx.Delete(stored)
 				return nil, nil

@@ -30,10 +30,11 @@ func (d *Deps) snapshotRoutes() []engine.Route {
 	return []engine.Route{
 		{Path: streamed, Help: "Take a snapshot, or restore one of this cluster.", External: true, Read: notStreamed, Write: notStreamed},
 		{Path: streamed + "-force", Help: "Restore a snapshot, of any cluster.", External: true, Write: notStreamed},
-		{Path: streamed + "-auto/config", Help: "List the schedules of snapshots.", Sudo: true, List: d.listPlans},
+		{Path: streamed + "-auto/config", Help: "List the schedules of snapshots.", Sudo: true, Answers: engine.Answers{engine.List: engine.Keys{}}, List: d.listPlans},
 		{Path: streamed + "-auto/config/{name}", Help: "Read, write or delete a schedule of snapshots.", Sudo: true, Fields: fields,
-			Read: d.readPlan, Write: d.writePlan, Delete: d.deletePlan},
-		{Path: streamed + "-auto/status/{name}", Help: "How a schedule of snapshots fares.", Fields: fields[:1], Read: d.planStatus},
+			Answers: engine.Answers{engine.Read: snapshotPlan{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
+			Read:    d.readPlan, Write: d.writePlan, Delete: d.deletePlan},
+		{Path: streamed + "-auto/status/{name}", Help: "How a schedule of snapshots fares.", Fields: fields[:1], Answers: engine.Answers{engine.Read: snapshotPlanStatus{}}, Read: d.planStatus},
 	}
 }
 

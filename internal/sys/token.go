@@ -19,21 +19,23 @@ func (d *Deps) token() []engine.Route {
 	acc := []engine.Field{{Name: "accessor", Help: "Accessor of the token."}}
 	increment := engine.Field{Name: "increment", Type: engine.Duration, Help: "Life asked for, from now."}
 	create := createFields()
+	login, nothing := engine.Answers{engine.Update: engine.Login{}}, engine.Answers{engine.Update: engine.Nothing{}}
+	info := engine.Answers{engine.Update: tokenInfo{}}
 	routes := []engine.Route{
-		{Path: "create", Help: "Make a token.", Fields: create, Write: d.createToken},
-		{Path: "create/{role_name}", Help: "Make a token by a role.", Fields: append(create, roleName), Write: d.createByRole},
-		{Path: "create-orphan", Help: "Make a token without a parent.", Fields: create, Sudo: true, Write: d.createOrphan},
-		{Path: "lookup-self", Help: "The calling token.", AnyNode: true, Read: d.lookup(callingToken), Write: d.lookup(callingToken)},
-		{Path: "lookup", Help: "What a token is.", Fields: tok, Write: d.lookup(d.tokenInBody)},
-		{Path: "lookup-accessor", Help: "What the token with an accessor is.", Fields: acc, Write: d.lookup(d.tokenByAccessor)},
-		{Path: "renew-self", Help: "Renew the calling token.", Fields: []engine.Field{increment}, Write: d.renew(callingToken)},
-		{Path: "renew", Help: "Renew a token.", Fields: append(tok, increment), Write: d.renew(d.tokenInBody)},
-		{Path: "renew-accessor", Help: "Renew the token with an accessor.", Fields: append(acc, increment), Write: d.renew(d.tokenByAccessor)},
-		{Path: "revoke-self", Help: "End the calling token and all made with it.", Write: d.revoke(callingToken)},
-		{Path: "revoke", Help: "End a token and all made with it.", Fields: tok, Write: d.revoke(d.tokenInBody)},
-		{Path: "revoke-accessor", Help: "End the token with an accessor and all made with it.", Fields: acc, Write: d.revoke(d.tokenByAccessor)},
-		{Path: "revoke-orphan", Help: "End a token but not what was made with it.", Fields: tok, Sudo: true, Write: d.revokeOrphan},
-		{Path: "accessors", Help: "List the accessors of all tokens.", Sudo: true, Fields: auth.ListFields(), List: d.accessors},
+		{Path: "create", Help: "Make a token.", Fields: create, Answers: login, Write: d.createToken},
+		{Path: "create/{role_name}", Help: "Make a token by a role.", Fields: append(create, roleName), Answers: login, Write: d.createByRole},
+		{Path: "create-orphan", Help: "Make a token without a parent.", Fields: create, Answers: login, Sudo: true, Write: d.createOrphan},
+		{Path: "lookup-self", Help: "The calling token.", Answers: engine.Answers{engine.Read: tokenInfo{}, engine.Update: tokenInfo{}}, AnyNode: true, Read: d.lookup(callingToken), Write: d.lookup(callingToken)},
+		{Path: "lookup", Help: "What a token is.", Fields: tok, Answers: info, Write: d.lookup(d.tokenInBody)},
+		{Path: "lookup-accessor", Help: "What the token with an accessor is.", Fields: acc, Answers: info, Write: d.lookup(d.tokenByAccessor)},
+		{Path: "renew-self", Help: "Renew the calling token.", Fields: []engine.Field{increment}, Answers: login, Write: d.renew(callingToken)},
+		{Path: "renew", Help: "Renew a token.", Fields: append(tok, increment), Answers: login, Write: d.renew(d.tokenInBody)},
+		{Path: "renew-accessor", Help: "Renew the token with an accessor.", Fields: append(acc, increment), Answers: login, Write: d.renew(d.tokenByAccessor)},
+		{Path: "revoke-self", Help: "End the calling token and all made with it.", Answers: nothing, Write: d.revoke(callingToken)},
+		{Path: "revoke", Help: "End a token and all made with it.", Fields: tok, Answers: nothing, Write: d.revoke(d.tokenInBody)},
+		{Path: "revoke-accessor", Help: "End the token with an accessor and all made with it.", Fields: acc, Answers: nothing, Write: d.revoke(d.tokenByAccessor)},
+		{Path: "revoke-orphan", Help: "End a token but not what was made with it.", Fields: tok, Answers: nothing, Sudo: true, Write: d.revokeOrphan},
+		{Path: "accessors", Help: "List the accessors of all tokens.", Sudo: true, Fields: auth.ListFields(), Answers: engine.Answers{engine.List: engine.Keys{}}, List: d.accessors},
 		{Path: "tidy", Help: "Look for what stands for no token any more.", Sudo: true, Write: d.tidyTokens},
 	}
 	return append(routes, d.tokenRoleRoutes()...)

@@ -17,9 +17,10 @@ var roleName = engine.Field{Name: "role_name", Help: "Name of the role."}
 // (https://developer.hashicorp.com/vault/api-docs/auth/token#create-update-token-role).
 func (d *Deps) tokenRoleRoutes() []engine.Route {
 	return []engine.Route{
-		{Path: "roles", Help: "List the roles.", Fields: auth.ListFields(), AnyNode: true, List: d.listTokenRoles},
+		{Path: "roles", Help: "List the roles.", Fields: auth.ListFields(), Answers: engine.Answers{engine.List: engine.Keys{}}, AnyNode: true, List: d.listTokenRoles},
 		{Path: "roles/{role_name}", Help: "What tokens made by a role may be.", Fields: tokenRoleFields(), AnyNode: true, Exists: d.tokenRoleExists,
-			Read: d.readTokenRole, Write: d.writeTokenRole, Delete: d.deleteTokenRole},
+			Answers: engine.Answers{engine.Read: tokenRole{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
+			Read:    d.readTokenRole, Write: d.writeTokenRole, Delete: d.deleteTokenRole},
 	}
 }
 

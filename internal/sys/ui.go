@@ -14,12 +14,14 @@ import (
 // the mounts in which its policies grant it something.
 func (d *Deps) uiRoutes() []engine.Route {
 	return []engine.Route{
-		{Path: "internal/ui/mounts", Help: "The mounts the calling token can use, and those that anyone may know of (listing_visibility).", Public: true, Self: true, AnyNode: true, Read: d.uiMounts},
-		{Path: "internal/ui/mounts/{path...}", Help: "The mount that a path falls in.", Self: true, AnyNode: true, Read: d.uiMount},
-		{Path: "internal/ui/namespaces", Help: "The namespaces the calling token can use.", Self: true, AnyNode: true, Read: uiNamespaces},
-		{Path: "internal/ui/resultant-acl", Help: "What the calling token's policies grant together.", Self: true, AnyNode: true, Read: d.resultantACL},
-		{Path: "internal/ui/feature-flags", Help: "Kept for compatibility.", Public: true, AnyNode: true, Read: uiFeatures},
-		{Path: "replication/status", Help: "Kept for compatibility: there is no replication between clusters.", Public: true, AnyNode: true, Read: noReplication},
+		{Path: "internal/ui/mounts", Help: "The mounts the calling token can use, and those that anyone may know of (listing_visibility).", Public: true, Self: true, AnyNode: true,
+			Answers: engine.Answers{engine.Read: uiMounts{}}, Read: d.uiMounts},
+		{Path: "internal/ui/mounts/{path...}", Help: "The mount that a path falls in.", Answers: engine.Answers{engine.Read: uiMount{}}, Self: true, AnyNode: true, Read: d.uiMount},
+		{Path: "internal/ui/namespaces", Help: "The namespaces the calling token can use.", Answers: engine.Answers{engine.Read: engine.Keys{}}, Self: true, AnyNode: true, Read: uiNamespaces},
+		{Path: "internal/ui/resultant-acl", Help: "What the calling token's policies grant together.", Answers: engine.Answers{engine.Read: resultantACL{}}, Self: true, AnyNode: true, Read: d.resultantACL},
+		{Path: "internal/ui/feature-flags", Help: "Kept for compatibility.", Public: true, AnyNode: true, Answers: engine.Answers{engine.Read: uiFeatureFlags{}}, Read: uiFeatures},
+		{Path: "replication/status", Help: "Kept for compatibility: there is no replication between clusters.", Public: true, AnyNode: true,
+			Answers: engine.Answers{engine.Read: engine.TopLevel{Data: replicationStatus{}}}, Read: noReplication},
 	}
 }
 

@@ -21,7 +21,7 @@ func (d *Deps) wrappingRoutes() []engine.Route {
 		{Path: "wrapping/wrap", Help: "Wrap the given data: the request needs X-Vault-Wrap-TTL.", FreeForm: true, Write: wrapData},
 		{Path: "wrapping/unwrap", Help: "What a wrapping token stands for, once.", Fields: tok, Write: d.unwrap},
 		{Path: "wrapping/rewrap", Help: "A new wrapping token in place of one, for as long again.", Fields: tok, Write: d.rewrap},
-		{Path: "wrapping/lookup", Help: "When and for what a wrapping token was made; leaves it as it is.", Fields: tok, Public: true,
+		{Path: "wrapping/lookup", Help: "When and for what a wrapping token was made; leaves it as it is.", Fields: tok, Public: true, Answers: engine.Answers{engine.Read: wrappingInfo{}, engine.Update: wrappingInfo{}},
 			Read: d.lookupWrapping, Write: d.lookupWrapping},
 	}
 }
