@@ -112,7 +112,11 @@ func (d *Document) body(answer any) schema.Object {
 	case engine.Bare:
 		return d.book.Of(a.Data)
 	case engine.TopLevel:
-		return with(data(a.Data), d.book.Of(a.Data))
+		beside := d.book.Of(a.Data)
+		if _, named := beside["$ref"]; !named { // a map: it says nothing of the envelope's own members
+			beside = schema.Object{"type": "object", "additionalProperties": schema.Object{}}
+		}
+		return with(data(a.Data), beside)
 	default:
 		return with(data(a))
 	}

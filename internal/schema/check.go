@@ -38,8 +38,7 @@ func (b *Book) resolve(s Object) Object {
 		if more, ok := part["properties"].(Object); ok {
 			maps.Copy(properties, more)
 		}
-		more, _ := part["required"].([]string)
-		required = append(required, more...)
+		required = append(required, texts(part["required"])...)
 	}
 	if len(properties) > 0 {
 		out["properties"], out["required"] = properties, required
@@ -51,6 +50,15 @@ func (b *Book) resolve(s Object) Object {
 }
 
 func (b *Book) check(s Object, v any, at string) error {
+	if choices, ok := s["anyOf"].([]any); ok {
+		var err error
+		for _, c := range choices {
+			if err = b.check(b.resolve(c.(Object)), v, at); err == nil {
+				return nil
+			}
+		}
+		return err
+	}
 	kind, _ := s["type"].(string)
 	if kind == "" {
 		return nil
@@ -93,8 +101,8 @@ func checkText(s Object, kind, v, at string) error {
 	if kind != "string" {
 		return expect(false, at, kind, "a string")
 	}
-	if texts, ok := s["enum"].([]string); ok && !slices.Contains(texts, v) {
-		return fmt.Errorf("%s is %q, which is none of %q", name(at), v, texts)
+	if known := texts(s["enum"]); known != nil && !slices.Contains(known, v) {
+		return fmt.Errorf("%s is %q, which is none of %q", name(at), v, known)
 	}
 	if s["format"] == "date-time" {
 		if _, err := time.Parse(time.RFC3339Nano, v); err != nil {
@@ -119,13 +127,25 @@ func (b *Book) checkMembers(s Object, members map[string]any, at string) error {
 			return err
 		}
 	}
-	required, _ := s["required"].([]string)
-	for _, key := range required {
+	for _, key := range texts(s["required"]) {
 		if _, ok := members[key]; !ok {
 			return fmt.Errorf("%s is missing", name(at+"."+key))
 		}
 	}
 	return nil
+}
+
+// texts are those of a list, in the document's form or as it was read.
+func texts(list any) (out []string) {
+	switch list := list.(type) {
+	case []string:
+		return list
+	case []any:
+		for _, t := range list {
+			out = append(out, t.(string))
+		}
+	}
+	return out
 }
 
 func expect(ok bool, at, kind string, got any) error {
