@@ -1,11 +1,13 @@
 package engine
 
+import "strongroom/internal/schema"
+
 // Answers say what a Route's operations answer when they succeed (Update stands for Create too). The OpenAPI document describes
 // answers by them, and the web UI has its types from there; tests hold every answer against them (enginetest.CheckAnswer).
 //
 // A value is what Response.Data is, as the zero value of a Go type of the same JSON form (schema.Book.Of says which tags count): the
-// type that the handler itself encodes, where there is one. Or it is one of the types below. An operation without a value
-// is not described.
+// type that the handler itself encodes, where there is one. Or it is one of the types below, or nil for what may be anything. An
+// operation without a value is not described.
 type Answers map[Operation]any
 
 type (
@@ -15,11 +17,15 @@ type (
 	Maybe struct{ Data any }
 	// TopLevel is Data whose members stand beside "data" too, as Response.TopLevel has it.
 	TopLevel struct{ Data any }
-	// Login is a token, in "auth", without Data.
-	Login struct{}
+	// Envelope is an answer without Data: what counts stands around it, such as a token in "auth", or how long a lease is.
+	Envelope struct{}
+	// Never succeeds: it says why it does not.
+	Never struct{}
+	// Either is Data of one of these forms.
+	Either = schema.Either
 	// Bare is a JSON body of Data's form without the envelope, as Response.Raw has it.
 	Bare struct{ Data any }
-	// Stream is a body of this media type, which is not JSON.
+	// Stream is a body of this media type, which is not JSON; "*/*" is one of several.
 	Stream string
 )
 

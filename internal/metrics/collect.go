@@ -167,36 +167,43 @@ func quantiles(counts [ranges]uint64) map[float64]float64 {
 	return out
 }
 
-// JSON is everything in the form of sys/metrics
+// Report is everything that a server counts and times of itself, in the form of sys/metrics; times are in milliseconds.
+type Report struct {
+	Timestamp         string
+	Gauges            []Point
+	Points            []Point // go-metrics has them; nothing here makes any
+	Counters, Samples []Total
+}
+
+// Point is the value of a gauge.
+type Point struct {
+	Name   string
+	Value  float64
+	Labels map[string]string
+}
+
+// Total is what was counted or timed since the server's start.
+type Total struct {
+	Name                              string
+	Count                             uint64
+	Rate, Sum, Min, Max, Mean, Stddev float64
+	Labels                            map[string]string
+}
+
+// JSON is a Report
 // (https://developer.hashicorp.com/vault/api-docs/system/metrics), which here
 // tells of the time since the server's start, not of the last ten seconds.
 func (r *Registry) JSON() ([]byte, error) {
 	all := r.read()
-	type named struct {
-		Name   string
-		Value  float64
-		Labels map[string]string
-	}
-	type totals struct {
-		Name                              string
-		Count                             uint64
-		Rate, Sum, Min, Max, Mean, Stddev float64
-		Labels                            map[string]string
-	}
-	out := struct {
-		Timestamp         string
-		Gauges            []named
-		Points            []named // go-metrics has them; nothing here makes any
-		Counters, Samples []totals
-	}{time.Now().UTC().Truncate(window).String(), []named{}, []named{}, []totals{}, []totals{}}
+	out := Report{time.Now().UTC().Truncate(window).String(), []Point{}, []Point{}, []Total{}, []Total{}}
 	for _, g := range all.gauges {
 		if !math.IsNaN(g.value) && !math.IsInf(g.value, 0) {
-			out.Gauges = append(out.Gauges, named{g.name, g.value, labelMap(g.labels)})
+			out.Gauges = append(out.Gauges, Point{g.name, g.value, labelMap(g.labels)})
 		}
 	}
 	age := max(time.Since(r.begun).Seconds(), 1)
 	for _, s := range all.series {
-		t := totals{Name: r.options.Prefix + "." + s.name, Labels: labelMap(s.labels)}
+		t := Total{Name: r.options.Prefix + "." + s.name, Labels: labelMap(s.labels)}
 		if s.counter != nil {
 			n := s.counter.Value()
 			t.Count, t.Sum = uint64(n), float64(n)

@@ -60,6 +60,7 @@ func (d *Document) responses(r *engine.Route, op engine.Operation) schema.Object
 		answer = maybe.Data
 	}
 	switch a := answer.(type) {
+	case engine.Never:
 	case engine.Nothing:
 		out["204"] = schema.Object{"description": "Done."}
 	case engine.Stream:
@@ -107,7 +108,7 @@ func (d *Document) body(answer any) schema.Object {
 		return schema.Object{"type": "object", "properties": schema.Object{"data": d.book.Of(v)}, "required": []string{"data"}}
 	}
 	switch a := answer.(type) {
-	case engine.Login:
+	case engine.Envelope:
 		return envelope
 	case engine.Bare:
 		return d.book.Of(a.Data)

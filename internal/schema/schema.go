@@ -24,6 +24,9 @@ type Book struct {
 // NewBook has no schema yet.
 func NewBook() *Book { return &Book{Schemas: map[string]Object{}, types: map[string]reflect.Type{}} }
 
+// Either stands for the values of any of these types.
+type Either []any
+
 // Of is the schema of what v, or any other value of its type, is in JSON; nil has no value that counts, so anything.
 //
 // It follows encoding/json: names and omissions are those of the json tag, and embedded structs are laid out among the others.
@@ -32,6 +35,13 @@ func NewBook() *Book { return &Book{Schemas: map[string]Object{}, types: map[str
 func (b *Book) Of(v any) Object {
 	if v == nil {
 		return Object{}
+	}
+	if either, ok := v.(Either); ok {
+		var all []any
+		for _, one := range either {
+			all = append(all, b.Of(one))
+		}
+		return Object{"anyOf": all}
 	}
 	return b.of(reflect.TypeOf(v))
 }

@@ -1,5 +1,7 @@
 package sys
 
+import "strongroom/internal/audit"
+
 // The forms of answers that handlers put together, as the OpenAPI document has them: tests hold the answers against them.
 
 // mountInfo is a mount as the lists show it.
@@ -27,24 +29,13 @@ type mountConfig struct {
 	TokenType         string `json:"token_type,omitempty" help:"Of an auth method."`
 }
 
-// mountOrTuning is mountInfo, or what the tune path answers.
-type mountOrTuning struct {
+// mountTuning is what the tune path answers: the times are those that hold.
+type mountTuning struct {
 	Description  string            `json:"description"`
-	Options      map[string]string `json:"options,omitempty" api:"null"`
-	Type         string            `json:"type,omitempty"`
-	Accessor     string            `json:"accessor,omitempty"`
-	UUID         string            `json:"uuid,omitempty"`
-	Config       *mountConfig      `json:"config,omitempty"`
-	Local        bool              `json:"local,omitempty"`
-	SealWrap     bool              `json:"seal_wrap,omitempty"`
-	Entropy      bool              `json:"external_entropy_access,omitempty"`
-	Plugin       string            `json:"plugin_version,omitempty"`
-	Running      string            `json:"running_plugin_version,omitempty"`
-	RunningSum   string            `json:"running_sha256,omitempty"`
-	Deprecation  string            `json:"deprecation_status,omitempty"`
-	DefaultTTL   int64             `json:"default_lease_ttl,omitempty" help:"Seconds that hold."`
-	MaxTTL       int64             `json:"max_lease_ttl,omitempty" help:"Seconds that hold."`
-	NoCache      bool              `json:"force_no_cache,omitempty"`
+	DefaultTTL   int64             `json:"default_lease_ttl" help:"Seconds."`
+	MaxTTL       int64             `json:"max_lease_ttl" help:"Seconds."`
+	NoCache      bool              `json:"force_no_cache"`
+	Options      map[string]string `json:"options,omitempty"`
 	Visibility   string            `json:"listing_visibility,omitempty" enum:"unauth,hidden"`
 	TokenType    string            `json:"token_type,omitempty"`
 	RequestKeys  []string          `json:"audit_non_hmac_request_keys,omitempty"`
@@ -295,4 +286,93 @@ type auditDevice struct {
 	Description string            `json:"description"`
 	Options     map[string]string `json:"options"`
 	Local       bool              `json:"local"`
+}
+
+type auditedHeaders struct {
+	Headers map[string]audit.Header `json:"headers"`
+}
+
+type corsSettings struct {
+	Enabled     bool     `json:"enabled"`
+	Origins     []string `json:"allowed_origins,omitempty"`
+	Credentials bool     `json:"allow_credentials,omitempty"`
+	Headers     []string `json:"allowed_headers,omitempty"`
+}
+
+type uiHeader struct {
+	Value  string   `json:"value,omitempty"`
+	Values []string `json:"values,omitempty"`
+}
+
+type toolRandom struct {
+	Bytes string `json:"random_bytes"`
+}
+
+type toolHash struct {
+	Sum string `json:"sum"`
+}
+
+type lockedUsers struct {
+	Namespaces []lockedNamespace `json:"by_namespace"`
+	Total      int               `json:"total"`
+}
+
+type lockedNamespace struct {
+	ID     string        `json:"namespace_id"`
+	Path   string        `json:"namespace_path"`
+	Counts int           `json:"counts"`
+	Mounts []lockedMount `json:"mount_accessors"`
+}
+
+type moveBegun struct {
+	ID string `json:"migration_id"`
+}
+
+type moveState struct {
+	ID   string   `json:"migration_id"`
+	Info moveInfo `json:"migration_info"`
+}
+
+type moveInfo struct {
+	From   string `json:"source_mount"`
+	To     string `json:"target_mount"`
+	Status string `json:"status"`
+}
+
+type passwordPolicyText struct {
+	Policy string `json:"policy"`
+}
+
+type generatedPassword struct {
+	Password string `json:"password"`
+}
+
+type quotaConfig struct {
+	Exempt          []string `json:"rate_limit_exempt_paths"`
+	AbsoluteExempt  []string `json:"absolute_rate_limit_exempt_paths"`
+	AuditLogging    bool     `json:"enable_rate_limit_audit_logging"`
+	ResponseHeaders bool     `json:"enable_rate_limit_response_headers"`
+}
+
+type quotaRule struct {
+	Type        string `json:"type"`
+	Name        string `json:"name"`
+	Path        string `json:"path"`
+	Role        string `json:"role"`
+	Inheritable bool   `json:"inheritable"`
+}
+
+type rateLimit struct {
+	quotaRule
+	Rate          float64 `json:"rate"`
+	Interval      int64   `json:"interval" help:"Seconds."`
+	BlockInterval int64   `json:"block_interval" help:"Seconds."`
+	GroupBy       string  `json:"group_by"`
+	SecondaryRate float64 `json:"secondary_rate"`
+}
+
+type leaseCount struct {
+	quotaRule
+	MaxLeases int64 `json:"max_leases"`
+	Counter   int64 `json:"counter" help:"Leases that there are."`
 }

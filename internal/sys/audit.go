@@ -26,15 +26,17 @@ func (d *Deps) auditRoutes() []engine.Route {
 		{Name: "hmac", Type: engine.Bool, Help: "Record its hash instead of its value."},
 	}
 	headers := "config/auditing/request-headers"
+	headersOf := engine.TopLevel{Data: auditedHeaders{}}
 	devices := engine.TopLevel{Data: map[string]auditDevice{}}
 	return []engine.Route{
 		{Path: "audit", Help: "List the enabled audit devices.", Sudo: true, AnyNode: true, Answers: engine.Answers{engine.Read: devices, engine.List: devices}, Read: d.listAudit, List: d.listAudit},
 		{Path: "audit/{path...}", Help: "Enable or disable an audit device.", Fields: device, Sudo: true, Answers: engine.Answers{engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}}, Write: d.enableAudit, Delete: d.disableAudit},
 		{Path: "audit-hash/{path...}", Help: "The hash that an audit device records in the place of a text.", Answers: engine.Answers{engine.Update: engine.TopLevel{Data: auditHash{}}}, Write: d.auditHash, Fields: []engine.Field{
 			{Name: "path", Help: "Where the device is in sys/audit."}, {Name: "input", Required: true, Help: "The text."}}},
-		{Path: headers, Help: "List the request headers that are recorded.", Sudo: true, AnyNode: true, Read: d.listHeaders, List: d.listHeaders},
+		{Path: headers, Help: "List the request headers that are recorded.", Sudo: true, AnyNode: true, Answers: engine.Answers{engine.Read: headersOf, engine.List: headersOf}, Read: d.listHeaders, List: d.listHeaders},
 		{Path: headers + "/{header}", Help: "Have a request header recorded, or no longer.", Fields: header, Sudo: true, AnyNode: true,
-			Read: d.readHeader, Write: d.writeHeader, Delete: d.deleteHeader},
+			Answers: engine.Answers{engine.Read: engine.TopLevel{Data: map[string]audit.Header{}}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
+			Read:    d.readHeader, Write: d.writeHeader, Delete: d.deleteHeader},
 		{Path: "internal/audit/search", Help: "Search what a file audit device of the node that answers holds, the newest first.", Sudo: true, AnyNode: true,
 			Fields: searchFields(), Answers: engine.Answers{engine.Read: audit.Page{}}, Read: d.searchAudit},
 	}

@@ -25,11 +25,15 @@ func (d *Deps) browserRoutes() []engine.Route {
 		{Name: "multivalue", Type: engine.Bool, Help: "When reading: all values, not the first only."},
 	}
 	return []engine.Route{
-		{Path: "config/cors", Help: "Which pages of other origins may use the API.", Fields: cors, Sudo: true, RootOnly: true, AnyNode: true, Read: d.readCORS, Write: d.writeCORS, Delete: d.deleteCORS},
-		{Path: "config/ui/headers", Help: "List the headers that the web UI's pages are served with.", Sudo: true, RootOnly: true, AnyNode: true, List: d.listUIHeaders},
+		{Path: "config/cors", Help: "Which pages of other origins may use the API.", Fields: cors, Sudo: true, RootOnly: true, AnyNode: true,
+			Answers: engine.Answers{engine.Read: engine.TopLevel{Data: corsSettings{}}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}}, Read: d.readCORS, Write: d.writeCORS, Delete: d.deleteCORS},
+		{Path: "config/ui/headers", Help: "List the headers that the web UI's pages are served with.", Sudo: true, RootOnly: true, AnyNode: true,
+			Answers: engine.Answers{engine.List: engine.Keys{}}, List: d.listUIHeaders},
 		{Path: "config/ui/headers/{header}", Help: "A header that the web UI's pages are served with.", Fields: header, Sudo: true, RootOnly: true, AnyNode: true,
-			Read: d.readUIHeader, Write: d.writeUIHeader, Delete: d.deleteUIHeader},
-		{Path: "config/state/sanitized", Help: "The configuration of the node that answers, without anything that may be secret.", RootOnly: true, AnyNode: true, Read: d.sanitized},
+			Answers: engine.Answers{engine.Read: engine.TopLevel{Data: uiHeader{}}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
+			Read:    d.readUIHeader, Write: d.writeUIHeader, Delete: d.deleteUIHeader},
+		{Path: "config/state/sanitized", Help: "The configuration of the node that answers, without anything that may be secret.", RootOnly: true, AnyNode: true,
+			Answers: engine.Answers{engine.Read: engine.TopLevel{Data: map[string]any{}}}, Read: d.sanitized},
 	}
 }
 

@@ -1,6 +1,10 @@
 package sys
 
-import "strongroom/engine"
+import (
+	"strings"
+
+	"strongroom/engine"
+)
 
 // ceremonyRoutes give the collecting of key shares its place among the routes, for
 // authorization, help and OpenAPI: httpapi serves them, as the shares never leave
@@ -23,7 +27,10 @@ func ceremonyRoutes() []engine.Route {
 	}
 	seen := func(r engine.Route) engine.Route {
 		r.Read, r.Delete = notStreamed, notStreamed
-		r.Answers[engine.Read] = r.Answers[engine.Update]
+		r.Answers[engine.Read], r.Answers[engine.Delete] = r.Answers[engine.Update], engine.Nothing{}
+		if strings.HasSuffix(r.Path, "/verify") { // it begins again
+			r.Answers[engine.Delete] = r.Answers[engine.Update]
+		}
 		return r
 	}
 	routes := []engine.Route{

@@ -18,11 +18,11 @@ func (d *Deps) eventRoutes() []engine.Route {
 	}
 	return []engine.Route{
 		{
-			Path: "events/subscribe/{type...}", Fields: fields, Read: notWebSocket,
+			Path: "events/subscribe/{type...}", Fields: fields, Answers: engine.Answers{engine.Read: engine.Never{}}, Read: notWebSocket,
 			Help: "Tells of changes as they happen, by WebSocket: one message an event.",
 		},
 		{
-			Path: "events/follow/{type...}", Fields: fields, Read: notWebSocket, Self: true,
+			Path: "events/follow/{type...}", Fields: fields, Answers: engine.Answers{engine.Read: engine.Never{}}, Read: notWebSocket, Self: true,
 			Help: "Tells of changes to what the calling token may read, and of nothing else: events/subscribe without a policy of its own.",
 		},
 	}

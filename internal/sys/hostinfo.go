@@ -16,7 +16,8 @@ import (
 // (https://developer.hashicorp.com/vault/api-docs/system/host-info): the machine
 // of the active node. What cannot be read is left out, with a warning.
 func (d *Deps) hostRoutes() []engine.Route {
-	return []engine.Route{{Path: "host-info", Help: "The machine that this server runs on.", Sudo: true, Read: hostInfo}}
+	return []engine.Route{{Path: "host-info", Help: "The machine that this server runs on.", Sudo: true,
+		Answers: engine.Answers{engine.Read: engine.TopLevel{Data: map[string]any{}}}, Read: hostInfo}}
 }
 
 func hostInfo(ctx context.Context, _ *engine.Request) (*engine.Response, error) {

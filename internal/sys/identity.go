@@ -21,8 +21,9 @@ func (d *Deps) identity() []engine.Route {
 	all = append(all, d.groupRoutes()...)
 	all = append(all, d.groupAliasRoutes()...)
 	all = append(all, d.lookupRoutes()...)
+	never := engine.Answers{engine.Read: engine.Never{}, engine.Update: engine.Never{}, engine.Delete: engine.Never{}, engine.List: engine.Never{}}
 	for _, path := range []string{"oidc/{rest...}", "mfa/{rest...}"} {
-		all = append(all, engine.Route{Path: path, Help: "Not in this release.", Fields: []engine.Field{{Name: "rest", Help: "Any path."}},
+		all = append(all, engine.Route{Path: path, Help: "Not in this release.", Answers: never, Fields: []engine.Field{{Name: "rest", Help: "Any path."}},
 			Read: notYet, Write: notYet, Delete: notYet, List: notYet})
 	}
 	return all

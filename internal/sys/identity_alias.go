@@ -15,9 +15,10 @@ func (d *Deps) entityAliasRoutes() []engine.Route {
 	fields := []engine.Field{idField, {Name: "name", Help: "The caller's name in the auth method."}, canonicalField, accessorField,
 		{Name: "custom_metadata", Type: engine.StringMap, Help: "Keys and values, for templates of policies."}}
 	return []engine.Route{
-		{Path: "entity-alias", Help: "Give an entity an alias, or change one.", Fields: fields, Write: d.writeAlias},
-		{Path: "entity-alias/id", Help: "List the aliases of entities.", AnyNode: true, Read: d.listAliases, List: d.listAliases},
-		{Path: "entity-alias/id/{id}", Help: "An alias of an entity.", Fields: fields, AnyNode: true, Read: d.readAlias, Write: d.writeAlias, Delete: d.deleteAlias},
+		{Path: "entity-alias", Help: "Give an entity an alias, or change one.", Fields: fields, Answers: engine.Answers{engine.Update: engine.Maybe{Data: aliasMade{}}}, Write: d.writeAlias},
+		{Path: "entity-alias/id", Help: "List the aliases of entities.", AnyNode: true, Answers: listed(entityAliasListed{}), Read: d.listAliases, List: d.listAliases},
+		{Path: "entity-alias/id/{id}", Help: "An alias of an entity.", Fields: fields, AnyNode: true,
+			Answers: engine.Answers{engine.Read: entityAlias{}, engine.Update: engine.Maybe{Data: aliasMade{}}, engine.Delete: engine.Nothing{}}, Read: d.readAlias, Write: d.writeAlias, Delete: d.deleteAlias},
 	}
 }
 
@@ -135,9 +136,10 @@ func (d *Deps) listAliases(ctx context.Context, _ *engine.Request) (*engine.Resp
 func (d *Deps) groupAliasRoutes() []engine.Route {
 	fields := []engine.Field{idField, {Name: "name", Help: "The group's name in the auth method."}, canonicalField, accessorField}
 	return []engine.Route{
-		{Path: "group-alias", Help: "Give an external group its alias, or change one.", Fields: fields, Write: d.writeGroupAlias},
-		{Path: "group-alias/id", Help: "List the aliases of groups.", AnyNode: true, Read: d.listGroupAliases, List: d.listGroupAliases},
-		{Path: "group-alias/id/{id}", Help: "An alias of a group.", Fields: fields, AnyNode: true, Read: d.readGroupAlias, Write: d.writeGroupAlias, Delete: d.deleteGroupAlias},
+		{Path: "group-alias", Help: "Give an external group its alias, or change one.", Fields: fields, Answers: engine.Answers{engine.Update: aliasMade{}}, Write: d.writeGroupAlias},
+		{Path: "group-alias/id", Help: "List the aliases of groups.", AnyNode: true, Answers: listed(groupAliasListed{}), Read: d.listGroupAliases, List: d.listGroupAliases},
+		{Path: "group-alias/id/{id}", Help: "An alias of a group.", Fields: fields, AnyNode: true,
+			Answers: engine.Answers{engine.Read: aliasInfo{}, engine.Update: aliasMade{}, engine.Delete: engine.Nothing{}}, Read: d.readGroupAlias, Write: d.writeGroupAlias, Delete: d.deleteGroupAlias},
 	}
 }
 

@@ -15,14 +15,16 @@ func (d *Deps) entityRoutes() []engine.Route {
 	disabled := engine.Field{Name: "disabled", Type: engine.Bool, Help: "Refuse its tokens, without ending them."}
 	rest := []engine.Field{metadataField, policiesField, disabled}
 	byID, byName := append([]engine.Field{idField, nameField}, rest...), append([]engine.Field{foldedField}, rest...)
+	made := engine.Answers{engine.Update: engine.Maybe{Data: entityMade{}}}
+	one := engine.Answers{engine.Read: entityInfo{}, engine.Update: engine.Maybe{Data: entityMade{}}, engine.Delete: engine.Nothing{}}
 	return []engine.Route{
-		{Path: "entity", Help: "Make an entity, or change the one with an ID or a name.", Fields: byID, Write: d.writeEntity},
-		{Path: "entity/id", Help: "List the entities by ID.", AnyNode: true, Read: d.listEntities, List: d.listEntities},
-		{Path: "entity/id/{id}", Help: "An entity.", Fields: byID, AnyNode: true, Read: d.readEntity(d.entityByID), Write: d.writeEntity, Delete: d.deleteEntity(d.entityByID)},
-		{Path: "entity/name", Help: "List the entities by name.", AnyNode: true, Read: d.listEntityNames, List: d.listEntityNames},
-		{Path: "entity/name/{name}", Help: "An entity.", Fields: byName, AnyNode: true, Read: d.readEntity(d.entityByName), Write: d.writeEntityByName, Delete: d.deleteEntity(d.entityByName)},
-		{Path: "entity/batch-delete", Help: "Delete entities.", Fields: []engine.Field{{Name: "entity_ids", Type: engine.StringList, Help: "Their IDs."}}, Write: d.deleteEntities},
-		{Path: "entity/merge", Help: "Make one entity of several.", Write: d.mergeEntities, Fields: []engine.Field{
+		{Path: "entity", Help: "Make an entity, or change the one with an ID or a name.", Fields: byID, Answers: made, Write: d.writeEntity},
+		{Path: "entity/id", Help: "List the entities by ID.", AnyNode: true, Answers: listed(entityListed{}), Read: d.listEntities, List: d.listEntities},
+		{Path: "entity/id/{id}", Help: "An entity.", Fields: byID, Answers: one, AnyNode: true, Read: d.readEntity(d.entityByID), Write: d.writeEntity, Delete: d.deleteEntity(d.entityByID)},
+		{Path: "entity/name", Help: "List the entities by name.", AnyNode: true, Answers: names(), Read: d.listEntityNames, List: d.listEntityNames},
+		{Path: "entity/name/{name}", Help: "An entity.", Fields: byName, Answers: one, AnyNode: true, Read: d.readEntity(d.entityByName), Write: d.writeEntityByName, Delete: d.deleteEntity(d.entityByName)},
+		{Path: "entity/batch-delete", Help: "Delete entities.", Answers: engine.Answers{engine.Update: engine.Nothing{}}, Fields: []engine.Field{{Name: "entity_ids", Type: engine.StringList, Help: "Their IDs."}}, Write: d.deleteEntities},
+		{Path: "entity/merge", Help: "Make one entity of several.", Answers: engine.Answers{engine.Update: engine.Nothing{}}, Write: d.mergeEntities, Fields: []engine.Field{
 			{Name: "from_entity_ids", Type: engine.StringList, Help: "Those that are to be part of another."},
 			{Name: "to_entity_id", Help: "That other."},
 			{Name: "force", Type: engine.Bool, Help: "Kept for compatibility: there are no MFA secrets that could conflict."},

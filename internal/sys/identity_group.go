@@ -18,12 +18,14 @@ func (d *Deps) groupRoutes() []engine.Route {
 		{Name: "member_entity_ids", Type: engine.StringList, Help: "IDs of the entities that are members; of an internal group."},
 	}
 	byID, byName := append([]engine.Field{idField, nameField}, rest...), append([]engine.Field{foldedField}, rest...)
+	made := engine.Answers{engine.Update: engine.Maybe{Data: groupMade{}}}
+	one := engine.Answers{engine.Read: groupInfo{}, engine.Update: engine.Maybe{Data: groupMade{}}, engine.Delete: engine.Nothing{}}
 	return []engine.Route{
-		{Path: "group", Help: "Make a group, or change the one with an ID or a name.", Fields: byID, Write: d.writeGroup},
-		{Path: "group/id", Help: "List the groups by ID.", AnyNode: true, Read: d.listGroups, List: d.listGroups},
-		{Path: "group/id/{id}", Help: "A group.", Fields: byID, AnyNode: true, Read: d.readGroup(d.groupByID), Write: d.writeGroup, Delete: d.deleteGroup(d.groupByID)},
-		{Path: "group/name", Help: "List the groups by name.", AnyNode: true, Read: d.listGroupNames, List: d.listGroupNames},
-		{Path: "group/name/{name}", Help: "A group.", Fields: byName, AnyNode: true, Read: d.readGroup(d.groupByName), Write: d.writeGroupByName, Delete: d.deleteGroup(d.groupByName)},
+		{Path: "group", Help: "Make a group, or change the one with an ID or a name.", Fields: byID, Answers: made, Write: d.writeGroup},
+		{Path: "group/id", Help: "List the groups by ID.", AnyNode: true, Answers: listed(groupListed{}), Read: d.listGroups, List: d.listGroups},
+		{Path: "group/id/{id}", Help: "A group.", Fields: byID, Answers: one, AnyNode: true, Read: d.readGroup(d.groupByID), Write: d.writeGroup, Delete: d.deleteGroup(d.groupByID)},
+		{Path: "group/name", Help: "List the groups by name.", AnyNode: true, Answers: names(), Read: d.listGroupNames, List: d.listGroupNames},
+		{Path: "group/name/{name}", Help: "A group.", Fields: byName, Answers: one, AnyNode: true, Read: d.readGroup(d.groupByName), Write: d.writeGroupByName, Delete: d.deleteGroup(d.groupByName)},
 	}
 }
 
@@ -186,8 +188,8 @@ func (d *Deps) lookupRoutes() []engine.Route {
 	fields := []engine.Field{idField, {Name: "name", Help: "Name."}, {Name: "alias_id", Help: "ID of an alias."},
 		{Name: "alias_name", Help: "Name in an auth method."}, {Name: "alias_mount_accessor", Help: "Accessor of that method."}}
 	return []engine.Route{
-		{Path: "lookup/entity", Help: "Find an entity by its ID or name, or by an alias.", Fields: fields, Write: d.lookupEntity},
-		{Path: "lookup/group", Help: "Find a group by its ID or name, or by its alias.", Fields: fields, Write: d.lookupGroup},
+		{Path: "lookup/entity", Help: "Find an entity by its ID or name, or by an alias.", Fields: fields, Answers: engine.Answers{engine.Update: engine.Maybe{Data: entityInfo{}}}, Write: d.lookupEntity},
+		{Path: "lookup/group", Help: "Find a group by its ID or name, or by its alias.", Fields: fields, Answers: engine.Answers{engine.Update: engine.Maybe{Data: groupInfo{}}}, Write: d.lookupGroup},
 	}
 }
 

@@ -26,20 +26,21 @@ type Inspect struct {
 func (d *Deps) inspectRoutes() []engine.Route {
 	level := engine.Field{Name: "level", Type: engine.String, Help: "trace, debug, info, warn or error."}
 	name := engine.Field{Name: "name", Type: engine.String, Help: "Name of the logger."}
+	loggers := engine.Answers{engine.Read: engine.TopLevel{Data: map[string]string{}}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}}
 	return []engine.Route{
-		{Path: "in-flight-req", Help: "The requests that are under way on this node.", AnyNode: true, Read: d.readFlights},
+		{Path: "in-flight-req", Help: "The requests that are under way on this node.", AnyNode: true, Answers: engine.Answers{engine.Read: engine.TopLevel{Data: map[string]inspect.Flight{}}}, Read: d.readFlights},
 		{Path: "loggers", Help: "How much the loggers of the active node write.", Fields: []engine.Field{level},
-			External: true, Read: d.readLoggers, Write: d.writeLoggers, Delete: d.resetLoggers},
+			External: true, Answers: loggers, Read: d.readLoggers, Write: d.writeLoggers, Delete: d.resetLoggers},
 		{Path: "loggers/{name}", Help: "How much one logger of the active node writes.", Fields: []engine.Field{name, level},
-			External: true, Read: d.readLoggers, Write: d.writeLoggers, Delete: d.resetLoggers},
-		{Path: "monitor", Help: "The log of this node, as it is written.", AnyNode: true,
+			External: true, Answers: loggers, Read: d.readLoggers, Write: d.writeLoggers, Delete: d.resetLoggers},
+		{Path: "monitor", Help: "The log of this node, as it is written.", AnyNode: true, Answers: engine.Answers{engine.Read: engine.Stream("text/plain")},
 			Fields: []engine.Field{{Name: "log_level", Type: engine.String, Default: "info", Help: "trace, debug, info, warn or error."},
 				{Name: "log_format", Type: engine.String, Default: "standard", Help: "standard or json."}},
 			Read: func(context.Context, *engine.Request) (*engine.Response, error) {
 				return nil, engine.Invalidf("sys/monitor is a stream: it cannot be wrapped")
 			}},
-		{Path: "pprof", Help: "The profiles there are.", Sudo: true, AnyNode: true, Read: readProfiles, List: readProfiles},
-		{Path: "pprof/{name}", Help: "A profile of this node's process, for \"go tool pprof\".", Sudo: true, AnyNode: true,
+		{Path: "pprof", Help: "The profiles there are.", Sudo: true, AnyNode: true, Answers: engine.Answers{engine.Read: engine.Keys{}, engine.List: engine.Keys{}}, Read: readProfiles, List: readProfiles},
+		{Path: "pprof/{name}", Help: "A profile of this node's process, for \"go tool pprof\".", Sudo: true, AnyNode: true, Answers: engine.Answers{engine.Read: engine.Stream("*/*")},
 			Fields: []engine.Field{{Name: "name", Type: engine.String, Help: "profile (of the CPU), trace, heap, allocs, goroutine, block, mutex, threadcreate or cmdline."},
 				{Name: "debug", Type: engine.Int, Help: "More than 0: as text."},
 				{Name: "seconds", Type: engine.Duration, Help: "How long profile and trace watch: 30 and 1 by default, at most 60."}},

@@ -18,7 +18,7 @@ func (d *Deps) kubernetesRoutes() []engine.Route {
 	limit := engine.Field{Name: "limit", Type: engine.Int, Default: int64(500), Help: "At most so many, up to 10000."}
 	return []engine.Route{
 		{
-			Path: "kubernetes/report", Self: true, External: true, Write: d.report,
+			Path: "kubernetes/report", Self: true, External: true, Write: d.report, Answers: engine.Answers{engine.Update: reported{}},
 			Help: "Takes what an operator in Kubernetes tells of the resources that use what the calling token may use.",
 			Fields: []engine.Field{
 				{Name: "cluster", Required: true, Help: "What the Kubernetes cluster is called."},
@@ -28,7 +28,7 @@ func (d *Deps) kubernetesRoutes() []engine.Route {
 			},
 		},
 		{
-			Path: "kubernetes/consumers", Read: d.consumers,
+			Path: "kubernetes/consumers", Read: d.consumers, Answers: engine.Answers{engine.Read: consumers{}},
 			Help: "The resources in Kubernetes that use secrets here, as their operators report them.",
 			Fields: []engine.Field{
 				{Name: "prefix", Help: "Of the paths that they use."},
@@ -40,11 +40,26 @@ func (d *Deps) kubernetesRoutes() []engine.Route {
 			},
 		},
 		{
-			Path: "kubernetes/consumers/{path...}", Self: true, Read: d.consumersOf,
+			Path: "kubernetes/consumers/{path...}", Self: true, Read: d.consumersOf, Answers: engine.Answers{engine.Read: consumers{}},
 			Help:   "Those of them that use one path, for whoever may read the metadata of the secret there.",
 			Fields: []engine.Field{{Name: "path", Required: true, Help: "Of the API, such as secret/data/app."}, limit},
 		},
 	}
+}
+
+// reported is what an operator is told in return.
+type reported struct {
+	consumer.Outcome
+	Renew   int `json:"renew_seconds"`
+	Expires int `json:"expires_seconds"`
+}
+
+// consumers are resources in Kubernetes.
+type consumers struct {
+	Resources []*consumer.Resource `json:"resources"`
+	Total     int                  `json:"total"`
+	States    map[string]int       `json:"states"`
+	Since     string               `json:"since"`
 }
 
 func (d *Deps) report(ctx context.Context, req *engine.Request) (*engine.Response, error) {
@@ -67,11 +82,7 @@ func (d *Deps) report(ctx context.Context, req *engine.Request) (*engine.Respons
 		Cluster: cluster, Instance: instance, Reset: req.Data.Bool("reset"), Entries: entries,
 		Allowed: func(path string) bool { return may(c, path, "read", "create", "update") },
 	})
-	return &engine.Response{Data: struct {
-		consumer.Outcome
-		Renew   int `json:"renew_seconds"`
-		Expires int `json:"expires_seconds"`
-	}{out, int(consumer.Period / time.Second), int(consumer.Life / time.Second)}}, nil
+	return &engine.Response{Data: reported{out, int(consumer.Period / time.Second), int(consumer.Life / time.Second)}}, nil
 }
 
 // may says whether the caller has one of some capabilities at path.

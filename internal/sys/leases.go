@@ -48,13 +48,14 @@ func (d *Deps) leaseRoutes() []engine.Route {
 		{Path: "leases/lookup", Help: "What a lease is; with LIST, the first segments of all ids.", Fields: append(auth.ListFields(), id), Write: d.lookupLease, List: d.listLeases,
 			Answers: engine.Answers{engine.Update: engine.TopLevel{Data: leaseInfo{}}, engine.List: engine.Keys{}}},
 		{Path: "leases/lookup/{prefix...}", Help: "List the ids of leases and tokens below a prefix.", Sudo: true, Fields: append(auth.ListFields(), prefix), Answers: engine.Answers{engine.List: engine.Keys{}}, List: d.listLeases},
-		{Path: "leases/tidy", Help: "Look for what stands for no token any more.", Sudo: true, Write: d.tidyTokens},
+		{Path: "leases/tidy", Help: "Look for what stands for no token any more.", Sudo: true, Answers: engine.Answers{engine.Update: engine.Envelope{}}, Write: d.tidyTokens},
 	}
+	renewed := engine.Answers{engine.Update: engine.Envelope{}}
 	nothing := engine.Answers{engine.Update: engine.Nothing{}}
 	for _, at := range []string{"leases/", ""} {
 		routes = append(routes,
-			engine.Route{Path: at + "renew", Help: "Renew a lease.", Fields: []engine.Field{id, increment}, Write: d.renewLease},
-			engine.Route{Path: at + "renew/{url_lease_id...}", Help: "Renew a lease.", Fields: []engine.Field{id, inPath, increment}, Write: d.renewLease},
+			engine.Route{Path: at + "renew", Help: "Renew a lease.", Fields: []engine.Field{id, increment}, Answers: renewed, Write: d.renewLease},
+			engine.Route{Path: at + "renew/{url_lease_id...}", Help: "Renew a lease.", Fields: []engine.Field{id, inPath, increment}, Answers: renewed, Write: d.renewLease},
 			engine.Route{Path: at + "revoke", Help: "End a lease.", Fields: []engine.Field{id, sync}, Answers: nothing, Write: d.revokeLease},
 			engine.Route{Path: at + "revoke/{url_lease_id...}", Help: "End a lease.", Fields: []engine.Field{id, inPath, sync}, Answers: nothing, Write: d.revokeLease},
 			engine.Route{Path: at + "revoke-prefix/{prefix...}", Help: "End all leases and tokens below a prefix.", Sudo: true, Fields: []engine.Field{prefix, sync}, Answers: nothing, Write: d.revokePrefix},

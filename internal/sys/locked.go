@@ -15,9 +15,9 @@ import (
 // (https://developer.hashicorp.com/vault/api-docs/system/user-lockout).
 func (d *Deps) lockedRoutes() []engine.Route {
 	return []engine.Route{
-		{Path: "locked-users", Help: "Who is locked out after too many failed logins.", Read: d.listLocked,
+		{Path: "locked-users", Help: "Who is locked out after too many failed logins.", Read: d.listLocked, Answers: engine.Answers{engine.Read: lockedUsers{}},
 			Fields: []engine.Field{{Name: "mount_accessor", Help: "Only those of the auth method with this accessor."}}},
-		{Path: "locked-users/{mount_accessor}/unlock/{alias_identifier...}", Help: "Let a user who is locked out try again.", Write: d.unlock,
+		{Path: "locked-users/{mount_accessor}/unlock/{alias_identifier...}", Help: "Let a user who is locked out try again.", Write: d.unlock, Answers: engine.Answers{engine.Update: engine.Nothing{}},
 			Fields: []engine.Field{
 				{Name: "mount_accessor", Help: "Accessor of the auth method."},
 				{Name: "alias_identifier", Help: "The user's name there, such as the username, or the role_id of an AppRole."},

@@ -13,7 +13,7 @@ import (
 // that is asked tells of itself, the active one or not.
 func (d *Deps) metricsRoutes() []engine.Route {
 	return []engine.Route{{
-		Path: "metrics", Help: "What this node counts and times of itself.", AnyNode: true,
+		Path: "metrics", Help: "What this node counts and times of itself.", AnyNode: true, Answers: engine.Answers{engine.Read: engine.Bare{Data: metrics.Report{}}},
 		Fields: []engine.Field{{Name: "format", Type: engine.String, Help: `"prometheus", or "" for JSON.`}},
 		Read: func(_ context.Context, req *engine.Request) (*engine.Response, error) {
 			return Metrics(d.Metrics, req.Data.String("format"))

@@ -30,7 +30,7 @@ func (d *Deps) mountRoutes() []engine.Route {
 		{Name: "plugin_name", Help: "Type of the engine, by its old name."},
 	}, tuneFields...)
 	lists := engine.Answers{engine.Read: engine.TopLevel{Data: map[string]mountInfo{}}}
-	one := engine.Answers{engine.Read: engine.TopLevel{Data: mountOrTuning{}}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}}
+	one := engine.Answers{engine.Read: engine.TopLevel{Data: engine.Either{mountInfo{}, mountTuning{}}}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}}
 	both := func(root, prefix, what string) []engine.Route {
 		return []engine.Route{
 			{Path: root, Help: "List the " + what + ".", Answers: lists, Read: d.listMounts(prefix)},

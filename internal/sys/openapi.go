@@ -19,6 +19,7 @@ func (d *Deps) specRoutes() []engine.Route {
 		{Name: "context", Help: "Kept for compatibility."},
 	}
 	return []engine.Route{{Path: "internal/specs/openapi", Help: "The API of what is mounted here, as an OpenAPI document.", Fields: fields,
+		Answers: engine.Answers{engine.Read: engine.Bare{Data: map[string]any{}}, engine.Update: engine.Bare{Data: map[string]any{}}},
 		AnyNode: true, Read: d.openAPI, Write: d.openAPI}}
 }
 

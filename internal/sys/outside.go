@@ -84,6 +84,12 @@ type Founded struct {
 	RootToken       string   `json:"root_token"`
 }
 
+// Restored is the answer to a snapshot of other keys: every node is sealed then.
+type Restored struct {
+	RequestID string   `json:"request_id"`
+	Warnings  []string `json:"warnings"`
+}
+
 // Joined is whether a node has joined a cluster; false: it goes on trying.
 type Joined struct {
 	Joined bool `json:"joined"`
@@ -107,6 +113,7 @@ func outside() []engine.Route {
 		{Name: "secret_shares", Type: engine.Int, Help: "Number of key shares."}, {Name: "secret_threshold", Type: engine.Int, Help: "Shares needed."},
 		{Name: "pgp_keys", Type: engine.StringList, Help: "PGP keys that encrypt the shares."},
 	}
+	restored := engine.Maybe{Data: engine.Bare{Data: Restored{}}}
 	share := engine.Field{Name: "key", Help: "One key share."}
 	all := []engine.Route{
 		{Path: "health", Help: "Whether this node serves, by its status code.", Answers: engine.Answers{engine.Read: engine.Bare{Data: Health{}}}, Read: elsewhere},
@@ -125,8 +132,8 @@ func outside() []engine.Route {
 		{Path: "storage/raft/bootstrap/answer", Help: "Answer the challenge.", Write: elsewhere, Fields: str("answer", "server_id", "cluster_addr")},
 		{Path: "decode-token", Help: "Decode a token that was made for a one-time password.", Write: elsewhere, Fields: str("encoded_token", "otp")},
 		{Path: "storage/raft/snapshot", Help: "Take a snapshot, or restore one of this cluster.", Sudo: true, Read: elsewhere, Write: elsewhere,
-			Answers: engine.Answers{engine.Read: engine.Stream("application/gzip")}},
-		{Path: "storage/raft/snapshot-force", Help: "Restore a snapshot, whatever cluster it is from.", Sudo: true, Write: elsewhere},
+			Answers: engine.Answers{engine.Read: engine.Stream("application/gzip"), engine.Update: restored}},
+		{Path: "storage/raft/snapshot-force", Help: "Restore a snapshot, whatever cluster it is from.", Sudo: true, Answers: engine.Answers{engine.Update: restored}, Write: elsewhere},
 	}
 	for i := range all {
 		all[i].Public = !all[i].Sudo

@@ -14,10 +14,10 @@ import (
 func (d *Deps) passwordRoutes() []engine.Route {
 	fields := []engine.Field{{Name: "name", Type: engine.Name, Help: "Name of the password policy."}, {Name: "policy", Help: "The rules, in HCL or JSON, or either in base64."}}
 	return []engine.Route{
-		{Path: "policies/password", Help: "List the password policies.", AnyNode: true, List: d.listPasswordPolicies},
-		{Path: "policies/password/{name}", Help: "Read, write or delete a password policy.", Fields: fields, AnyNode: true,
+		{Path: "policies/password", Help: "List the password policies.", AnyNode: true, Answers: engine.Answers{engine.List: engine.Keys{}}, List: d.listPasswordPolicies},
+		{Path: "policies/password/{name}", Help: "Read, write or delete a password policy.", Fields: fields, AnyNode: true, Answers: engine.Answers{engine.Read: passwordPolicyText{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
 			Read: d.readPasswordPolicy, Write: d.writePasswordPolicy, Delete: d.deletePasswordPolicy},
-		{Path: "policies/password/{name}/generate", Help: "A password by that policy.", Fields: fields[:1], AnyNode: true, Read: d.generatePassword},
+		{Path: "policies/password/{name}/generate", Help: "A password by that policy.", Fields: fields[:1], AnyNode: true, Answers: engine.Answers{engine.Read: generatedPassword{}}, Read: d.generatePassword},
 	}
 }
 

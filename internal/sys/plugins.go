@@ -18,8 +18,9 @@ func (d *Deps) pluginRoutes() []engine.Route {
 	return []engine.Route{
 		{Path: "plugins/catalog", Help: "List the engines and methods there are.", Sudo: true, AnyNode: true, Answers: engine.Answers{engine.Read: plugins{}, engine.List: plugins{}}, Read: d.listPlugins, List: d.listPlugins},
 		{Path: "plugins/catalog/{type}", Help: "List those of a type.", Sudo: true, AnyNode: true, Fields: fields, Answers: engine.Answers{engine.List: engine.Keys{}}, List: d.listPluginsOf},
-		{Path: "plugins/catalog/{type}/{name}", Help: "One engine or method.", Sudo: true, AnyNode: true, Fields: fields, Answers: engine.Answers{engine.Read: engine.TopLevel{Data: plugin{}}}, Read: d.readPlugin, Write: refuse, Delete: refuse},
-		{Path: "plugins/reload/backend", Help: "Kept for compatibility.", Sudo: true, Write: func(context.Context, *engine.Request) (*engine.Response, error) {
+		{Path: "plugins/catalog/{type}/{name}", Help: "One engine or method.", Sudo: true, AnyNode: true, Fields: fields,
+			Answers: engine.Answers{engine.Read: engine.TopLevel{Data: plugin{}}, engine.Update: engine.Never{}, engine.Delete: engine.Never{}}, Read: d.readPlugin, Write: refuse, Delete: refuse},
+		{Path: "plugins/reload/backend", Help: "Kept for compatibility.", Sudo: true, Answers: engine.Answers{engine.Update: engine.Never{}}, Write: func(context.Context, *engine.Request) (*engine.Response, error) {
 			return nil, engine.Invalidf("there are no plugins to reload: all engines are built in")
 		}},
 	}

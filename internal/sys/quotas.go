@@ -25,12 +25,12 @@ func (d *Deps) quotaRoutes() []engine.Route {
 	role := engine.Field{Name: "role", Type: engine.String, Help: "Limit only logins by this role of the auth method at path."}
 	inheritable := engine.Field{Name: "inheritable", Type: engine.Bool, Help: "Limit the namespaces below too; only where path is a namespace."}
 	return []engine.Route{
-		{Path: "quotas/config", Help: "What holds for all rate limits.", AnyNode: true, Fields: []engine.Field{
+		{Path: "quotas/config", Answers: engine.Answers{engine.Read: quotaConfig{}, engine.Update: engine.Nothing{}}, Help: "What holds for all rate limits.", AnyNode: true, Fields: []engine.Field{
 			{Name: "rate_limit_exempt_paths", Type: engine.StringList, Help: "Paths that no rate limit holds for; a last * stands for any rest."},
 			{Name: "enable_rate_limit_audit_logging", Type: engine.Bool, Help: "Record requests that a rate limit refuses."},
 			{Name: "enable_rate_limit_response_headers", Type: engine.Bool, Help: "Show clients what is left, in X-Ratelimit-* headers."},
 		}, Read: d.readQuotaConfig, Write: d.writeQuotaConfig},
-		{Path: "quotas/rate-limit", Help: "List the rate limits.", AnyNode: true, List: d.listQuotas(quota.RateLimit)},
+		{Path: "quotas/rate-limit", Answers: engine.Answers{engine.List: engine.Keys{}}, Help: "List the rate limits.", AnyNode: true, List: d.listQuotas(quota.RateLimit)},
 		{Path: "quotas/rate-limit/{name}", Help: "How many requests clients may make.", AnyNode: true, Fields: []engine.Field{name, path, role, inheritable,
 			{Name: "rate", Type: engine.String, Help: "Requests an interval; more than 0."},
 			{Name: "interval", Type: engine.Duration, Help: "A second by default."},
@@ -38,11 +38,11 @@ func (d *Deps) quotaRoutes() []engine.Route {
 			{Name: "group_by", Type: engine.String, Help: "Whose requests count together: ip, none, entity_then_ip or entity_then_none."},
 			{Name: "secondary_rate", Type: engine.String, Help: "The rate of callers without an entity, where group_by begins with entity."},
 			{Name: "type", Type: engine.String, Help: "rate-limit."},
-		}, Read: d.readQuota(quota.RateLimit), Write: d.writeRateLimit, Delete: d.deleteQuota(quota.RateLimit)},
-		{Path: "quotas/lease-count", Help: "List the limits of leases.", AnyNode: true, List: d.listQuotas(quota.LeaseCount)},
+		}, Answers: engine.Answers{engine.Read: rateLimit{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}}, Read: d.readQuota(quota.RateLimit), Write: d.writeRateLimit, Delete: d.deleteQuota(quota.RateLimit)},
+		{Path: "quotas/lease-count", Answers: engine.Answers{engine.List: engine.Keys{}}, Help: "List the limits of leases.", AnyNode: true, List: d.listQuotas(quota.LeaseCount)},
 		{Path: "quotas/lease-count/{name}", Help: "How many leases there may be at a time.", AnyNode: true, Fields: []engine.Field{name, path, role, inheritable,
 			{Name: "max_leases", Type: engine.Int, Help: "More than 0."}, {Name: "type", Type: engine.String, Help: "lease-count."},
-		}, Read: d.readQuota(quota.LeaseCount), Write: d.writeLeaseCount, Delete: d.deleteQuota(quota.LeaseCount)},
+		}, Answers: engine.Answers{engine.Read: leaseCount{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}}, Read: d.readQuota(quota.LeaseCount), Write: d.writeLeaseCount, Delete: d.deleteQuota(quota.LeaseCount)},
 	}
 }
 

@@ -18,9 +18,9 @@ import (
 // is stored by its UUID, so a move is one write of the mount table.
 func (d *Deps) remountRoutes() []engine.Route {
 	return []engine.Route{
-		{Path: "remount", Help: "Move a mount to another path.", Sudo: true, Write: d.remount, Fields: []engine.Field{
+		{Path: "remount", Help: "Move a mount to another path.", Answers: engine.Answers{engine.Update: engine.TopLevel{Data: moveBegun{}}}, Sudo: true, Write: d.remount, Fields: []engine.Field{
 			{Name: "from", Required: true, Help: "The mount's path; an auth method's begins with auth/."}, {Name: "to", Required: true, Help: "Its new path."}}},
-		{Path: "remount/status/{migration_id}", Help: "How far a move is: always done.", Fields: []engine.Field{{Name: "migration_id", Help: "As the move answered."}}, Read: d.remountStatus},
+		{Path: "remount/status/{migration_id}", Help: "How far a move is: always done.", Answers: engine.Answers{engine.Read: engine.TopLevel{Data: moveState{}}}, Fields: []engine.Field{{Name: "migration_id", Help: "As the move answered."}}, Read: d.remountStatus},
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 // routes, for authorization and help: their bodies are streams, which httpapi
 // serves.
 func (d *Deps) snapshotRoutes() []engine.Route {
+	restored := engine.Maybe{Data: engine.Bare{Data: Restored{}}}
 	const streamed = "storage/raft/snapshot"
 	fields := []engine.Field{
 		{Name: "name", Type: engine.Name, Help: "Name of the schedule."},
@@ -28,8 +29,9 @@ func (d *Deps) snapshotRoutes() []engine.Route {
 		{Name: "local_max_space", Type: engine.Int, Help: "Bytes that all snapshots of the schedule may use on a node; 0 is no limit."},
 	}
 	return []engine.Route{
-		{Path: streamed, Help: "Take a snapshot, or restore one of this cluster.", External: true, Read: notStreamed, Write: notStreamed},
-		{Path: streamed + "-force", Help: "Restore a snapshot, of any cluster.", External: true, Write: notStreamed},
+		{Path: streamed, Help: "Take a snapshot, or restore one of this cluster.", Answers: engine.Answers{engine.Read: engine.Stream("application/gzip"), engine.Update: restored},
+			External: true, Read: notStreamed, Write: notStreamed},
+		{Path: streamed + "-force", Help: "Restore a snapshot, of any cluster.", Answers: engine.Answers{engine.Update: restored}, External: true, Write: notStreamed},
 		{Path: streamed + "-auto/config", Help: "List the schedules of snapshots.", Sudo: true, Answers: engine.Answers{engine.List: engine.Keys{}}, List: d.listPlans},
 		{Path: streamed + "-auto/config/{name}", Help: "Read, write or delete a schedule of snapshots.", Sudo: true, Fields: fields,
 			Answers: engine.Answers{engine.Read: snapshotPlan{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},

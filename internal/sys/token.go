@@ -19,7 +19,7 @@ func (d *Deps) token() []engine.Route {
 	acc := []engine.Field{{Name: "accessor", Help: "Accessor of the token."}}
 	increment := engine.Field{Name: "increment", Type: engine.Duration, Help: "Life asked for, from now."}
 	create := createFields()
-	login, nothing := engine.Answers{engine.Update: engine.Login{}}, engine.Answers{engine.Update: engine.Nothing{}}
+	login, nothing := engine.Answers{engine.Update: engine.Envelope{}}, engine.Answers{engine.Update: engine.Nothing{}}
 	info := engine.Answers{engine.Update: tokenInfo{}}
 	routes := []engine.Route{
 		{Path: "create", Help: "Make a token.", Fields: create, Answers: login, Write: d.createToken},
@@ -36,7 +36,7 @@ func (d *Deps) token() []engine.Route {
 		{Path: "revoke-accessor", Help: "End the token with an accessor and all made with it.", Fields: acc, Answers: nothing, Write: d.revoke(d.tokenByAccessor)},
 		{Path: "revoke-orphan", Help: "End a token but not what was made with it.", Fields: tok, Answers: nothing, Sudo: true, Write: d.revokeOrphan},
 		{Path: "accessors", Help: "List the accessors of all tokens.", Sudo: true, Fields: auth.ListFields(), Answers: engine.Answers{engine.List: engine.Keys{}}, List: d.accessors},
-		{Path: "tidy", Help: "Look for what stands for no token any more.", Sudo: true, Write: d.tidyTokens},
+		{Path: "tidy", Help: "Look for what stands for no token any more.", Sudo: true, Answers: login, Write: d.tidyTokens},
 	}
 	return append(routes, d.tokenRoleRoutes()...)
 }

@@ -33,11 +33,11 @@ func toolRoutes() []engine.Route {
 	}
 	const randomHelp, hashHelp = "Random bytes.", "The hash of an input."
 	return []engine.Route{
-		{Path: "tools/random", Help: randomHelp, Fields: random, Write: randomBytes},
-		{Path: "tools/random/{urlbytes}", Help: randomHelp, Fields: random, Write: randomBytes},
-		{Path: "tools/random/{source}/{urlbytes}", Help: randomHelp, Fields: random, Write: randomBytes},
-		{Path: "tools/hash", Help: hashHelp, Fields: sum, Write: hashInput},
-		{Path: "tools/hash/{urlalgorithm}", Help: hashHelp, Fields: sum, Write: hashInput},
+		{Path: "tools/random", Help: randomHelp, Fields: random, Answers: engine.Answers{engine.Update: toolRandom{}}, Write: randomBytes},
+		{Path: "tools/random/{urlbytes}", Help: randomHelp, Fields: random, Answers: engine.Answers{engine.Update: toolRandom{}}, Write: randomBytes},
+		{Path: "tools/random/{source}/{urlbytes}", Help: randomHelp, Fields: random, Answers: engine.Answers{engine.Update: toolRandom{}}, Write: randomBytes},
+		{Path: "tools/hash", Help: hashHelp, Fields: sum, Answers: engine.Answers{engine.Update: toolHash{}}, Write: hashInput},
+		{Path: "tools/hash/{urlalgorithm}", Help: hashHelp, Fields: sum, Answers: engine.Answers{engine.Update: toolHash{}}, Write: hashInput},
 	}
 }
 

@@ -18,9 +18,9 @@ import (
 func (d *Deps) wrappingRoutes() []engine.Route {
 	tok := []engine.Field{{Name: "token", Help: "The wrapping token; without it, the calling token."}}
 	return []engine.Route{
-		{Path: "wrapping/wrap", Help: "Wrap the given data: the request needs X-Vault-Wrap-TTL.", FreeForm: true, Write: wrapData},
-		{Path: "wrapping/unwrap", Help: "What a wrapping token stands for, once.", Fields: tok, Write: d.unwrap},
-		{Path: "wrapping/rewrap", Help: "A new wrapping token in place of one, for as long again.", Fields: tok, Write: d.rewrap},
+		{Path: "wrapping/wrap", Help: "Wrap the given data: the request needs X-Vault-Wrap-TTL.", FreeForm: true, Answers: engine.Answers{engine.Update: map[string]any{}}, Write: wrapData},
+		{Path: "wrapping/unwrap", Help: "What a wrapping token stands for, once.", Fields: tok, Answers: engine.Answers{engine.Update: nil}, Write: d.unwrap},
+		{Path: "wrapping/rewrap", Help: "A new wrapping token in place of one, for as long again.", Fields: tok, Answers: engine.Answers{engine.Update: engine.Envelope{}}, Write: d.rewrap},
 		{Path: "wrapping/lookup", Help: "When and for what a wrapping token was made; leaves it as it is.", Fields: tok, Public: true, Answers: engine.Answers{engine.Read: wrappingInfo{}, engine.Update: wrappingInfo{}},
 			Read: d.lookupWrapping, Write: d.lookupWrapping},
 	}

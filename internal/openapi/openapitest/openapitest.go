@@ -118,6 +118,9 @@ func (d *Document) Checked(method, asked string, status int, header http.Header,
 	}
 	said, ok := op.Responses[strconv.Itoa(status)]
 	warned := string(envelope.Data) == "null" && len(envelope.Warnings) > 4
+	if len(op.Responses) == 0 {
+		return false, nil
+	}
 	switch _, nothing := op.Responses["204"]; {
 	case !ok && nothing && warned || len(said.Content) == 0 && (ok || status == 202):
 		return false, nil // there would be nothing to say but for the warning; or it is not described
@@ -125,6 +128,9 @@ func (d *Document) Checked(method, asked string, status int, header http.Header,
 		return fail(fmt.Errorf("its status %d is not there", status))
 	}
 	content, ok := said.Content[media]
+	if _, any := said.Content["*/*"]; any {
+		return true, nil
+	}
 	switch {
 	case !ok:
 		return fail(fmt.Errorf("its media type %q is not there", media))
