@@ -34,6 +34,7 @@ func (Cubbyhole) Routes() []engine.Route {
 		Fields: []engine.Field{
 			{Name: "path", Type: engine.Any, Help: "Path of the value, or of the folder to list."},
 		},
+		Answers:  engine.Answers{engine.Read: map[string]any{}, engine.List: engine.Keys{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
 		FreeForm: true,
 		Exists:   exists,
 		Read:     read, Write: write, Delete: remove, List: list,

@@ -26,6 +26,7 @@ func (plain) Routes() []engine.Route {
 			{Name: "after", Type: engine.Any, Help: "LIST and SCAN: begin after this name."},
 			{Name: "limit", Type: engine.Any, Help: "LIST and SCAN: answer at most so many names."},
 		},
+		Answers:  engine.Answers{engine.Read: map[string]any{}, engine.List: engine.Keys{}, engine.Scan: engine.Keys{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
 		FreeForm: true,
 		Exists:   exists,
 		Read:     readPlain, Write: writePlain, Delete: deletePlain, List: listPlain, Scan: scanPlain,

@@ -28,24 +28,30 @@ func (versioned) Routes() []engine.Route {
 	maxVersions := engine.Field{Name: "max_versions", Type: engine.Int, Help: "Versions to keep; 0 for the default."}
 	casRequired := engine.Field{Name: "cas_required", Type: engine.Bool, Help: "Every write must give options.cas."}
 	versions := []engine.Field{path, {Name: "versions", Type: engine.StringList, Help: "Numbers of the versions."}}
+	nothing, never := engine.Answers{engine.Update: engine.Nothing{}}, engine.Answers{}
+	for _, op := range []engine.Operation{engine.Read, engine.Update, engine.Patch, engine.Delete, engine.List, engine.Scan} {
+		never[op] = engine.Never{}
+	}
 	return []engine.Route{
 		{
 			Path: "config", Help: "Settings for all secrets of the mount.",
 			Fields: []engine.Field{maxVersions, casRequired,
 				{Name: "delete_version_after", Type: engine.String, Help: "Delete versions this long after they are written; a negative duration forbids it for all secrets."}},
-			Read: readConfig, Write: writeConfig,
+			Answers: engine.Answers{engine.Read: Settings{}, engine.Update: engine.Nothing{}},
+			Read:    readConfig, Write: writeConfig,
 		},
 		{
 			Path: "data/{path...}", Help: "The data of a secret, by version.",
 			Fields: []engine.Field{path, version,
 				{Name: "data", Type: engine.Object, Help: "The secret: a JSON object. PATCH merges it into the current version (RFC 7396)."},
 				{Name: "options", Type: engine.Object, Help: `"cas": write only if the current version has this number; 0: only if there is none.`}},
-			Exists: exists,
-			Read:   readData, Write: writeData, Patch: patchData, Delete: deleteLatest,
+			Answers: engine.Answers{engine.Read: Secret{}, engine.Update: Written{}, engine.Patch: Written{}, engine.Delete: engine.Nothing{}},
+			Exists:  exists,
+			Read:    readData, Write: writeData, Patch: patchData, Delete: deleteLatest,
 		},
-		{Path: "delete/{path...}", Help: "Mark versions as deleted.", Fields: versions, Write: deleteVersions},
-		{Path: "undelete/{path...}", Help: "Restore deleted versions.", Fields: versions, Write: undeleteVersions},
-		{Path: "destroy/{path...}", Help: "Remove the data of versions for good.", Fields: versions, Write: destroyVersions},
+		{Path: "delete/{path...}", Help: "Mark versions as deleted.", Fields: versions, Answers: nothing, Write: deleteVersions},
+		{Path: "undelete/{path...}", Help: "Restore deleted versions.", Fields: versions, Answers: nothing, Write: undeleteVersions},
+		{Path: "destroy/{path...}", Help: "Remove the data of versions for good.", Fields: versions, Answers: nothing, Write: destroyVersions},
 		{
 			Path: "metadata/{path...}", Help: "The settings and versions of a secret; LIST names the secrets of a folder, SCAN those of its folders too.",
 			Fields: []engine.Field{{Name: "path", Type: engine.String, Help: "Path of the secret, or of the folder to list."},
@@ -54,15 +60,17 @@ func (versioned) Routes() []engine.Route {
 				{Name: "custom_metadata", Type: engine.StringMap, Help: "Texts of your own, up to 64."},
 				{Name: "after", Type: engine.String, Help: "LIST and SCAN: begin after this name."},
 				{Name: "limit", Type: engine.Int, Help: "LIST and SCAN: answer at most so many names."}},
-			Exists: exists,
-			Read:   readMetadata, Write: writeMetadata, Patch: patchMetadata, Delete: deleteMetadata, List: listMetadata, Scan: scanMetadata,
+			Answers: engine.Answers{engine.Read: Metadata{}, engine.List: engine.Keys{}, engine.Scan: engine.Keys{}, engine.Update: engine.Nothing{}, engine.Patch: engine.Nothing{}, engine.Delete: engine.Nothing{}},
+			Exists:  exists,
+			Read:    readMetadata, Write: writeMetadata, Patch: patchMetadata, Delete: deleteMetadata, List: listMetadata, Scan: scanMetadata,
 		},
 		{
 			Path: "subkeys/{path...}", Help: "The keys of a secret, without its values.",
-			Fields: []engine.Field{path, version, {Name: "depth", Type: engine.Int, Help: "Levels to show; 0 for all."}},
-			Read:   readSubkeys,
+			Fields:  []engine.Field{path, version, {Name: "depth", Type: engine.Int, Help: "Levels to show; 0 for all."}},
+			Answers: engine.Answers{engine.Read: Subkeys{}},
+			Read:    readSubkeys,
 		},
-		{Path: "{path...}", Help: "No path of version 2.", FreeForm: true, Read: misplaced, Write: misplaced, Patch: misplaced, Delete: misplaced, List: misplaced, Scan: misplaced},
+		{Path: "{path...}", Help: "No path of version 2.", FreeForm: true, Answers: never, Read: misplaced, Write: misplaced, Patch: misplaced, Delete: misplaced, List: misplaced, Scan: misplaced},
 	}
 }
 
@@ -120,11 +128,7 @@ func readConfig(ctx context.Context, req *engine.Request) (*engine.Response, err
 	if err != nil {
 		return nil, err
 	}
-	return &engine.Response{Data: struct {
-		MaxVersions uint32 `json:"max_versions"`
-		CASRequired bool   `json:"cas_required"`
-		DeleteAfter string `json:"delete_version_after"`
-	}{c.MaxVersions, c.CASRequired, c.DeleteAfter.String()}}, nil
+	return &engine.Response{Data: Settings{c.MaxVersions, c.CASRequired, c.DeleteAfter.String()}}, nil
 }
 
 func writeConfig(ctx context.Context, req *engine.Request) (*engine.Response, error) {

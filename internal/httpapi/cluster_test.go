@@ -134,6 +134,7 @@ func (p *peer) send(method, path, token string, body io.Reader, headers ...strin
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	described.check(p.t, method, path, resp.StatusCode, resp.Header, b)
 	return resp.StatusCode, resp.Header, b
 }
 

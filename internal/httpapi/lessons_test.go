@@ -75,6 +75,7 @@ func (s *lone) ask(method, path, token, body string, header ...string) *httptest
 func (s *lone) want(code int, text, method, path, token, body string, header ...string) *httptest.ResponseRecorder {
 	s.t.Helper()
 	w := s.ask(method, path, token, body, header...)
+	described.check(s.t, method, path, w.Code, w.Header(), w.Body.Bytes())
 	if w.Code != code || !strings.Contains(w.Body.String(), text) {
 		s.t.Errorf("%s %s %.60s: %d %s; want %d with %q", method, path, body, w.Code, w.Body, code, text)
 	}

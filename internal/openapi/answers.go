@@ -109,7 +109,7 @@ func (d *Document) body(answer any) schema.Object {
 	}
 	switch a := answer.(type) {
 	case engine.Envelope:
-		return envelope
+		return with(schema.Object{"type": "object", "properties": schema.Object{"data": schema.Object{"type": "object", "nullable": true}}, "required": []string{"data"}})
 	case engine.Bare:
 		return d.book.Of(a.Data)
 	case engine.TopLevel:

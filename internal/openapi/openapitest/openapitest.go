@@ -89,7 +89,10 @@ func (d *Document) Checked(method, asked string, status int, header http.Header,
 	if status < 200 || status > 299 {
 		return false, nil
 	}
-	asked, _, _ = strings.Cut(asked, "?")
+	asked, query, _ := strings.Cut(asked, "?")
+	if strings.Contains(query, "help=") || strings.Contains(query, "code=") {
+		return false, nil // what a path is for, or health with a status of the client's choice
+	}
 	segments := strings.Split(strings.Trim(asked, "/"), "/")
 	i := slices.IndexFunc(d.paths, func(p path) bool { return p.matches(segments) })
 	verb := map[string]string{"GET": "get", "LIST": "get", "SCAN": "get", "POST": "post", "PUT": "post", "PATCH": "patch", "DELETE": "delete"}[method]
