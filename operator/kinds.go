@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"strongroom/operator/condition"
+	"strongroom/operator/consumers"
 	"strongroom/operator/instant"
 	"strongroom/operator/restart"
 	"strongroom/operator/secrettransformation"
@@ -33,6 +34,7 @@ type core struct {
 	hub      *instant.Hub
 	auths    vaultauth.Resolver
 	reporter condition.Reporter
+	told     *consumers.Reporter // nil: servers are told nothing
 }
 
 // registerKinds adds a controller for each kind that fills a target, and for what shapes it.
@@ -51,7 +53,7 @@ func registerKinds(ctx context.Context, mgr manager.Manager, c core, namespaces 
 		engine := &syncer.Engine{
 			Kind: kind, Name: name, Targets: target.Store{Client: c.kube, Live: c.live},
 			Workloads: restart.Workloads{Client: c.kube, Live: c.live, Count: restarts},
-			Auths:     c.auths, Reporter: c.reporter, Watcher: c.hub.Watcher(name), Namespaces: namespaces,
+			Auths:     c.auths, Reporter: c.reporter, Watcher: c.hub.Watcher(name), Namespaces: namespaces, Consumers: c.told,
 		}
 		if err := engine.Register(ctx, mgr, concurrency); err != nil {
 			return fmt.Errorf("register %s: %w", name, err)
@@ -93,7 +95,7 @@ func registerPush(ctx context.Context, mgr manager.Manager, c core, namespaces [
 	}
 	push := &vaultpushsecret.Reconciler{
 		Client: c.kube, Live: c.live, Auths: c.auths, Pool: c.pool, Reporter: c.reporter,
-		Watcher: c.hub.Watcher(vaultpushsecret.Name), Secrets: secrets,
+		Watcher: c.hub.Watcher(vaultpushsecret.Name), Secrets: secrets, Consumers: c.told,
 	}
 	return push.Register(ctx, mgr, concurrency)
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
@@ -29,6 +30,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
+	"strongroom/operator/consumers"
 	"strongroom/operator/instant"
 	"strongroom/operator/shard"
 	"strongroom/operator/target"
@@ -64,7 +66,9 @@ type Options struct {
 	Shards, Replicas int
 	Identity         string // of this replica, for the Leases of shards; empty: the host's name and a random part
 	// OperatorNamespace is the operator's own, where the resources named default serve all. Empty: no such namespace.
-	OperatorNamespace   string
+	OperatorNamespace string
+	// ReportAs is what servers are told that this cluster is called, with the resources that use their secrets (ADR 28); empty: they are told nothing.
+	ReportAs            string
 	AllowDefaultGlobals bool // VaultAuths may inherit from a VaultAuthGlobal that they do not name
 
 	Concurrency int                  // reconciliations at a time of each kind; 0: 8
@@ -181,6 +185,15 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	if err := share(mgr, hub, options); err != nil {
 		return err
 	}
+	told := consumers.New(pool, options.ReportAs, options.Logger.WithName("consumers"))
+	if told != nil {
+		hub.OnForget(func(kind string, name types.NamespacedName) {
+			told.Forget(consumers.Resource{Kind: kind, Namespace: name.Namespace, Name: name.Name})
+		})
+		if err := mgr.Add(told); err != nil {
+			return fmt.Errorf("add the reports of consumers: %w", err)
+		}
+	}
 	if err := mgr.Add(hub); err != nil {
 		return fmt.Errorf("add the event streams: %w", err)
 	}
@@ -197,7 +210,7 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	if err := global.Register(mgr, concurrency); err != nil {
 		return fmt.Errorf("register VaultAuthGlobal: %w", err)
 	}
-	return registerKinds(ctx, mgr, core{kube: kube, live: live, pool: pool, hub: hub, auths: auths, reporter: reporter}, options.Namespaces, concurrency)
+	return registerKinds(ctx, mgr, core{kube: kube, live: live, pool: pool, hub: hub, auths: auths, reporter: reporter, told: told}, options.Namespaces, concurrency)
 }
 
 // share has the replicas work on a part of the namespaces each, if there is more than one shard.

@@ -36,7 +36,7 @@ func TestRealServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{address: strings.TrimPrefix(node.Addr, "http://")}
+	w := &world{address: strings.TrimPrefix(node.Addr, "http://"), reportAs: "prod"}
 	w.control(t)
 	write := func(path string, body map[string]any) {
 		t.Helper()
@@ -71,6 +71,7 @@ func TestRealServer(t *testing.T) {
 	testRealKinds(t, w, write)
 	testPlugin(t, w, write)
 	testPush(t, w, root)
+	testConsumers(t, w, root, count)
 	testSealed(t, w, servers, root, count)
 }
 

@@ -52,6 +52,8 @@ type world struct {
 
 	address string // HOST:PORT that vault.vault:8200 stands for
 	logs    *log
+	// reportAs is what the operator is told that the cluster is called.
+	reportAs string
 	// leasing counts the logins that hold leases.
 	leasing int
 	// wrap changes the operator's way to the API server from the next start on; may be nil.
@@ -83,6 +85,11 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(w.front.Close)
 	w.address = w.front.Listener.Addr().String()
 	w.control(t)
+	t.Cleanup(func() {
+		if n := w.vault.Count("sys/kubernetes/report"); n > 0 && w.reportAs == "" {
+			t.Errorf("the operator reports without having been told to: %d requests", n)
+		}
+	})
 	return w
 }
 
@@ -117,7 +124,7 @@ func (w *world) control(t *testing.T) {
 // start starts the operator as a user of the cluster, for some namespaces or all; stop ends it.
 func (w *world) start(t *testing.T, user string, namespaces ...string) {
 	t.Helper()
-	w.stop = w.replica(t, user, func(o *operator.Options) { o.Namespaces = namespaces }, nil)
+	w.stop = w.replica(t, user, func(o *operator.Options) { o.Namespaces, o.ReportAs = namespaces, w.reportAs }, nil)
 }
 
 // replica starts an operator. While cut is true, the API server does not answer it, and its end with an error is no fault.

@@ -77,6 +77,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 		}
 		return nil
 	})
+	flags.StringVar(&s.ReportAs, "report-as", "", "`name` of this cluster: tell each server, as that, which resources use its secrets and how they are, without any value (default: tell nothing)")
 	flags.Float64Var(&s.QPS, "kube-client-qps", 0, "requests a second to the API server, in the `long` run (default 200)")
 	flags.IntVar(&s.Burst, "kube-client-burst", 0, "`requests` to the API server at once (default 400)")
 	flags.IntVar(&s.Concurrency, "concurrency", 0, "resources of each kind to work on at a `time` (default 8)")

@@ -32,7 +32,7 @@ type Limits struct{ Reporter, All int }
 // DefaultLimits are room for some 15,000 resources of one login, and 120,000 of all.
 var DefaultLimits = Limits{Reporter: 8 << 20, All: 64 << 20}
 
-// Entry is one resource as it is reported. One without paths is gone.
+// Entry is one resource as it is reported. One without paths is gone: the instance has no more to tell of it.
 type Entry struct {
 	Kind      string   `json:"kind"`
 	Namespace string   `json:"namespace"`
@@ -201,7 +201,7 @@ func (r *Registry) begin(of *reporter, key instanceKey) *instance {
 // put holds e, or forgets it if it has no paths.
 func (r *Registry) put(of *reporter, in *instance, e Entry, report Report, now time.Time, out *Outcome) {
 	key := resourceKey{report.Cluster, e.Kind, e.Namespace, e.Name}
-	if _, had := of.resources[key]; had {
+	if h, had := of.resources[key]; had && (h.of == in || len(e.Paths) > 0) {
 		r.forget(of, key)
 	}
 	if len(e.Paths) == 0 {

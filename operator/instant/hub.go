@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -38,6 +39,7 @@ type Hub struct {
 	heeders map[vaultclient.ServerKey]map[target]bool
 	heeds   map[target]vaultclient.ServerKey
 
+	forgot func(kind string, name types.NamespacedName)    // nil: nobody wants to know
 	begins func(namespace string) (done func(), ours bool) // nil: all are ours
 	parked map[target]bool                                 // of other replicas; true: this one worked on it before
 }
@@ -63,6 +65,9 @@ func NewHub(pool *vaultclient.Pool) *Hub {
 	pool.OnReplaced(h.replaced)
 	return h
 }
+
+// OnForget calls told when a resource is gone, or another replica's. It must return at once, and be set before any controller starts.
+func (h *Hub) OnForget(told func(kind string, name types.NamespacedName)) { h.forgot = told }
 
 // Start lets streams begin, until ctx ends; it returns when all have ended. It satisfies the manager's Runnable.
 func (h *Hub) Start(ctx context.Context) error {
@@ -184,6 +189,9 @@ func (h *Hub) missed(t target, started time.Time) {
 
 func (h *Hub) forget(t target) {
 	h.metrics.forget(t)
+	if h.forgot != nil {
+		h.forgot(t.watcher.kind, t.request.NamespacedName)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(t.watcher.woken, t.request)

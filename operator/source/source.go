@@ -174,9 +174,27 @@ func readAt(ctx context.Context, client *vaultclient.Client, login vaultclient.L
 	return secret, nil
 }
 
+// refusedAt is a *Refused, and the path that was asked for.
+type refusedAt struct {
+	*vaultclient.Refused
+	path string
+}
+
+// Unwrap gives the *Refused.
+func (r *refusedAt) Unwrap() error { return r.Refused }
+
+// At is the path of the API at which the server refused, by an error of this package; "": it did not.
+func At(err error) string {
+	var at *refusedAt
+	if errors.As(err, &at) {
+		return at.path
+	}
+	return ""
+}
+
 // refusal says what the server's no to a read means. The *Refused stays in the chain for the pool.
 func refusal(login vaultclient.Login, at mount, path, name string, answer *vault.Secret, refused *vaultclient.Refused) error {
-	problem := &condition.Problem{Cause: refused}
+	problem := &condition.Problem{Cause: &refusedAt{refused, path}}
 	switch {
 	case refused.Status == http.StatusForbidden:
 		return Denied(login, "read", path, refused)

@@ -15,6 +15,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
+	"strongroom/operator/consumers"
 	"strongroom/operator/target"
 )
 
@@ -33,8 +34,9 @@ type course struct {
 	drawn    bool       // and it is a new one
 	edited   bool       // the spec changed since the last good sync
 	woken    bool       // by an event, or because a server or a login is back
-	written  bool       // the target holds what it should, though there is a problem
-	lacking  error      // why not all copies hold it too
+	use      *consumers.Use
+	written  bool  // the target holds what it should, though there is a problem
+	lacking  error // why not all copies hold it too
 	says     string
 	next     time.Duration
 	exact    bool // next is to be kept to the second
@@ -95,6 +97,7 @@ func (c *course) sync(ctx context.Context) {
 		return
 	}
 	content, err := c.Kind.Read(ctx, c.resource, Held{Intact: intact, Live: c.ours, Store: c.store})
+	c.use = content.use()
 	if c.err = err; err != nil {
 		return
 	}

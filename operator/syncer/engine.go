@@ -23,6 +23,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
+	"strongroom/operator/consumers"
 	"strongroom/operator/instant"
 	"strongroom/operator/restart"
 	"strongroom/operator/target"
@@ -45,7 +46,8 @@ type Engine struct {
 	Auths      vaultauth.Resolver
 	Reporter   condition.Reporter
 	Watcher    *instant.Watcher
-	Namespaces []string // that the operator serves; none: all
+	Consumers  *consumers.Reporter // nil: servers are told nothing
+	Namespaces []string            // that the operator serves; none: all
 
 	memory *memory
 }
@@ -236,6 +238,7 @@ func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	if err := e.Reporter.Report(ctx, course.before, resource, "Sync", problem, course.says); err != nil {
 		return reconcile.Result{}, err
 	}
+	e.Consumers.Tell(consumers.Resource{Kind: e.Name, Namespace: request.Namespace, Name: request.Name}, course.use, consumers.StateOf(resource.SyncStatus()))
 	wait := e.Watcher.Next(request, problem, course.next)
 	if problem == nil {
 		e.Watcher.Took(time.Since(course.started))

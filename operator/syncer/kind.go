@@ -13,6 +13,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
+	"strongroom/operator/consumers"
 	"strongroom/operator/instant"
 	"strongroom/operator/target"
 	"strongroom/operator/vaultclient"
@@ -80,8 +81,31 @@ type Content struct {
 	Untold    bool     // part of it is of an engine that tells of no changes
 	// Commit notes in the resource's status what the target holds, once it does; may be nil.
 	Commit func()
+	// Use is as whom and where the source is used, where Login and Paths do not say so.
+	Use *consumers.Use
 	// Partly is a problem that left part of Data at its last value.
 	Partly *condition.Problem
+}
+
+// use is what the server is told of.
+func (c *Content) use() *consumers.Use {
+	switch {
+	case c == nil:
+		return nil
+	case c.Use != nil || c.Login.Address == "":
+		return c.Use
+	case len(c.Paths) > 0:
+		return &consumers.Use{Login: c.Login, Namespace: c.Namespace, Paths: c.Paths}
+	}
+	return &consumers.Use{Login: c.Login, Namespace: c.Namespace, Paths: []string{c.Path}}
+}
+
+// Failed is the Content of a Read that was refused at a path, which has but a Use; nil where the path is not known.
+func Failed(login vaultclient.Login, namespace, path string) *Content {
+	if path == "" {
+		return nil
+	}
+	return &Content{Use: &consumers.Use{Login: login, Namespace: namespace, Paths: []string{path}, Part: true}}
 }
 
 // Duration parses a duration of a spec, of a second or more. Errors are Problems: InvalidSpec.

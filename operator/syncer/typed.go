@@ -17,7 +17,7 @@ type Typed[T Object] interface {
 	// Spec says what the resource asks for. Errors are Problems; the Spec is then what could be read all the same.
 	Spec(resource T) (Spec, error)
 	// Read brings the data, or says that the target is still good. It may note in the resource's status what it needs to
-	// know next time. Errors are Problems, or of the API server.
+	// know next time. Errors are Problems, or of the API server; what is returned with them may say as whom and where (Failed).
 	Read(ctx context.Context, resource T, held Held) (*Content, error)
 }
 

@@ -40,8 +40,8 @@ func (r *Refused) NoRoute() bool {
 	return r.Status == http.StatusNotFound && strings.Contains(r.Text, "no handler for route")
 }
 
-// badToken tells whether the server says that the token is at fault, rather than its policies.
-func (r *Refused) badToken() bool {
+// BadToken tells whether the server says that the token is at fault, rather than its policies.
+func (r *Refused) BadToken() bool {
 	return r.Status == http.StatusForbidden &&
 		(strings.Contains(r.Text, "invalid token") || strings.Contains(r.Text, "bad token"))
 }

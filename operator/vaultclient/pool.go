@@ -136,7 +136,7 @@ func (p *Pool) Do(ctx context.Context, login Login, work func(context.Context, *
 		err = work(ctx, &Client{vault: s.client, login: login, id: s.id})
 		var refused *Refused
 		again := attempt == 0 && errors.As(err, &refused) && refused.Status == http.StatusForbidden &&
-			(refused.badToken() || time.Since(s.born) >= reloginAfter)
+			(refused.BadToken() || time.Since(s.born) >= reloginAfter)
 		p.release(login.Key(), s, again)
 		if !again {
 			return p.suspect(ctx, login.Server, err)

@@ -78,7 +78,7 @@ func (k *Kind) Read(ctx context.Context, vds *v1beta1.VaultDynamicSecret, held s
 	}
 	what, wait := decide(vds, intact, every, time.Now())
 	if what == keep {
-		return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait, Login: login}, nil
+		return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait, Login: login, Namespace: vds.Spec.Namespace}, nil
 	}
 	// Before anything is made on the server: what would fail in the end must fail now.
 	rules, err := transform.Resolve(ctx, k.Client, k.Auths.Permits, vds.Namespace, vds.Spec.Destination.Transformation)
@@ -92,7 +92,7 @@ func (k *Kind) Read(ctx context.Context, vds *v1beta1.VaultDynamicSecret, held s
 		}
 		if renewed {
 			_, wait := decide(vds, true, every, time.Now())
-			return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait, Login: login}, nil
+			return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait, Login: login, Namespace: vds.Spec.Namespace}, nil
 		}
 	}
 	return k.issue(ctx, login, vds, rules, path, held)
@@ -165,7 +165,7 @@ func (k *Kind) issue(ctx context.Context, login vaultclient.Login, vds *v1beta1.
 	after.Status.StaticCredsMetaData = rotation(vds.Spec.AllowStaticCreds, answer.Data)
 	_, wait := decide(after, true, every, now)
 	return &syncer.Content{
-		Data: data, Path: path, Says: says(after, path), Next: wait, Login: login,
+		Data: data, Path: path, Says: says(after, path), Next: wait, Login: login, Namespace: vds.Spec.Namespace,
 		Commit: func() {
 			vds.Status.VaultClientMeta.ID = id
 			vds.Status.SecretLease, vds.Status.MadeLease, vds.Status.FormerLeases = after.Status.SecretLease, after.Status.MadeLease, after.Status.FormerLeases

@@ -13,6 +13,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
+	"strongroom/operator/consumers"
 	"strongroom/operator/source"
 	"strongroom/operator/syncer"
 	"strongroom/operator/transform"
@@ -52,10 +53,14 @@ func (k *Kind) Read(ctx context.Context, pki *v1beta1.VaultPKISecret, held synce
 	}
 	pki.Status.LastGeneration = pki.Generation
 	path := issuePath(&pki.Spec)
-	if wait := goodFor(pki, held.Intact, offset, time.Now()); wait > 0 {
-		return &syncer.Content{Version: pki.Status.SecretVersion, Path: path, Says: says(pki.Status.SerialNumber, path), Next: wait}, nil
-	}
 	login, err := k.Auths.Login(ctx, pki.Namespace, pki.Spec.VaultAuthRef, "")
+	use := &consumers.Use{Login: login, Namespace: pki.Spec.Namespace, Paths: []string{path}}
+	if err != nil {
+		use = nil // a certificate that is good needs no login
+	}
+	if wait := goodFor(pki, held.Intact, offset, time.Now()); wait > 0 {
+		return &syncer.Content{Version: pki.Status.SecretVersion, Path: path, Says: says(pki.Status.SerialNumber, path), Next: wait, Use: use}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +94,7 @@ func (k *Kind) Read(ctx context.Context, pki *v1beta1.VaultPKISecret, held synce
 	}
 	note(&after.Status)
 	return &syncer.Content{
-		Data: data, Path: path, Says: says(issued.serial, path), Next: max(goodFor(after, true, offset, time.Now()), leastWait),
+		Data: data, Path: path, Says: says(issued.serial, path), Next: max(goodFor(after, true, offset, time.Now()), leastWait), Use: use,
 		Commit: func() { note(&pki.Status) },
 	}, nil
 }

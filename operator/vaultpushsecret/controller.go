@@ -31,6 +31,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
+	"strongroom/operator/consumers"
 	"strongroom/operator/instant"
 	"strongroom/operator/syncer"
 	"strongroom/operator/vaultauth"
@@ -55,6 +56,8 @@ type Reconciler struct {
 	Pool     *vaultclient.Pool
 	Reporter condition.Reporter
 	Watcher  *instant.Watcher
+	// Consumers is nil where servers are told nothing.
+	Consumers *consumers.Reporter
 	// Secrets caches the metadata of all Secrets, from when there is the first VaultPushSecret: which Secret is pushed only
 	// the resources say, so that no label can select them.
 	Secrets cache.Cache
@@ -157,8 +160,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	before, started := push.DeepCopy(), time.Now()
 	interval, err := syncer.Duration("refreshAfter", push.Spec.RefreshAfter, 0)
 	valid := ""
+	var use *consumers.Use
 	if err == nil {
 		valid, err = r.push(ctx, push, func(login vaultclient.Login, path string) {
+			use = &consumers.Use{Login: login, Namespace: push.Spec.Namespace, Paths: []string{path}}
 			live := r.Watcher.Follow(request, login, push.Spec.Namespace, started, path)
 			interval = instant.Poll(interval, defaultInterval, live)
 			push.Status.Updates = v1beta1.UpdatesPolling
@@ -175,6 +180,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.Reporter.Report(ctx, before, push, "Push", problem, valid); err != nil {
 		return reconcile.Result{}, err
 	}
+	r.Consumers.Tell(consumers.Resource{Kind: Name, Namespace: push.Namespace, Name: push.Name}, use, consumers.StateOf(&push.Status.SyncStatus))
 	return reconcile.Result{RequeueAfter: r.Watcher.Next(request, problem, instant.Poll(interval, defaultInterval, false))}, nil
 }
 

@@ -58,7 +58,7 @@ func (k *Kind) Read(ctx context.Context, vs *v1beta1.VaultSecret, held syncer.He
 	}
 	read, err := k.gather(ctx, login, vs)
 	if err != nil {
-		return nil, err
+		return syncer.Failed(login, "", source.At(err)), err
 	}
 	made, err := shape(vs, read)
 	if err != nil {

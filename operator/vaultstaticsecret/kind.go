@@ -66,7 +66,7 @@ func (k *Kind) Read(ctx context.Context, vss *v1beta1.VaultStaticSecret, _ synce
 		Namespace: vss.Spec.Namespace, Mount: vss.Spec.Mount, Path: vss.Spec.Path, Engine: engine, Version: vss.Spec.Version,
 	})
 	if err != nil {
-		return nil, err
+		return syncer.Failed(login, vss.Spec.Namespace, source.At(err)), err
 	}
 	data, err := rules.Apply(vss, transform.Input{Secrets: secret.Data, Raw: secret.Raw, Metadata: secret.Metadata})
 	if err != nil {

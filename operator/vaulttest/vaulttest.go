@@ -37,6 +37,7 @@ type Server struct {
 	logins   map[string]int // tried, by role
 	fail     map[string]failure
 	engines  engines
+	reports  reports
 }
 
 type version struct {
@@ -227,6 +228,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "auth/token/revoke-self":
 		delete(s.tokens, name)
 		w.WriteHeader(http.StatusNoContent)
+	case path == "sys/kubernetes/report" && s.reports.taken:
+		s.report(w, r, bearer)
 	case strings.HasPrefix(path, "sys/internal/ui/mounts/"):
 		s.mount(w, bearer, strings.TrimPrefix(path, "sys/internal/ui/mounts/"))
 	case s.engine(w, r, bearer, path):
