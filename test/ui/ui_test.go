@@ -95,6 +95,7 @@ func setting(t *testing.T) string {
 	}
 	b, err := json.Marshal(map[string]any{
 		"owners":     newOwners(t, 5),
+		"reporter":   reporter(t, tokens[1]),
 		"oidc":       map[string]string{"oidc_discovery_url": provider.URL, "oidc_discovery_ca_pem": provider.CA, "oidc_client_id": oidctest.Client, "oidc_client_secret": oidctest.Secret},
 		"kubernetes": map[string]any{"jwt": tokens[1], "config": map[string]string{"kubernetes_host": review.URL, "kubernetes_ca_cert": review.CA, "token_reviewer_jwt": tokens[0]}},
 	})

@@ -37,6 +37,7 @@ const pages = [
   page('/identity/group/$id', () => import('./pages/identity/One').then((m) => ({ default: m.GroupPage }))),
   page('/namespaces', () => import('./pages/namespaces/Namespaces')),
   page('/cluster', () => import('./pages/cluster/Cluster')),
+  page('/kubernetes', () => import('./pages/kubernetes/Kubernetes')),
   page('/audit', () => import('./pages/audit/Audit')),
 ] as const
 

@@ -3,6 +3,7 @@ import { browser, takeComplaints } from './lib.mjs'
 import * as access from './access.mjs'
 import * as founding from './founding.mjs'
 import * as hard from './hard.mjs'
+import * as kubernetes from './kubernetes.mjs'
 import * as operate from './operate.mjs'
 import * as signin from './signin.mjs'
 import * as search from './search.mjs'
@@ -37,6 +38,7 @@ const steps = [
   ['cluster', operate.cluster],
   ['seal', operate.seal],
   ['snapshots', operate.snapshots],
+  ['Kubernetes', kubernetes.consumers],
   ['what is typed, in tabs', typed.tabs],
   ['what is typed, in forms', typed.forms],
   ['what is typed, on a sealed node', typed.sealedNode],

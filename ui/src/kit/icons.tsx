@@ -12,6 +12,7 @@ const shapes = {
   people: <><circle cx="6" cy="5.5" r="2.3" /><path d="M1.8 13.500c.4-2.5 2-3.8 4.2-3.800s3.8 1.3 4.2 3.800M10.5 3.500a2.3 2.3 0 0 1 0 4M12 10.200c1.3.5 2.1 1.6 2.3 3.3" /></>,
   clock: <><circle cx="8" cy="8" r="6" /><path d="M8 4.500V8l2.3 1.5" /></>,
   server: <><rect x="2" y="2.5" width="12" height="4.5" rx="1" /><rect x="2" y="9" width="12" height="4.5" rx="1" /><path d="M4.5 4.750h.01M4.5 11.250h.01" /></>,
+  wheel: <><circle cx="8" cy="8" r="5" /><path d="M8 1.500v13M2.4 4.750l11.2 6.500M13.6 4.750l-11.2 6.500" /></>,
   list: <path d="M5.5 4h8.500M5.5 8h8.500M5.5 12h8.500M2.2 4h.01M2.2 8h.01M2.2 12h.01" />,
   chart: <path d="M2 14h12M4 11.500V8M8 11.500V3M12 11.500V6" />,
   camera: <><rect x="2" y="4.5" width="12" height="9" rx="1.5" /><circle cx="8" cy="9" r="2.3" /><path d="M5.5 4.5 6.5 2.500h3l1 2" /></>,

@@ -6,6 +6,8 @@ import { allows, capabilities } from '../../api/queries'
 import { Badge, Button, Confirm, Empty, Icon, Loading, Menu, Note, PageHead, Problem, toast, type MenuEntry } from '../../kit'
 import { Tabs } from '../../kit/parts'
 import { When } from '../../kit/When'
+import { consumersOf } from '../kubernetes/consumers'
+import { ReadBy } from '../kubernetes/ReadBy'
 import { Crumbs } from './Crumbs'
 import { act, at, metadata as metadataOf, removeAll, removeLatest, secret as secretOf, useAddress, type Kv } from './kv'
 import { MetadataTab } from './MetadataTab'
@@ -36,6 +38,8 @@ function Shown({ kv, path }: { kv: Kv; path: string }) {
   const data = isForbidden(error) ? undefined : last // read by someone else, who was signed in before
   const paths = { data: at.data(kv, path), meta: at.metadata(kv, path), undelete: at.action(kv, 'undelete', path), destroy: at.action(kv, 'destroy', path) }
   const { data: caps } = useQuery(capabilities(Object.values(paths)))
+  const writes = allows(caps?.[paths.data], 'update') || allows(caps?.[paths.data], 'create')
+  const { data: readers } = useQuery({ ...consumersOf(paths.data), enabled: kv.v2 ? allows(caps?.[paths.meta], 'read') : writes })
   const may = (p: string, what: 'create' | 'update' | 'delete' | 'read') => allows(caps?.[p], what)
   const changed = () => client.invalidateQueries({ queryKey: ['kv', kv.mount] })
   const name = path.split('/').at(-1) ?? path
@@ -70,6 +74,7 @@ function Shown({ kv, path }: { kv: Kv; path: string }) {
               {version !== undefined && <div className="under"><Note>You are looking at an older version.</Note></div>}</> },
               meta && { id: 'versions', label: 'Versions', show: () => <Versions kv={kv} path={path} meta={meta} onOpen={(v) => { setVersion(v === meta.current_version ? undefined : v); setTab('data') }} /> },
               meta && { id: 'metadata', label: 'Metadata', show: () => <MetadataTab kv={kv} path={path} meta={meta} /> },
+              readers && readers.total > 0 && { id: 'readers', label: 'Kubernetes', show: () => <ReadBy of={readers} version={meta?.current_version} /> },
               { id: 'use', label: 'Use it', show: () => <Use kv={kv} path={path} keys={Object.keys(data?.data ?? {})} /> },
             ]} />}
       {ask === 'share' && data && <Share kv={kv} path={path} version={data.version} onClose={() => setAsk(undefined)} />}
