@@ -240,6 +240,7 @@ func (b *backend) verify(ctx context.Context, srv server, c *connection) error {
 
 // take takes over what d gives; what it does not give stays.
 func (c *connection) take(d engine.Data) error {
+	had := c.URL
 	for name, text := range map[string]*string{
 		"plugin_name": &c.Plugin, "connection_url": &c.URL, "username": &c.Username, "password": &c.Password, "password_policy": &c.PasswordPolicy,
 		"username_template": &c.Template, "tls_ca": &c.CA, "tls_certificate": &c.Certificate, "private_key": &c.Key,
@@ -247,6 +248,9 @@ func (c *connection) take(d engine.Data) error {
 		if d.Has(name) {
 			*text = d.String(name)
 		}
+	}
+	if c.URL == mask(had) {
+		c.URL = had // what a read showed, given back
 	}
 	if d.Has("allowed_roles") {
 		c.AllowedRoles = d.Strings("allowed_roles")

@@ -45,14 +45,14 @@ func parseCron(text string) (cron.Schedule, error) {
 
 // take takes over what d gives, and says what is wrong with it.
 func (s *schedule) take(d engine.Data) error {
-	if d.Has("rotation_period") && d.Has("rotation_schedule") {
+	period, cron := d.Duration("rotation_period"), d.String("rotation_schedule") // 0 and "" stand for not given
+	switch {
+	case period != 0 && cron != "":
 		return engine.Invalidf("mutually exclusive fields rotation_period and rotation_schedule were both specified; only one of them can be provided")
-	}
-	if d.Has("rotation_period") {
-		s.Period, s.Cron, s.Window = int64(d.Duration("rotation_period").Seconds()), "", 0
-	}
-	if d.Has("rotation_schedule") {
-		s.Cron, s.Period = d.String("rotation_schedule"), 0
+	case period != 0:
+		s.Period, s.Cron, s.Window = int64(period.Seconds()), "", 0
+	case cron != "":
+		s.Cron, s.Period = cron, 0
 	}
 	if d.Has("rotation_window") {
 		s.Window = int64(d.Duration("rotation_window").Seconds())

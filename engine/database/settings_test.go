@@ -73,6 +73,11 @@ func TestConnectionSettings(t *testing.T) {
 	}
 	m.must(engine.Update, "config/literal", with(object{"connection_url": "admin:first", "verify_connection": false}))
 	m.fails(engine.Update, "rotate-root/literal", nil, engine.Invalid, "must name {{username}} and {{password}}")
+	m.must(engine.Update, "config/literal", object{"connection_url": "postgresql://admin:first@db"})
+	m.must(engine.Update, "config/literal", object{"connection_url": "postgresql://admin:*****@db", "password": ""}) // as it is read
+	if c := m.connection("literal"); c.URL != "postgresql://admin:first@db" {
+		t.Errorf("kept %s", c.URL)
+	}
 	m.fails(engine.Update, "rotate-root/none", nil, engine.Invalid, "failed to find entry")
 	m.fails(engine.Update, "reset/none", nil, engine.Invalid, "failed to find entry")
 }
@@ -144,7 +149,7 @@ func TestStaticSettings(t *testing.T) {
 	}
 	old := db.password("app")
 	m.fails(engine.Update, "static-roles/app", object{"username": "other"}, engine.Invalid, "cannot update static account username")
-	m.must(engine.Update, "static-roles/app", object{"rotation_period": "1h"})
+	m.must(engine.Update, "static-roles/app", object{"rotation_period": "1h", "rotation_schedule": ""})
 	if s := m.static("app"); s.Planned != s.Rotated/1000+3600 || s.Next != s.Planned || db.password("app") != old {
 		t.Errorf("changed to %+v", s)
 	}

@@ -23,6 +23,7 @@ import (
 	"strongroom/test/bench/tokenreview"
 	"strongroom/test/cluster"
 	"strongroom/test/oidctest"
+	"strongroom/test/pgtest"
 )
 
 // step is what main.mjs says of one, a line of JSON each.
@@ -79,7 +80,7 @@ func TestUI(t *testing.T) {
 	}
 }
 
-// setting starts what sign-ins ask besides the server, and describes it in JSON.
+// setting starts what sign-ins and engines ask besides the server, and describes it in JSON.
 func setting(t *testing.T) string {
 	provider := oidctest.Start(t)
 	review, err := tokenreview.Start()
@@ -93,7 +94,10 @@ func setting(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
+	pg := pgtest.New(t)
+	pg.Query(t, "CREATE ROLE billing WITH LOGIN PASSWORD 'first'")
 	b, err := json.Marshal(map[string]any{
+		"database":   map[string]string{"url": pg.URL("postgres", ""), "password": pg.Password},
 		"owners":     newOwners(t, 5),
 		"reporter":   reporter(t, tokens[1]),
 		"oidc":       map[string]string{"oidc_discovery_url": provider.URL, "oidc_discovery_ca_pem": provider.CA, "oidc_client_id": oidctest.Client, "oidc_client_secret": oidctest.Secret},

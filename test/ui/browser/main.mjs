@@ -1,6 +1,7 @@
 // Runs the steps in order, and says of each on a line of JSON how it went. One that fails does not end the others, but for the first.
 import { browser, takeComplaints } from './lib.mjs'
 import * as access from './access.mjs'
+import * as database from './database.mjs'
 import * as founding from './founding.mjs'
 import * as hard from './hard.mjs'
 import * as kubernetes from './kubernetes.mjs'
@@ -31,6 +32,8 @@ const steps = [
   ['tokens and leases', access.tokens],
   ['entities and groups', access.identity],
   ['transit', access.transit],
+  ['users of a database', database.day],
+  ['a narrow policy, users of a database', database.narrow],
   ['namespaces', access.namespaces],
   ['a narrow policy, access', access.narrowAccess],
   ['names that look like HTML', access.accessMarkup],

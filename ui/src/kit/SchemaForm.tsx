@@ -4,12 +4,13 @@ import { Check, SecretField, TextArea, TextField } from '.'
 /** What is typed, by field: text as the field takes it, lists a line each, objects as JSON, and "true" or "false". */
 export type Values = Record<string, string>
 
-const words = (name: string) => { const s = name.replaceAll('_', ' ').replace(/\b(ttl|id|url|ca|pem|cidrs|jwt|oidc|ocsp|tls|dns|uri)\b/g, (w) => w === 'cidrs' ? 'CIDRs' : w.toUpperCase()); return s[0]!.toUpperCase() + s.slice(1) }
+/** A field's name, as its label. */
+export const words = (name: string) => { const s = name.replaceAll('_', ' ').replace(/\b(ttl|id|db|url|ca|pem|cidrs|jwt|oidc|ocsp|tls|dns|uri)\b/g, (w) => w === 'cidrs' ? 'CIDRs' : w.toUpperCase()); return s[0]!.toUpperCase() + s.slice(1) }
 const shown = (v: unknown) => v === undefined || v === null ? '' : Array.isArray(v) ? v.join('\n') : typeof v === 'object' ? JSON.stringify(v, null, 2) : String(v)
 
 /** Fields whose values are masked. */
 export const isSecret = (name: string) => /(^|_)(password|password_hash|secret|reviewer_jwt|bindpass)$/.test(name)
-const isPem = (name: string) => /(_ca_cert|_ca_pem|^certificate)$/.test(name)
+const isPem = (name: string) => /(_ca_cert|_ca_pem|^certificate|^tls_ca|^tls_certificate|^private_key)$/.test(name)
 
 /** Fields that are worth asking for: not those that are there for old clients only, or for what this server has not. */
 export const current = (schema: Schema): string[] => Object.keys(schema.properties).filter((n) => !/^(Old name of|Kept for compat|Not supported)|not supported yet/.test(schema.properties[n]!.description ?? '')).sort()
