@@ -22,7 +22,7 @@ import (
 type engines struct {
 	ttl       time.Duration // of leases and of certificates; 0: an hour
 	renewable bool
-	leases    map[string]bool // id → lives
+	leases    map[string]*token // id → whose it is, and ends with
 	renewed   int
 	rotated   int
 	asked     map[string]string // path → last body
@@ -48,13 +48,23 @@ func (s *Server) Leases() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var live []string
-	for id, lives := range s.engines.leases {
-		if lives {
+	for id, bearer := range s.engines.leases {
+		if s.lives(bearer) {
 			live = append(live, id)
 		}
 	}
 	slices.Sort(live)
 	return live
+}
+
+// lives tells whether a token is valid.
+func (s *Server) lives(bearer *token) bool {
+	for _, each := range s.tokens {
+		if each == bearer {
+			return time.Now().Before(bearer.expires)
+		}
+	}
+	return false
 }
 
 // Renewals counts the leases' renewals.
@@ -82,7 +92,7 @@ func (s *Server) Revoked() []string {
 func (s *Server) engine(w http.ResponseWriter, r *http.Request, bearer *token, path string) bool {
 	e := &s.engines
 	if e.leases == nil {
-		e.leases, e.asked = make(map[string]bool), make(map[string]string)
+		e.leases, e.asked = make(map[string]*token), make(map[string]string)
 	}
 	text, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	var body struct {
@@ -123,7 +133,7 @@ func (s *Server) engine(w http.ResponseWriter, r *http.Request, bearer *token, p
 	case leased:
 		s.issued++
 		id := fmt.Sprintf("%s/%d", path, s.issued)
-		e.leases[id] = true
+		e.leases[id] = bearer
 		answer(w, http.StatusOK, map[string]any{
 			"request_id": "r", "lease_id": id, "renewable": e.renewable, "lease_duration": int(e.length() / time.Second),
 			"data": map[string]any{"username": fmt.Sprintf("u%d", s.issued), "password": fmt.Sprintf("s3cr3t-p%d", s.issued)},
@@ -143,7 +153,7 @@ func (e *engines) length() time.Duration {
 
 func (s *Server) renewLease(w http.ResponseWriter, id string) {
 	e := &s.engines
-	if !e.leases[id] || !e.renewable {
+	if !s.lives(e.leases[id]) || !e.renewable {
 		refuse(w, http.StatusBadRequest, "lease not found or lease is not renewable")
 		return
 	}
