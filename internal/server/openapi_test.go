@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,9 +27,9 @@ import (
 	"strongroom/internal/sys"
 )
 
-const documentFile = "../../ui/openapi.json"
+const answersFile = "../../ui/answers.json"
 
-var update = flag.Bool("update", false, "write ui/openapi.json")
+var update = flag.Bool("update", false, "write ui/answers.json")
 
 // idle is the node of a Session that is only asked what it can do.
 type idle struct {
@@ -73,33 +74,50 @@ func whole(t *testing.T) []byte {
 	return ask(engine.Read, "sys/internal/specs/openapi", "").Raw.Body
 }
 
-// ui/openapi.json, of which the web UI's types are made, is what the server says of itself.
-// With -update it is written anew; make ui-types makes the types, too.
-func TestOpenAPIDocumentIsCurrent(t *testing.T) {
-	var got bytes.Buffer
-	if err := json.Indent(&got, whole(t), "", " "); err != nil {
+// answers is the document without what it says of requests, which the web UI reads from the server when it needs it.
+func answers(t *testing.T, document []byte) []byte {
+	t.Helper()
+	var doc map[string]any
+	if err := json.Unmarshal(document, &doc); err != nil {
 		t.Fatal(err)
 	}
-	got.WriteByte('\n')
+	doc["paths"] = map[string]any{}
+	components := doc["components"].(map[string]any)
+	delete(components, "responses")
+	maps.DeleteFunc(components["schemas"].(map[string]any), func(name string, _ any) bool { return strings.HasSuffix(name, "Request") })
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetIndent("", " ")
+	if err := e.Encode(doc); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// ui/answers.json, of which the web UI's types are made, is what the server says of its answers.
+// With -update it is written anew; make ui-types makes the types, too.
+func TestTypesOfTheUIAreCurrent(t *testing.T) {
+	got := answers(t, whole(t))
 	if *update {
-		if err := os.WriteFile(documentFile, got.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(answersFile, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	kept, err := os.ReadFile(documentFile)
+	kept, err := os.ReadFile(answersFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got.Bytes(), kept) {
-		have, want := bytes.Split(kept, []byte("\n")), bytes.Split(got.Bytes(), []byte("\n"))
-		for i := range min(len(have), len(want)) {
-			if !bytes.Equal(have[i], want[i]) {
-				t.Errorf("line %d is %s; the server says %s", i+1, have[i], want[i])
-				break
-			}
-		}
-		t.Error("ui/openapi.json is not what the server says of its API: run make ui-types, and commit what it writes")
+	if bytes.Equal(got, kept) {
+		return
 	}
+	have, want := strings.Split(string(kept), "\n"), strings.Split(string(got), "\n")
+	for i := range min(len(have), len(want)) {
+		if have[i] != want[i] {
+			t.Errorf("line %d is %s; the server says %s", i+1, have[i], want[i])
+			break
+		}
+	}
+	t.Error("ui/answers.json is not what the server says of its answers: run make ui-types, and commit what it writes")
 }
 
 // The document is one that other tools can read.
