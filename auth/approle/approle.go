@@ -34,13 +34,14 @@ func Factory(env engine.Env) (engine.Engine, error) {
 // Routes implements engine.Engine.
 func (m *Method) Routes() []engine.Route {
 	routes := []engine.Route{
-		{Path: "role", Help: "List the roles.", List: m.listRoles, Fields: auth.ListFields()},
+		{Path: "role", Help: "List the roles.", List: m.listRoles, Fields: auth.ListFields(), Answers: engine.Answers{engine.List: engine.Keys{}}},
 		{
 			Path: "role/{role_name}", Help: "Who may log in as this role, and what token they get.",
-			Fields: roleFields(), Exists: m.roleExists, Read: m.readRole, Write: m.writeRole, Delete: m.deleteRole,
+			Answers: engine.Answers{engine.Read: roleInfo{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
+			Fields:  roleFields(), Exists: m.roleExists, Read: m.readRole, Write: m.writeRole, Delete: m.deleteRole,
 		},
 		{
-			Path: "login", Help: "Log in with a role id and a secret id.", Public: true,
+			Path: "login", Help: "Log in with a role id and a secret id.", Public: true, Answers: engine.Answers{engine.Update: engine.Envelope{}},
 			Fields: []engine.Field{
 				{Name: "role_id", Help: "Says which role logs in."},
 				{Name: "secret_id", Help: "Proves it, if the role's bind_secret_id is set."},
@@ -49,7 +50,7 @@ func (m *Method) Routes() []engine.Route {
 			Login: func(req *engine.Request) string { return req.Data.String("role_id") },
 			Role:  m.loginRole,
 		},
-		{Path: "tidy/secret-id", Help: "Delete what ended secret ids left behind: nothing, as they end whole.", Write: m.tidy},
+		{Path: "tidy/secret-id", Help: "Delete what ended secret ids left behind: nothing, as they end whole.", Answers: engine.Answers{engine.Update: engine.Envelope{}}, Write: m.tidy},
 	}
 	routes = append(routes, m.secretRoutes()...)
 	return append(routes, m.propertyRoutes()...)

@@ -44,12 +44,15 @@ func (m *Method) propertyRoutes() []engine.Route {
 		return fields
 	}
 	routes := []engine.Route{{
-		Path: "role/{role_name}/role-id", Help: "The role's id.", Fields: pick("role_id"), Read: m.readRoleID, Write: m.writeRoleID,
+		Path: "role/{role_name}/role-id", Help: "The role's id.", Fields: pick("role_id"),
+		Answers: engine.Answers{engine.Read: roleIDInfo{}, engine.Update: engine.Nothing{}}, Read: m.readRoleID, Write: m.writeRoleID,
 	}}
 	for _, p := range properties() {
-		r := engine.Route{Path: "role/{role_name}/" + p.path, Help: "The role's " + p.names[0] + ".", Fields: pick(p.names...), Read: m.readProperty(p)}
+		r := engine.Route{Path: "role/{role_name}/" + p.path, Help: "The role's " + p.names[0] + ".", Fields: pick(p.names...), Read: m.readProperty(p),
+			Answers: engine.Answers{engine.Read: propertyInfo{}}}
 		if p.reset != nil {
 			r.Write, r.Delete = m.writeProperty(p), m.resetProperty(p)
+			r.Answers[engine.Update], r.Answers[engine.Delete] = engine.Nothing{}, engine.Nothing{}
 		}
 		routes = append(routes, r)
 	}

@@ -54,17 +54,18 @@ func (m *Method) secretRoutes() []engine.Route {
 		{Name: "ttl", Type: engine.Duration, Help: "Time that it lives; by default, and at most, the role's."},
 	}
 	by := func(path, help string, f engine.Field, act engine.Handler, deletes bool) engine.Route {
-		r := engine.Route{Path: "role/{role_name}/" + path, Help: help, Fields: []engine.Field{nameField(), f}, Write: act}
+		r := engine.Route{Path: "role/{role_name}/" + path, Help: help, Fields: []engine.Field{nameField(), f}, Write: act,
+			Answers: engine.Answers{engine.Update: engine.Maybe{Data: secretInfo{}}}}
 		if deletes {
-			r.Delete = act
+			r.Delete, r.Answers = act, engine.Answers{engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}}
 		}
 		return r
 	}
 	return []engine.Route{
 		{Path: "role/{role_name}/secret-id", Help: "Make a secret id, or list the accessors of all.", Fields: append(params, auth.ListFields()...),
-			Write: m.generate, List: m.listAccessors},
+			Answers: engine.Answers{engine.Update: secretMade{}, engine.List: engine.Keys{}}, Write: m.generate, List: m.listAccessors},
 		{Path: "role/{role_name}/custom-secret-id", Help: "Give the role a secret id of the caller's choice.", Fields: append(params[:len(params):len(params)], secret),
-			Write: m.custom},
+			Answers: engine.Answers{engine.Update: secretMade{}}, Write: m.custom},
 		by("secret-id/lookup", "What a secret id is good for.", secret, m.lookup(m.bySecret), false),
 		by("secret-id/destroy", "End a secret id.", secret, m.destroy(m.bySecret), true),
 		by("secret-id-accessor/lookup", "What the secret id with an accessor is good for.", accessor, m.lookup(m.byAccessor), false),

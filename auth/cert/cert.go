@@ -37,15 +37,17 @@ func Factory(env engine.Env) (engine.Engine, error) {
 // Routes implements engine.Engine.
 func (m *Method) Routes() []engine.Route {
 	return []engine.Route{
-		{Path: "config", Help: "How the method works.", Fields: configFields(), Read: m.readConfig, Write: m.writeConfig},
-		{Path: "certs", Help: "List the roles.", List: m.roles.List, Fields: auth.ListFields()},
+		{Path: "config", Help: "How the method works.", Fields: configFields(), Answers: engine.Answers{engine.Read: configInfo{}, engine.Update: engine.Nothing{}}, Read: m.readConfig, Write: m.writeConfig},
+		{Path: "certs", Help: "List the roles.", List: m.roles.List, Fields: auth.ListFields(), Answers: engine.Answers{engine.List: engine.Keys{}}},
 		{
 			Path: "certs/{name}", Help: "Whose certificates may log in, and what token they get.",
-			Fields: roleFields(), Exists: m.roles.Exists, Read: m.readRole, Write: m.writeRole, Delete: m.roles.Delete,
+			Answers: engine.Answers{engine.Read: roleInfo{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
+			Fields:  roleFields(), Exists: m.roles.Exists, Read: m.readRole, Write: m.writeRole, Delete: m.roles.Delete,
 		},
-		{Path: "crls", Help: "List the CRLs.", List: m.listCRLs, Fields: auth.ListFields()},
+		{Path: "crls", Help: "List the CRLs.", List: m.listCRLs, Fields: auth.ListFields(), Answers: engine.Answers{engine.List: engine.Keys{}}},
 		{
 			Path: "crls/{name}", Help: "Certificates, by serial number, that may not log in any more.",
+			Answers: engine.Answers{engine.Read: crlInfo{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
 			Fields: []engine.Field{
 				{Name: "name", Type: engine.Name, Help: "Name of the CRL."},
 				{Name: "crl", Help: "The CRL, PEM."},
@@ -54,7 +56,7 @@ func (m *Method) Routes() []engine.Route {
 			Read: m.readCRL, Write: m.writeCRL, Delete: m.deleteCRL,
 		},
 		{
-			Path: "login", Help: "Log in with the certificate of the connection.", Public: true,
+			Path: "login", Help: "Log in with the certificate of the connection.", Public: true, Answers: engine.Answers{engine.Update: engine.Envelope{}},
 			Fields: []engine.Field{{Name: "name", Type: engine.Name, Help: "The only role to try; none: all."}},
 			Write:  m.login,
 		},

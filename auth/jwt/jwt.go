@@ -45,14 +45,15 @@ func (m *Method) Routes() []engine.Route {
 		{Name: "error_description", Help: "The provider's reason."},
 	}
 	return []engine.Route{
-		{Path: "config", Help: "Who signs tokens, and where their keys are.", Fields: configFields(), Read: m.readConfig, Write: m.writeConfig},
-		{Path: "role", Help: "List the roles.", List: m.roles.List, Fields: auth.ListFields()},
+		{Path: "config", Help: "Who signs tokens, and where their keys are.", Fields: configFields(), Answers: engine.Answers{engine.Read: configInfo{}, engine.Update: engine.Nothing{}}, Read: m.readConfig, Write: m.writeConfig},
+		{Path: "role", Help: "List the roles.", List: m.roles.List, Fields: auth.ListFields(), Answers: engine.Answers{engine.List: engine.Keys{}}},
 		{
 			Path: "role/{name}", Help: "Whose tokens may log in, and what token they get.",
-			Fields: roleFields(), Exists: m.roles.Exists, Read: m.readRole, Write: m.writeRole, Delete: m.roles.Delete,
+			Answers: engine.Answers{engine.Read: roleInfo{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
+			Fields:  roleFields(), Exists: m.roles.Exists, Read: m.readRole, Write: m.writeRole, Delete: m.roles.Delete,
 		},
 		{
-			Path: "login", Help: "Log in with a signed JWT.", Public: true,
+			Path: "login", Help: "Log in with a signed JWT.", Public: true, Answers: engine.Answers{engine.Update: engine.Envelope{}},
 			Fields: []engine.Field{
 				{Name: "role", Type: engine.Name, Help: "Name of the role to log in as; by default the configuration's default_role."},
 				{Name: "jwt", Help: "The signed token."},
@@ -60,7 +61,7 @@ func (m *Method) Routes() []engine.Route {
 			Write: m.login,
 		},
 		{
-			Path: "oidc/auth_url", Help: "Begin a login by browser: where to send it.", Public: true, External: true,
+			Path: "oidc/auth_url", Help: "Begin a login by browser: where to send it.", Public: true, External: true, Answers: engine.Answers{engine.Update: authURL{}},
 			Fields: []engine.Field{
 				{Name: "role", Type: engine.Name, Help: "Name of the role to log in as; by default the configuration's default_role."},
 				{Name: "redirect_uri", Help: "Where the provider sends the browser back; one of the role's allowed_redirect_uris."},
@@ -68,11 +69,12 @@ func (m *Method) Routes() []engine.Route {
 			},
 			Write: m.authURL,
 		},
-		{Path: "oidc/callback", Help: "End a login by browser.", Public: true, External: true, Fields: callback, Read: m.callback},
+		{Path: "oidc/callback", Help: "End a login by browser.", Public: true, External: true, Fields: callback, Answers: engine.Answers{engine.Read: nil}, Read: m.callback},
 		{
 			Path: "oidc/poll", Help: "Ask whether a login in direct mode has ended.", Public: true, External: true,
-			Fields: []engine.Field{{Name: "state", Help: "As oidc/auth_url answered it."}, {Name: "client_nonce", Help: "As given to oidc/auth_url."}},
-			Read:   m.poll, Write: m.poll,
+			Answers: engine.Answers{engine.Read: engine.Envelope{}, engine.Update: engine.Envelope{}},
+			Fields:  []engine.Field{{Name: "state", Help: "As oidc/auth_url answered it."}, {Name: "client_nonce", Help: "As given to oidc/auth_url."}},
+			Read:    m.poll, Write: m.poll,
 		},
 	}
 }

@@ -54,15 +54,17 @@ func (m *Method) Routes() []engine.Route {
 	return []engine.Route{
 		{
 			Path: "config", Help: "How to reach the Kubernetes API server that reviews tokens.",
-			Fields: configFields, Read: m.readConfig, Write: m.writeConfig,
+			Answers: engine.Answers{engine.Read: configInfo{}, engine.Update: engine.Nothing{}},
+			Fields:  configFields, Read: m.readConfig, Write: m.writeConfig,
 		},
-		{Path: "role", Help: "List the roles.", List: m.roles.List, Fields: auth.ListFields()},
+		{Path: "role", Help: "List the roles.", List: m.roles.List, Fields: auth.ListFields(), Answers: engine.Answers{engine.List: engine.Keys{}}},
 		{
 			Path: "role/{name}", Help: "Which service accounts may log in, and what token they get.",
-			Fields: roleFields, Exists: m.roles.Exists, Read: m.readRole, Write: m.writeRole, Delete: m.roles.Delete,
+			Answers: engine.Answers{engine.Read: roleInfo{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
+			Fields:  roleFields, Exists: m.roles.Exists, Read: m.readRole, Write: m.writeRole, Delete: m.roles.Delete,
 		},
 		{
-			Path: "login", Help: "Log in with a service account's token.", Public: true,
+			Path: "login", Help: "Log in with a service account's token.", Public: true, Answers: engine.Answers{engine.Update: engine.Envelope{}},
 			Fields: []engine.Field{
 				{Name: "role", Type: engine.Name, Help: "Name of the role to log in as."},
 				{Name: "jwt", Help: "The service account's token."},

@@ -40,14 +40,15 @@ func New(env engine.Env) *Method {
 // Routes implements engine.Engine.
 func (m *Method) Routes() []engine.Route {
 	return []engine.Route{
-		{Path: "users", Help: "List the users.", List: m.users.List, Fields: auth.ListFields()},
+		{Path: "users", Help: "List the users.", List: m.users.List, Fields: auth.ListFields(), Answers: engine.Answers{engine.List: engine.Keys{}}},
 		{
 			Path: "users/{username}", Help: "Who may log in, and what token they get.",
-			Fields: userFields(), Exists: m.users.Exists, Read: m.readUser, Write: m.writeUser, Delete: m.users.Delete,
+			Answers: engine.Answers{engine.Read: auth.Shows{}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
+			Fields:  userFields(), Exists: m.users.Exists, Read: m.readUser, Write: m.writeUser, Delete: m.users.Delete,
 		},
-		{Path: "users/{username}/password", Help: "Change a user's password.", Fields: append([]engine.Field{nameField()}, passwordFields()...), Write: m.writePassword},
+		{Path: "users/{username}/password", Help: "Change a user's password.", Fields: append([]engine.Field{nameField()}, passwordFields()...), Answers: engine.Answers{engine.Update: engine.Nothing{}}, Write: m.writePassword},
 		{
-			Path: "users/{username}/policies", Help: "Change a user's policies.",
+			Path: "users/{username}/policies", Help: "Change a user's policies.", Answers: engine.Answers{engine.Update: engine.Nothing{}},
 			Fields: []engine.Field{
 				nameField(),
 				{Name: "token_policies", Type: engine.StringList, Help: "Policies of the user's tokens."},
@@ -56,7 +57,7 @@ func (m *Method) Routes() []engine.Route {
 			Write: m.writePolicies,
 		},
 		{
-			Path: "login/{username}", Help: "Log in with a password.", Public: true,
+			Path: "login/{username}", Help: "Log in with a password.", Public: true, Answers: engine.Answers{engine.Update: engine.Envelope{}},
 			Fields: []engine.Field{nameField(), {Name: "password", Help: "The user's password."}},
 			Write:  m.login,
 			Login:  func(req *engine.Request) string { return req.Data.String("username") },

@@ -156,9 +156,7 @@ func (t task) response(results []result) *engine.Response {
 	if !t.batch {
 		return &engine.Response{Data: &results[0]}
 	}
-	return &engine.Response{Data: struct {
-		Results []result `json:"batch_results"`
-	}{results}}
+	return &engine.Response{Data: batchResults{results}}
 }
 
 // respondStrictly is respond, but that the status is 400 if an item fails, or what

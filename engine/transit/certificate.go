@@ -17,13 +17,15 @@ func (b *backend) certificateRoutes() []engine.Route {
 	return []engine.Route{
 		{
 			Path: "keys/{name}/csr", Help: "Sign a certificate signing request with a key.",
-			Fields: []engine.Field{name("Name of the key."), version, {Name: "csr", Help: "PEM of a request to take over, but for its key; an empty one otherwise."}},
-			Write:  b.signCSR,
+			Fields:  []engine.Field{name("Name of the key."), version, {Name: "csr", Help: "PEM of a request to take over, but for its key; an empty one otherwise."}},
+			Answers: engine.Answers{engine.Update: csrInfo{}},
+			Write:   b.signCSR,
 		},
 		{
 			Path: "keys/{name}/set-certificate", Help: "Keep the certificates of a key beside it.",
-			Fields: []engine.Field{name("Name of the key."), version, {Name: "certificate_chain", Required: true, Help: "PEM of certificates, the key's own first, each signed by the next."}},
-			Write:  b.setCertificate,
+			Fields:  []engine.Field{name("Name of the key."), version, {Name: "certificate_chain", Required: true, Help: "PEM of certificates, the key's own first, each signed by the next."}},
+			Answers: engine.Answers{engine.Update: engine.Nothing{}},
+			Write:   b.setCertificate,
 		},
 	}
 }

@@ -29,13 +29,15 @@ func configRoutes() []engine.Route {
 	return []engine.Route{
 		{
 			Path: "config/keys", Help: "Settings for all keys of the mount.",
-			Fields: []engine.Field{{Name: "disable_upsert", Type: engine.Bool, Help: "An encryption does not make its key."}},
-			Read:   readSettings, Write: writeSettings,
+			Fields:  []engine.Field{{Name: "disable_upsert", Type: engine.Bool, Help: "An encryption does not make its key."}},
+			Answers: engine.Answers{engine.Read: settings{}, engine.Update: settings{}},
+			Read:    readSettings, Write: writeSettings,
 		},
 		{
 			Path: "cache-config", Help: "Size of Vault's cache of keys; it has no effect here.",
-			Fields: []engine.Field{{Name: "size", Type: engine.Int, Help: "Number of keys; 0: unlimited, else at least 10."}},
-			Read:   readCache, Write: writeCache,
+			Fields:  []engine.Field{{Name: "size", Type: engine.Int, Help: "Number of keys; 0: unlimited, else at least 10."}},
+			Answers: engine.Answers{engine.Read: cacheSettings{}, engine.Update: cacheSettings{}},
+			Read:    readCache, Write: writeCache,
 		},
 	}
 }

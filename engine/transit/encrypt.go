@@ -28,30 +28,35 @@ func (b *backend) cipherRoutes() []engine.Route {
 			Fields: []engine.Field{name("Name of the key."), {Name: "plaintext", Help: "Base64 of what to encrypt."}, context, nonce, data, keyVersion, padding("padding_scheme"), reference, input, partial,
 				{Name: "type", Default: string(aes256), Help: "Type of the key, if it is made."},
 				{Name: "convergent_encryption", Type: engine.Bool, Help: "Whether a key that is made encrypts equal plaintexts equally."}},
-			Exists: exists, Write: b.encrypt,
+			Answers: engine.Answers{engine.Update: engine.Either{result{}, batchResults{}}},
+			Exists:  exists, Write: b.encrypt,
 		},
 		{
 			Path: "decrypt/{name}", Help: "Decrypt what a key has encrypted.",
-			Fields: []engine.Field{name("Name of the key."), ciphertext, context, nonce, data, padding("padding_scheme"), reference, input, partial},
-			Write:  b.decrypt,
+			Fields:  []engine.Field{name("Name of the key."), ciphertext, context, nonce, data, padding("padding_scheme"), reference, input, partial},
+			Answers: engine.Answers{engine.Update: engine.Either{result{}, batchResults{}}},
+			Write:   b.decrypt,
 		},
 		{
 			Path: "rewrap/{name}", Help: "Encrypt again with the latest version of a key, without showing the plaintext.",
-			Fields: []engine.Field{name("Name of the key."), ciphertext, context, nonce, data, keyVersion, padding("decrypt_padding_scheme"), padding("encrypt_padding_scheme"), reference, input, partial},
-			Write:  b.rewrap,
+			Fields:  []engine.Field{name("Name of the key."), ciphertext, context, nonce, data, keyVersion, padding("decrypt_padding_scheme"), padding("encrypt_padding_scheme"), reference, input, partial},
+			Answers: engine.Answers{engine.Update: engine.Either{result{}, batchResults{}}},
+			Write:   b.rewrap,
 		},
 		{
 			Path: "datakey/{plaintext}/{name}", Help: "Make a random key and encrypt it; wrapped does not show it, plaintext does.",
 			Fields: []engine.Field{{Name: "plaintext", Required: true, Help: "plaintext or wrapped."}, name("Name of the key that encrypts."), context, nonce, data, keyVersion, padding("padding_scheme"),
 				{Name: "bits", Type: engine.Int, Default: int64(256), Help: "Size of the new key in bits: 128, 256 or 512."}},
-			Write: b.datakey,
+			Answers: engine.Answers{engine.Update: result{}},
+			Write:   b.datakey,
 		},
 		{
 			Path: "datakeys/{plaintext}/{name}", Help: "Make several random keys and encrypt them; wrapped does not show them, plaintext does.",
 			Fields: []engine.Field{{Name: "plaintext", Required: true, Help: "plaintext or wrapped."}, name("Name of the key that encrypts."), context, nonce, data, keyVersion, padding("padding_scheme"),
 				{Name: "count", Type: engine.Int, Required: true, Help: "How many keys to make."},
 				{Name: "bits", Type: engine.Int, Default: int64(256), Help: "Size of the new keys in bits: 128, 256 or 512."}},
-			Write: b.datakeys,
+			Answers: engine.Answers{engine.Update: datakeys{}},
+			Write:   b.datakeys,
 		},
 	}
 }
@@ -219,10 +224,7 @@ func (b *backend) datakeys(ctx context.Context, req *engine.Request) (*engine.Re
 	for i := range made {
 		made[i].KeyVersion = 0 // said once
 	}
-	return &engine.Response{Data: struct {
-		Pairs      []result `json:"key_pairs"`
-		KeyVersion int      `json:"key_version"`
-	}{made, n}}, nil
+	return &engine.Response{Data: datakeys{made, n}}, nil
 }
 
 // makeDatakeys makes count random keys and encrypts them as req says.

@@ -31,14 +31,15 @@ func (b *backend) exportRoutes() []engine.Route {
 		{Name: "hash", Default: "SHA256", Help: "Hash of the RSA-OAEP: SHA1, SHA224, SHA256, SHA384 or SHA512."}}
 	restored := []engine.Field{{Name: "name", Help: "Name of the restored key; that of the backup if left out."}, {Name: "backup", Required: true, Help: "What backup answered, here or on Vault."},
 		{Name: "force", Type: engine.Bool, Help: "Replace a key of that name."}}
+	material := engine.Answers{engine.Read: exportedKey{}}
 	return []engine.Route{
-		{Path: "export/{type}/{name}", Help: "The material of an exportable key.", Fields: exported, Read: b.export},
-		{Path: "export/{type}/{name}/{version}", Help: "The material of one version of an exportable key.", Fields: exported, Read: b.export},
-		{Path: "byok-export/{destination}/{source}", Help: "The material of an exportable key, wrapped for import elsewhere.", Fields: wrapped, Read: b.exportWrapped},
-		{Path: "byok-export/{destination}/{source}/{version}", Help: "The material of one version, wrapped for import elsewhere.", Fields: wrapped, Read: b.exportWrapped},
-		{Path: "backup/{name}", Help: "A whole key, in plaintext.", Fields: []engine.Field{name("Name of the key.")}, Read: b.backup},
-		{Path: "restore", Help: "Make a key of a backup.", Fields: restored, Write: b.restore},
-		{Path: "restore/{name}", Help: "Make a key of a backup.", Fields: restored, Write: b.restore},
+		{Path: "export/{type}/{name}", Help: "The material of an exportable key.", Fields: exported, Answers: material, Read: b.export},
+		{Path: "export/{type}/{name}/{version}", Help: "The material of one version of an exportable key.", Fields: exported, Answers: material, Read: b.export},
+		{Path: "byok-export/{destination}/{source}", Help: "The material of an exportable key, wrapped for import elsewhere.", Fields: wrapped, Answers: material, Read: b.exportWrapped},
+		{Path: "byok-export/{destination}/{source}/{version}", Help: "The material of one version, wrapped for import elsewhere.", Fields: wrapped, Answers: material, Read: b.exportWrapped},
+		{Path: "backup/{name}", Help: "A whole key, in plaintext.", Fields: []engine.Field{name("Name of the key.")}, Answers: engine.Answers{engine.Read: backupInfo{}}, Read: b.backup},
+		{Path: "restore", Help: "Make a key of a backup.", Fields: restored, Answers: engine.Answers{engine.Update: engine.Nothing{}}, Write: b.restore},
+		{Path: "restore/{name}", Help: "Make a key of a backup.", Fields: restored, Answers: engine.Answers{engine.Update: engine.Nothing{}}, Write: b.restore},
 	}
 }
 

@@ -66,13 +66,13 @@ func (b *backend) hashRoutes() []engine.Route {
 	bytes := []engine.Field{{Name: "urlbytes", Help: "Number of bytes, or the source, in the path."}, {Name: "bytes", Type: engine.Int, Default: int64(32), Help: "Number of bytes."},
 		{Name: "source", Help: "platform (default) or all; seal is not supported."}, format}
 	return []engine.Route{
-		{Path: "hash", Help: "Hash an input.", Fields: hashed, Write: hashInput},
-		{Path: "hash/{urlalgorithm}", Help: "Hash an input.", Fields: hashed, Write: hashInput},
-		{Path: "hmac/{name}", Help: "The HMAC of an input.", Fields: mac, Write: b.hmac},
-		{Path: "hmac/{name}/{urlalgorithm}", Help: "The HMAC of an input.", Fields: mac, Write: b.hmac},
-		{Path: "random", Help: "Random bytes.", Fields: bytes, Write: randomBytes},
-		{Path: "random/{urlbytes}", Help: "Random bytes.", Fields: bytes, Write: randomBytes},
-		{Path: "random/{source}/{urlbytes}", Help: "Random bytes.", Fields: bytes, Write: randomBytes},
+		{Path: "hash", Help: "Hash an input.", Fields: hashed, Answers: engine.Answers{engine.Update: sumInfo{}}, Write: hashInput},
+		{Path: "hash/{urlalgorithm}", Help: "Hash an input.", Fields: hashed, Answers: engine.Answers{engine.Update: sumInfo{}}, Write: hashInput},
+		{Path: "hmac/{name}", Help: "The HMAC of an input.", Fields: mac, Answers: engine.Answers{engine.Update: engine.Either{result{}, batchResults{}}}, Write: b.hmac},
+		{Path: "hmac/{name}/{urlalgorithm}", Help: "The HMAC of an input.", Fields: mac, Answers: engine.Answers{engine.Update: engine.Either{result{}, batchResults{}}}, Write: b.hmac},
+		{Path: "random", Help: "Random bytes.", Fields: bytes, Answers: engine.Answers{engine.Update: randomInfo{}}, Write: randomBytes},
+		{Path: "random/{urlbytes}", Help: "Random bytes.", Fields: bytes, Answers: engine.Answers{engine.Update: randomInfo{}}, Write: randomBytes},
+		{Path: "random/{source}/{urlbytes}", Help: "Random bytes.", Fields: bytes, Answers: engine.Answers{engine.Update: randomInfo{}}, Write: randomBytes},
 	}
 }
 

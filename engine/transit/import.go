@@ -36,7 +36,7 @@ func (b *backend) importRoutes() []engine.Route {
 		{Name: "hash_function", Default: "SHA256", Help: "Hash of the RSA-OAEP: SHA1, SHA224, SHA256, SHA384 or SHA512."},
 		{Name: "public_key", Help: "PEM of a public key, instead of the ciphertext: it encrypts and verifies only."}}
 	return []engine.Route{
-		{Path: "wrapping_key", Help: "The public key that imported keys are wrapped for.", Read: b.readWrapping},
+		{Path: "wrapping_key", Help: "The public key that imported keys are wrapped for.", Answers: engine.Answers{engine.Read: wrappingKeyInfo{}}, Read: b.readWrapping},
 		{
 			Path: "keys/{name}/import", Help: "Make a key of foreign key material.",
 			Fields: append(material[:len(material):len(material)], engine.Field{Name: "type", Default: string(aes256), Help: "Type of the key."},
@@ -47,12 +47,14 @@ func (b *backend) importRoutes() []engine.Route {
 				engine.Field{Name: "exportable", Type: engine.Bool, Help: "The key may be exported; cannot be taken back."},
 				engine.Field{Name: "allow_plaintext_backup", Type: engine.Bool, Help: "The key may be backed up in plaintext; cannot be taken back."},
 				engine.Field{Name: "auto_rotate_period", Type: engine.Duration, Help: "Rotate the key this often by itself: an hour or more; 0: never."}),
-			Write: b.importKey,
+			Answers: engine.Answers{engine.Update: engine.Nothing{}},
+			Write:   b.importKey,
 		},
 		{
 			Path: "keys/{name}/import_version", Help: "Add foreign key material to an imported key.",
-			Fields: append(material[:len(material):len(material)], engine.Field{Name: "version", Type: engine.Int, Help: "Version that has only its public key, to add the private key to."}),
-			Write:  b.importVersion,
+			Fields:  append(material[:len(material):len(material)], engine.Field{Name: "version", Type: engine.Int, Help: "Version that has only its public key, to add the private key to."}),
+			Answers: engine.Answers{engine.Update: engine.Nothing{}},
+			Write:   b.importVersion,
 		},
 	}
 }

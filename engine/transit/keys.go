@@ -22,11 +22,13 @@ func (b *backend) keyRoutes() []engine.Route {
 	backup := engine.Field{Name: "allow_plaintext_backup", Type: engine.Bool, Help: "The key may be backed up in plaintext; cannot be taken back."}
 	rotate := engine.Field{Name: "auto_rotate_period", Type: engine.Duration, Help: "Rotate the key this often by itself: an hour or more; 0: never."}
 	managed := []engine.Field{{Name: "managed_key_name", Help: "Not supported."}, {Name: "managed_key_id", Help: "Not supported."}}
+	changed := engine.Answers{engine.Update: keyInfo{}}
 	return []engine.Route{
 		{
 			Path: "keys", Help: "The names of all keys.",
-			Fields: []engine.Field{{Name: "after", Help: "Begin after this name."}, {Name: "limit", Type: engine.Int, Help: "Answer at most so many names."}},
-			List:   list,
+			Fields:  []engine.Field{{Name: "after", Help: "Begin after this name."}, {Name: "limit", Type: engine.Int, Help: "Answer at most so many names."}},
+			Answers: engine.Answers{engine.List: engine.Keys{}},
+			List:    list,
 		},
 		{
 			Path: "keys/{name}", Help: "A named key: make it, see its settings and versions, delete it.",
@@ -37,7 +39,8 @@ func (b *backend) keyRoutes() []engine.Route {
 				{Name: "key_size", Type: engine.Int, Help: "Size of an HMAC key in bytes, from 32 to 512."},
 				{Name: "context", Help: "Base64 of a context: a read then shows the public key derived for it."},
 				{Name: "parameter_set", Help: "Not supported."}}, managed...),
-			Exists: exists, Read: b.read, Write: b.create, Delete: remove,
+			Answers: engine.Answers{engine.Read: keyInfo{}, engine.Update: keyInfo{}, engine.Delete: engine.Nothing{}},
+			Exists:  exists, Read: b.read, Write: b.create, Delete: remove,
 		},
 		{
 			Path: "keys/{name}/config", Help: "Change the settings of a key.",
@@ -45,24 +48,28 @@ func (b *backend) keyRoutes() []engine.Route {
 				{Name: "min_decryption_version", Type: engine.Int, Help: "Oldest version that may decrypt and verify."},
 				{Name: "min_encryption_version", Type: engine.Int, Help: "Oldest version that may encrypt, sign and make HMACs; 0: the latest by default, any on request."},
 				{Name: "deletion_allowed", Type: engine.Bool, Help: "The key may be deleted."}, exportable, backup, rotate},
-			Write: b.configure,
+			Answers: changed,
+			Write:   b.configure,
 		},
 		{
-			Path: "keys/{name}/rotate", Help: "Make a new version of a key.", Fields: append([]engine.Field{named}, managed...),
+			Path: "keys/{name}/rotate", Help: "Make a new version of a key.", Fields: append([]engine.Field{named}, managed...), Answers: changed,
 			Write: func(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 				return b.change(ctx, req, "key not found", func(k *key) error { return k.rotate(req.Storage, time.Now()) })
 			},
 		},
 		{
-			Path: "keys/{name}/soft-delete", Help: "Put a key out of use, until it is restored.", Fields: []engine.Field{named}, Delete: b.softDelete(true),
+			Path: "keys/{name}/soft-delete", Help: "Put a key out of use, until it is restored.", Fields: []engine.Field{named},
+			Answers: engine.Answers{engine.Delete: keyInfo{}}, Delete: b.softDelete(true),
 		},
 		{
-			Path: "keys/{name}/soft-delete-restore", Help: "Put a key that was softly deleted to use again.", Fields: []engine.Field{named}, Write: b.softDelete(false),
+			Path: "keys/{name}/soft-delete-restore", Help: "Put a key that was softly deleted to use again.", Fields: []engine.Field{named},
+			Answers: changed, Write: b.softDelete(false),
 		},
 		{
 			Path: "keys/{name}/trim", Help: "Delete old versions of a key for good.",
-			Fields: []engine.Field{named, {Name: "min_available_version", Type: engine.Int, Required: true, Help: "Oldest version to keep; at most min_decryption_version and min_encryption_version."}},
-			Write:  b.trim,
+			Fields:  []engine.Field{named, {Name: "min_available_version", Type: engine.Int, Required: true, Help: "Oldest version to keep; at most min_decryption_version and min_encryption_version."}},
+			Answers: changed,
+			Write:   b.trim,
 		},
 	}
 }

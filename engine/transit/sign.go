@@ -25,13 +25,14 @@ func (b *backend) signRoutes() []engine.Route {
 	sign := append([]engine.Field{{Name: "key_version", Type: engine.Int, Help: "Version of the key to use; the latest if 0."}}, common...)
 	verify := append([]engine.Field{{Name: "signature", Help: "Text that sign answered."}, {Name: "hmac", Help: "Text that hmac answered."}, {Name: "cmac", Help: "Not supported."}}, common...)
 	cmac := []engine.Field{name("Name of the key."), {Name: "url_mac_length", Help: "Size of the CMAC."}}
+	results := engine.Answers{engine.Update: engine.Either{result{}, batchResults{}}}
 	return []engine.Route{
-		{Path: "cmac/{name}", Help: "CMAC is not supported.", Fields: cmac, FreeForm: true, Write: noCMAC},
-		{Path: "cmac/{name}/{url_mac_length}", Help: "CMAC is not supported.", Fields: cmac, FreeForm: true, Write: noCMAC},
-		{Path: "sign/{name}", Help: "Sign an input.", Fields: sign, Write: b.sign},
-		{Path: "sign/{name}/{urlalgorithm}", Help: "Sign an input.", Fields: sign, Write: b.sign},
-		{Path: "verify/{name}", Help: "Say whether a signature or an HMAC belongs to an input.", Fields: verify, Write: b.verify},
-		{Path: "verify/{name}/{urlalgorithm}", Help: "Say whether a signature or an HMAC belongs to an input.", Fields: verify, Write: b.verify},
+		{Path: "cmac/{name}", Help: "CMAC is not supported.", Fields: cmac, FreeForm: true, Answers: engine.Answers{engine.Update: engine.Never{}}, Write: noCMAC},
+		{Path: "cmac/{name}/{url_mac_length}", Help: "CMAC is not supported.", Fields: cmac, FreeForm: true, Answers: engine.Answers{engine.Update: engine.Never{}}, Write: noCMAC},
+		{Path: "sign/{name}", Help: "Sign an input.", Fields: sign, Answers: results, Write: b.sign},
+		{Path: "sign/{name}/{urlalgorithm}", Help: "Sign an input.", Fields: sign, Answers: results, Write: b.sign},
+		{Path: "verify/{name}", Help: "Say whether a signature or an HMAC belongs to an input.", Fields: verify, Answers: results, Write: b.verify},
+		{Path: "verify/{name}/{urlalgorithm}", Help: "Say whether a signature or an HMAC belongs to an input.", Fields: verify, Answers: results, Write: b.verify},
 	}
 }
 

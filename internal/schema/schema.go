@@ -27,6 +27,9 @@ func NewBook() *Book { return &Book{Schemas: map[string]Object{}, types: map[str
 // Either stands for the values of any of these types.
 type Either []any
 
+// Forms is a type whose values have several forms in JSON.
+type Forms interface{ Forms() Either }
+
 // Of is the schema of what v, or any other value of its type, is in JSON; nil has no value that counts, so anything.
 //
 // It follows encoding/json: names and omissions are those of the json tag, and embedded structs are laid out among the others.
@@ -48,6 +51,8 @@ func (b *Book) Of(v any) Object {
 
 func (b *Book) of(t reflect.Type) Object {
 	switch {
+	case t.Implements(reflect.TypeFor[Forms]()):
+		return b.Of(reflect.Zero(t).Interface().(Forms).Forms())
 	case t == reflect.TypeFor[time.Time]():
 		return Object{"type": "string", "format": "date-time"}
 	case t == reflect.TypeFor[json.RawMessage](), t.Kind() == reflect.Interface, t.Kind() != reflect.Pointer && t.Implements(reflect.TypeFor[json.Marshaler]()):
