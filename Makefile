@@ -1,7 +1,7 @@
 # Strongroom's everyday commands. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build ui demo test e2e lint fmt generate bench chaos soak image clean
+.PHONY: help build ui ui-types demo test e2e lint fmt generate bench chaos soak image clean
 
 VERSION ?= 0.1.0-dev
 ARCH    ?= amd64,arm64
@@ -11,7 +11,7 @@ LDFLAGS  = $(shell build/ldflags $(VERSION))
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## list these commands
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
 
 build: ui ## bin/strongroom, bin/vault (the same program) and bin/strongroom-operator
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/strongroom ./cmd/strongroom-operator
@@ -24,8 +24,13 @@ ui/node_modules/.package-lock.json: ui/package-lock.json
 	cd ui && npm ci --no-audit --no-fund
 	touch $@
 
-ui/dist/app/index.html.gz: ui/node_modules/.package-lock.json $(shell find ui/src ui/public ui/scripts ui/index.html ui/vite.config.ts ui/tsconfig.json -type f)
+ui/dist/app/index.html.gz: ui/node_modules/.package-lock.json $(shell find ui/src ui/public ui/scripts ui/index.html ui/vite.config.ts ui/tsconfig.json ui/answers.json -type f)
 	cd ui && npm run --silent build
+
+# ui/answers.json is what the server's own OpenAPI document says of its answers; go test fails when it is not current, and so does the build when the types are not.
+ui-types: ui/node_modules/.package-lock.json ## the web UI's types, of what the server says that it answers
+	go test -count=1 -run TestTypesOfTheUIAreCurrent ./internal/server -update
+	cd ui && npm run --silent types
 
 # KUBECONFIG and DEMO_EXIT reach the program through its environment, given before make or after.
 # It builds the rest itself, and says how far it is. Not by go run, which would leave it behind when it is told to end.

@@ -9,6 +9,7 @@ import (
 
 	"strongroom/engine"
 	"strongroom/internal/node"
+	"strongroom/internal/sys"
 )
 
 // The paths in this file need no token: key shares are the authority
@@ -195,7 +196,6 @@ func (h *Handler) decodeToken(x *exchange) error {
 	if !utf8.Valid(token) {
 		return engine.Invalidf("encoded_token and otp do not belong together")
 	}
-	writeJSON(x.w, http.StatusOK, map[string]any{"request_id": x.id, "lease_id": "", "lease_duration": 0, "renewable": false,
-		"data": map[string]string{"token": string(token)}, "warnings": nil})
+	writeJSON(x.w, http.StatusOK, sys.DecodedToken{RequestID: x.id, Data: sys.PlainToken{Token: string(token)}})
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"strongroom/internal/cluster"
 	"strongroom/internal/node"
 	"strongroom/internal/storage"
+	"strongroom/internal/sys"
 )
 
 // Snapshots are streams in both directions: their size is that of the data, so
@@ -122,7 +123,7 @@ func (h *Handler) restoreSnapshot(x *exchange, s node.Session) error {
 	case err != nil:
 		return err
 	case sealed:
-		writeJSON(x.w, http.StatusOK, map[string]any{"request_id": x.id, "warnings": []string{
+		writeJSON(x.w, http.StatusOK, sys.Restored{RequestID: x.id, Warnings: []string{
 			"The snapshot was restored. It was made under other keys than this cluster's, so every node is sealed now: unseal them with the keys of the cluster that it was made of, and use that cluster's tokens."}})
 	default:
 		x.w.WriteHeader(http.StatusNoContent)

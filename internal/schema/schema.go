@@ -99,18 +99,29 @@ func (b *Book) named(t reflect.Type) Object {
 	return Object{"$ref": "#/components/schemas/" + name}
 }
 
-// nameOf is a type's package and name in camel case: SysMount of strongroom/internal/sys, AuthKubernetesRole of
-// strongroom/auth/kubernetes, KvMetadata of strongroom/engine/kv. "" for a type without a name.
+// nameOf is a type's package and name in camel case: SysMountInfo of strongroom/internal/sys, AuthKubernetesRoleInfo of
+// strongroom/auth/kubernetes, NamedSysMountInfo of an engine.Named of the first. "" for a type without a name.
 func nameOf(t reflect.Type) string {
-	if t.Name() == "" || strings.Contains(t.Name(), "[") {
+	if t.Name() == "" {
 		return ""
 	}
-	path := t.PkgPath() + "/"
+	name, of, generic := strings.Cut(t.Name(), "[")
+	name = camel(t.PkgPath(), name)
+	if generic {
+		of = strings.TrimSuffix(of, "]")
+		dot := strings.LastIndex(of, ".")
+		name += camel(of[:max(dot, 0)], of[dot+1:])
+	}
+	return name
+}
+
+func camel(pkg, name string) string {
+	path := pkg + "/"
 	for _, outer := range []string{"strongroom/", "internal/", "engine/", "openapi/"} {
 		path = strings.TrimPrefix(path, outer)
 	}
 	var out strings.Builder
-	for word := range strings.SplitSeq(path+t.Name(), "/") {
+	for word := range strings.SplitSeq(path+name, "/") {
 		if word != "" {
 			out.WriteString(strings.ToUpper(word[:1]) + word[1:])
 		}

@@ -29,6 +29,22 @@ type outer struct {
 	inner
 }
 
+type list[T any] struct {
+	All []T `json:"all"`
+}
+
+func TestNames(t *testing.T) {
+	b := schema.NewBook()
+	for _, v := range []any{list[inner]{}, list[string]{}, struct{ X inner }{}} {
+		b.Of(v)
+	}
+	for _, want := range []string{"Schema_testListSchema_testInner", "Schema_testListString", "Schema_testInner"} {
+		if b.Schemas[want] == nil {
+			t.Errorf("no %s in %v", want, b.Schemas)
+		}
+	}
+}
+
 const whole = `{"name":"n","at":null,"tags":null,"meta":{},"one":null,"count":1}`
 
 func TestOf(t *testing.T) {
@@ -38,15 +54,15 @@ func TestOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"SchemaTestInner":{"properties":{"count":{"type":"integer"}},"required":["count"],"type":"object"},` +
-		`"SchemaTestOuter":{"properties":{` +
-		`"all":{"additionalProperties":{"$ref":"#/components/schemas/SchemaTestInner"},"type":"object"},` +
+	const want = `{"Schema_testInner":{"properties":{"count":{"type":"integer"}},"required":["count"],"type":"object"},` +
+		`"Schema_testOuter":{"properties":{` +
+		`"all":{"additionalProperties":{"$ref":"#/components/schemas/Schema_testInner"},"type":"object"},` +
 		`"at":{"format":"date-time","nullable":true,"type":"string"},"count":{"type":"integer"},"kind":{"enum":["a","b"],"type":"string"},` +
 		`"meta":{"additionalProperties":{"type":"string"},"type":"object"},"name":{"description":"What it is called.","type":"string"},` +
-		`"one":{"allOf":[{"$ref":"#/components/schemas/SchemaTestInner"}],"nullable":true},"ratio":{"type":"number"},"raw":{},` +
-		`"self":{"items":{"$ref":"#/components/schemas/SchemaTestOuter"},"type":"array"},"tags":{"items":{"type":"string"},"nullable":true,"type":"array"}},` +
+		`"one":{"allOf":[{"$ref":"#/components/schemas/Schema_testInner"}],"nullable":true},"ratio":{"type":"number"},"raw":{},` +
+		`"self":{"items":{"$ref":"#/components/schemas/Schema_testOuter"},"type":"array"},"tags":{"items":{"type":"string"},"nullable":true,"type":"array"}},` +
 		`"required":["at","count","meta","name","one","tags"],"type":"object"}}`
-	if string(got) != strings.ReplaceAll(want, "SchemaTest", "Schema_test") {
+	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

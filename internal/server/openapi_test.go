@@ -17,9 +17,12 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"strongroom/engine"
+	"strongroom/engine/enginetest"
 	"strongroom/internal/active"
+	"strongroom/internal/audit"
 	"strongroom/internal/barrier"
 	"strongroom/internal/gateway"
+	"strongroom/internal/lockout"
 	"strongroom/internal/mount"
 	"strongroom/internal/secret"
 	"strongroom/internal/snapshot"
@@ -42,8 +45,8 @@ func (idle) Seal(context.Context) error           { return nil }
 func (idle) StepDown(context.Context) error       { return nil }
 func (idle) TendKey(context.Context) (int, error) { return 0, nil }
 
-// whole is the OpenAPI document of a server on which every engine and method is mounted under its own name, KV in both versions.
-func whole(t *testing.T) []byte {
+// session is one of a server of config with every engine; ask asks it as root.
+func session(t *testing.T, config *Config) (ask func(op engine.Operation, path, body string) *gateway.Response) {
 	t.Helper()
 	store := barrier.New(storage.NewMem())
 	if _, err := store.Initialize(secret.NewKey()); err != nil {
@@ -54,18 +57,25 @@ func whole(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	s, err := active.Open(t.Context(), active.Config{Store: store, Types: builtin(), Node: idle{}, Logger: hclog.NewNullLogger(),
-		Limits: mount.Limits{Default: time.Hour, Max: time.Hour}})
+		Limits: mount.Limits{Default: time.Hour, Max: time.Hour}, Inspect: sys.Inspect{Config: config.sanitized()}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	ask := func(op engine.Operation, path, body string) *gateway.Response {
+	return func(op engine.Operation, path, body string) *gateway.Response {
+		t.Helper()
 		resp, err := s.Serve(t.Context(), &gateway.Request{ID: "id", Operation: op, Path: path, Token: string(root), Body: []byte(body)})
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
 		return resp
 	}
+}
+
+// whole is the OpenAPI document of a server on which every engine and method is mounted under its own name, KV in both versions.
+func whole(t *testing.T) []byte {
+	t.Helper()
+	ask := session(t, &Config{})
 	ask(engine.Update, "sys/mounts/kv-v2", `{"type":"kv-v2"}`)
 	for name, kind := range builtin() {
 		at := map[bool]string{true: "sys/auth/", false: "sys/mounts/"}[kind.Auth]
@@ -156,5 +166,15 @@ func TestEveryRouteSaysWhatItAnswers(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestSanitizedConfigIsAsItsRouteSays(t *testing.T) {
+	for _, config := range []*Config{{}, {
+		Listeners: []Listener{{Address: "127.0.0.1:0"}}, Seals: []SealStanza{{Type: "static"}}, Registration: &ServiceRegistration{},
+		Audit: Audit{Devices: []audit.Spec{{Type: "file", Path: "f/"}}}, Lockout: lockout.Defaults{Types: map[string]lockout.Config{"userpass": {}}},
+	}} {
+		resp := session(t, config)(engine.Read, "sys/config/state/sanitized", "")
+		enginetest.CheckAnswer(t, resp.Route, engine.Read, &resp.Response)
 	}
 }

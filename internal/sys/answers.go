@@ -376,3 +376,64 @@ type leaseCount struct {
 	MaxLeases int64 `json:"max_leases"`
 	Counter   int64 `json:"counter" help:"Leases that there are."`
 }
+
+// sanitizedConfig is the configuration of a node without what may be secret: what server/sanitized.go makes of it.
+type sanitizedConfig struct {
+	APIAddr         string                       `json:"api_addr"`
+	ClusterAddr     string                       `json:"cluster_addr"`
+	ClusterName     string                       `json:"cluster_name"`
+	UI              bool                         `json:"enable_ui"`
+	LogLevel        string                       `json:"log_level"`
+	LogFormat       string                       `json:"log_format"`
+	LogFile         string                       `json:"log_file"`
+	PIDFile         string                       `json:"pid_file"`
+	DisableMlock    bool                         `json:"disable_mlock"`
+	DefaultLeaseTTL int64                        `json:"default_lease_ttl" help:"Seconds."`
+	MaxLeaseTTL     int64                        `json:"max_lease_ttl" help:"Seconds."`
+	PluginDirectory string                       `json:"plugin_directory"`
+	AllowAudit      bool                         `json:"unsafe_allow_api_audit_creation"`
+	AllowPrefix     bool                         `json:"allow_audit_log_prefixing"`
+	Listeners       []sanitizedListener          `json:"listeners" api:"null"`
+	Seals           []sanitizedSeal              `json:"seals"`
+	Audit           []sanitizedDevice            `json:"audit" api:"null"`
+	Lockouts        map[string]sanitizedLockouts `json:"user_lockout"`
+	DisableLockout  bool                         `json:"disable_user_lockout"`
+	Declared        int                          `json:"declared_requests"`
+	Storage         sanitizedStorage             `json:"storage"`
+	Registration    *sanitizedRegistration       `json:"service_registration,omitempty"`
+}
+
+type sanitizedListener struct {
+	Type   string         `json:"type"`
+	Config map[string]any `json:"config"`
+}
+
+type sanitizedSeal struct {
+	Type     string `json:"type"`
+	Disabled bool   `json:"disabled"`
+}
+
+type sanitizedDevice struct {
+	Type string `json:"type"`
+	Path string `json:"path"`
+}
+
+type sanitizedLockouts struct {
+	Threshold int64 `json:"lockout_threshold"`
+	Duration  int64 `json:"lockout_duration" help:"Seconds."`
+	Reset     int64 `json:"lockout_counter_reset" help:"Seconds."`
+	Disable   bool  `json:"disable_lockout"`
+}
+
+type sanitizedStorage struct {
+	Type              string `json:"type"`
+	RedirectAddr      string `json:"redirect_addr"`
+	ClusterAddr       string `json:"cluster_addr"`
+	DisableClustering bool   `json:"disable_clustering"`
+	NodeID            string `json:"node_id"`
+	Path              string `json:"path"`
+}
+
+type sanitizedRegistration struct {
+	Type string `json:"type"`
+}

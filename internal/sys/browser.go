@@ -33,7 +33,7 @@ func (d *Deps) browserRoutes() []engine.Route {
 			Answers: engine.Answers{engine.Read: engine.TopLevel{Data: uiHeader{}}, engine.Update: engine.Nothing{}, engine.Delete: engine.Nothing{}},
 			Read:    d.readUIHeader, Write: d.writeUIHeader, Delete: d.deleteUIHeader},
 		{Path: "config/state/sanitized", Help: "The configuration of the node that answers, without anything that may be secret.", RootOnly: true, AnyNode: true,
-			Answers: engine.Answers{engine.Read: engine.TopLevel{Data: map[string]any{}}}, Read: d.sanitized},
+			Answers: engine.Answers{engine.Read: engine.TopLevel{Data: sanitizedConfig{}}}, Read: d.sanitized},
 	}
 }
 

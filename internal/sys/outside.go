@@ -84,6 +84,26 @@ type Founded struct {
 	RootToken       string   `json:"root_token"`
 }
 
+// DecodedToken is a token that was encoded for a one-time password, in an envelope of its own.
+type DecodedToken struct {
+	RequestID     string     `json:"request_id"`
+	LeaseID       string     `json:"lease_id"`
+	LeaseDuration int        `json:"lease_duration"`
+	Renewable     bool       `json:"renewable"`
+	Data          PlainToken `json:"data"`
+	Warnings      []string   `json:"warnings" api:"null"`
+}
+
+// PlainToken is a token itself.
+type PlainToken struct {
+	Token string `json:"token"`
+}
+
+// bootstrap is what the nodes of a cluster tell one that joins.
+type bootstrap struct {
+	Data any `json:"data"`
+}
+
 // Restored is the answer to a snapshot of other keys: every node is sealed then.
 type Restored struct {
 	RequestID string   `json:"request_id"`
@@ -128,9 +148,9 @@ func outside() []engine.Route {
 		{Path: "storage/raft/join", Help: "Have this node join a cluster.", Answers: engine.Answers{engine.Update: engine.Bare{Data: Joined{}}}, Write: elsewhere,
 			Fields: append(str("leader_api_addr", "leader_ca_cert", "leader_client_cert", "leader_client_key", "auto_join", "auto_join_scheme"),
 				engine.Field{Name: "retry", Type: engine.Bool}, engine.Field{Name: "non_voter", Type: engine.Bool}, engine.Field{Name: "auto_join_port", Type: engine.Int})},
-		{Path: "storage/raft/bootstrap/challenge", Help: "Begin to join: a challenge to answer.", Write: elsewhere, Fields: str("server_id")},
-		{Path: "storage/raft/bootstrap/answer", Help: "Answer the challenge.", Write: elsewhere, Fields: str("answer", "server_id", "cluster_addr")},
-		{Path: "decode-token", Help: "Decode a token that was made for a one-time password.", Write: elsewhere, Fields: str("encoded_token", "otp")},
+		{Path: "storage/raft/bootstrap/challenge", Help: "Begin to join: a challenge to answer.", Answers: engine.Answers{engine.Update: engine.Bare{Data: bootstrap{}}}, Write: elsewhere, Fields: str("server_id")},
+		{Path: "storage/raft/bootstrap/answer", Help: "Answer the challenge.", Answers: engine.Answers{engine.Update: engine.Bare{Data: bootstrap{}}}, Write: elsewhere, Fields: str("answer", "server_id", "cluster_addr")},
+		{Path: "decode-token", Help: "Decode a token that was made for a one-time password.", Answers: engine.Answers{engine.Update: engine.Bare{Data: DecodedToken{}}}, Write: elsewhere, Fields: str("encoded_token", "otp")},
 		{Path: "storage/raft/snapshot", Help: "Take a snapshot, or restore one of this cluster.", Sudo: true, Read: elsewhere, Write: elsewhere,
 			Answers: engine.Answers{engine.Read: engine.Stream("application/gzip"), engine.Update: restored}},
 		{Path: "storage/raft/snapshot-force", Help: "Restore a snapshot, whatever cluster it is from.", Sudo: true, Answers: engine.Answers{engine.Update: restored}, Write: elsewhere},

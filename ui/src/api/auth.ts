@@ -1,7 +1,6 @@
-import { read, write, type Auth } from './client'
+import { read, write } from './client'
+import type { SysTokenInfo } from './generated'
 import { session, type Identity } from './session'
-
-interface Lookup { accessor: string; display_name: string; policies: string[]; identity_policies?: string[]; path: string; renewable?: boolean; ttl: number; namespace_path?: string; expire_time: string | null }
 
 /** Where one signs in: `namespace` is asked, `page` is the one that the pages are about then; `keep` has a reload find the token again. */
 export interface Where { namespace: string; page: string; keep: boolean }
@@ -14,9 +13,9 @@ export async function adopt(token: string, where: Where) {
 }
 
 async function identify(token: string, namespace: string): Promise<Identity> {
-  const { data } = await read<Lookup>('auth/token/lookup-self', { token, namespace })
+  const { data } = await read<SysTokenInfo>('auth/token/lookup-self', { token, namespace })
   return {
-    token, accessor: data.accessor, name: data.display_name || 'token', path: data.path, home: (data.namespace_path ?? '').replace(/\/$/, ''), renewable: data.renewable ?? false, ttl: data.ttl,
+    token, accessor: data.accessor, name: data.display_name || 'token', path: data.path, home: data.namespace_path.replace(/\/$/, ''), renewable: data.renewable ?? false, ttl: data.ttl,
     policies: [...new Set([...data.policies, ...(data.identity_policies ?? [])])],
     expires: data.expire_time ? Date.parse(data.expire_time) : undefined,
   }
@@ -31,7 +30,7 @@ export async function signIn(path: string, body: Record<string, unknown>, where:
 
 /** Renews the session's token, for as long as it was given before. */
 export async function renew(who: Identity) {
-  const { auth } = await write('auth/token/renew-self', {}, { token: who.token, namespace: who.home }) as { auth: Auth | null }
+  const { auth } = await write('auth/token/renew-self', {}, { token: who.token, namespace: who.home })
   if (auth) session.update({ ...who, ttl: auth.lease_duration, renewable: auth.renewable, expires: Date.now() + auth.lease_duration * 1000 })
 }
 

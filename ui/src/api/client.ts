@@ -1,17 +1,10 @@
 import { ApiError } from './errors'
+import type { Envelope as Around, Keys } from './generated'
 import { session } from './session'
 
-/** What the server wraps around what it answers. */
-export interface Envelope<T> {
-  data: T
-  auth: Auth | null
-  wrap_info: WrapInfo | null
-  warnings: string[] | null
-  lease_id: string
-  lease_duration: number
-}
-export interface Auth { client_token: string; accessor: string; policies: string[]; lease_duration: number; renewable: boolean; entity_id: string }
-export interface WrapInfo { token: string; accessor: string; ttl: number; creation_time: string; creation_path: string }
+export type { Auth, WrapInfo } from './generated'
+/** What the server answers, with what it wraps around it. The types of data are in ./generated. */
+export type Envelope<T> = Around & { data: T }
 
 interface Options {
   body?: unknown
@@ -92,7 +85,7 @@ export const remove = (path: string, options?: Options) => request<Envelope<unkn
 /** The names at a path; none is an empty list, not an error. */
 export async function list(path: string, options?: Options): Promise<string[]> {
   try {
-    const answer = await read<{ keys: string[] }>(path.replace(/\/+$/, ''), { ...options, query: { ...options?.query, list: true } })
+    const answer = await read<Keys>(path.replace(/\/+$/, ''), { ...options, query: { ...options?.query, list: true } })
     return answer.data.keys ?? []
   } catch (e) {
     if (e instanceof ApiError && e.status === 404) return []

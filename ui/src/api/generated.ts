@@ -38,6 +38,241 @@ export interface components {
             /** @enum {string} */
             token_type: "service" | "batch";
         };
+        AuthApprolePropertyInfo: {
+            bind_secret_id?: boolean;
+            bound_cidr_list?: string[];
+            local_secret_ids?: boolean;
+            period?: number;
+            policies?: string[];
+            secret_id_bound_cidrs?: string[];
+            secret_id_num_uses?: number;
+            secret_id_ttl?: number;
+            token_bound_cidrs?: string[];
+            token_max_ttl?: number;
+            token_num_uses?: number;
+            token_period?: number;
+            token_policies?: string[];
+            token_ttl?: number;
+        };
+        AuthApproleRoleIDInfo: {
+            role_id: string;
+        };
+        AuthApproleRoleInfo: {
+            bind_secret_id: boolean;
+            bound_cidrs?: string[];
+            local_secret_ids: boolean;
+            max_ttl?: number;
+            num_uses?: number;
+            period?: number;
+            policies?: string[];
+            secret_id_bound_cidrs: string[];
+            secret_id_num_uses: number;
+            /** @description Seconds; 0: no end. */
+            secret_id_ttl: number;
+            token_bound_cidrs: string[];
+            token_explicit_max_ttl: number;
+            token_max_ttl: number;
+            token_no_default_policy: boolean;
+            /** @description 0: no limit. */
+            token_num_uses: number;
+            token_period: number;
+            token_policies: string[];
+            token_ttl: number;
+            /** @enum {string} */
+            token_type: "default" | "service" | "batch";
+            ttl?: number;
+        };
+        AuthApproleSecretInfo: {
+            cidr_list: string[];
+            creation_time: string;
+            /** @description In the year 1: never. */
+            expiration_time: string;
+            last_updated_time: string;
+            metadata: {
+                [key: string]: string;
+            };
+            secret_id_accessor: string;
+            /** @description Uses left; 0: no limit. */
+            secret_id_num_uses: number;
+            /** @description Seconds; 0: no end. */
+            secret_id_ttl: number;
+            token_bound_cidrs: string[];
+        };
+        AuthApproleSecretMade: {
+            secret_id: string;
+            secret_id_accessor: string;
+            /** @description 0: no limit. */
+            secret_id_num_uses: number;
+            /** @description Seconds; 0: no end. */
+            secret_id_ttl: number;
+        };
+        AuthCertConfigInfo: {
+            disable_binding: boolean;
+            enable_identity_alias_metadata: boolean;
+        };
+        AuthCertCrlInfo: {
+            serials: {
+                [key: string]: Record<string, never>;
+            };
+        };
+        AuthCertRoleInfo: {
+            allowed_common_names: string[];
+            allowed_dns_sans: string[];
+            allowed_email_sans: string[];
+            allowed_metadata_extensions: string[];
+            allowed_names: string[];
+            allowed_organizational_units: string[];
+            allowed_uri_sans: string[];
+            bound_cidrs?: string[];
+            /** @description PEM. */
+            certificate: string;
+            display_name: string;
+            max_ttl?: number;
+            num_uses?: number;
+            period?: number;
+            policies?: string[];
+            required_extensions: string[];
+            token_bound_cidrs: string[];
+            token_explicit_max_ttl: number;
+            token_max_ttl: number;
+            token_no_default_policy: boolean;
+            /** @description 0: no limit. */
+            token_num_uses: number;
+            token_period: number;
+            token_policies: string[];
+            token_ttl: number;
+            /** @enum {string} */
+            token_type: "default" | "service" | "batch";
+            ttl?: number;
+        };
+        AuthJwtAuthURL: {
+            auth_url: string;
+            /** @description Seconds. */
+            poll_interval?: number;
+            /** @description In direct mode: what to poll with. */
+            state?: string;
+        };
+        AuthJwtConfigInfo: {
+            bound_issuer: string;
+            default_role: string;
+            jwks_ca_pem: string;
+            jwks_pairs: components["schemas"]["AuthJwtJwks"][];
+            jwks_url: string;
+            jwt_supported_algs: string[];
+            jwt_validation_pubkeys: string[];
+            namespace_in_state: boolean;
+            oidc_client_id: string;
+            oidc_discovery_ca_pem: string;
+            oidc_discovery_url: string;
+            oidc_response_mode: string;
+            oidc_response_types: string[];
+            provider_config: {
+                [key: string]: unknown;
+            };
+        };
+        AuthJwtJwks: {
+            jwks_ca_pem?: string;
+            jwks_url: string;
+        };
+        AuthJwtRoleInfo: {
+            allowed_redirect_uris: string[];
+            bound_audiences: string[];
+            bound_cidrs?: string[];
+            bound_claims: {
+                [key: string]: unknown;
+            };
+            /** @enum {string} */
+            bound_claims_type: "string" | "glob";
+            bound_subject: string;
+            /** @enum {string} */
+            callback_mode: "client" | "direct";
+            claim_mappings: {
+                [key: string]: string;
+            } | null;
+            clock_skew_leeway: number;
+            expiration_leeway: number;
+            groups_claim: string;
+            max_age: number;
+            max_ttl?: number;
+            not_before_leeway: number;
+            num_uses?: number;
+            oidc_scopes: string[];
+            period?: number;
+            policies?: string[];
+            /** @description Seconds, in direct mode. */
+            poll_interval?: number;
+            /** @enum {string} */
+            role_type: "jwt" | "oidc";
+            token_bound_cidrs: string[];
+            token_explicit_max_ttl: number;
+            token_max_ttl: number;
+            token_no_default_policy: boolean;
+            /** @description 0: no limit. */
+            token_num_uses: number;
+            token_period: number;
+            token_policies: string[];
+            token_ttl: number;
+            /** @enum {string} */
+            token_type: "default" | "service" | "batch";
+            ttl?: number;
+            user_claim: string;
+            user_claim_json_pointer: boolean;
+            verbose_oidc_logging: boolean;
+        };
+        AuthKubernetesConfigInfo: {
+            disable_iss_validation: boolean;
+            disable_local_ca_jwt: boolean;
+            issuer: string;
+            kubernetes_ca_cert: string;
+            kubernetes_host: string;
+            local_token_verification?: boolean;
+            pem_keys: string[];
+            token_reviewer_jwt_set: boolean;
+            use_annotations_as_alias_metadata: boolean;
+        };
+        AuthKubernetesRoleInfo: {
+            alias_name_source: string;
+            audience?: string;
+            bound_cidrs?: string[];
+            bound_service_account_names: string[];
+            bound_service_account_namespace_selector: string;
+            bound_service_account_namespaces: string[];
+            max_ttl?: number;
+            num_uses?: number;
+            period?: number;
+            policies?: string[];
+            token_bound_cidrs: string[];
+            token_explicit_max_ttl: number;
+            token_max_ttl: number;
+            token_no_default_policy: boolean;
+            /** @description 0: no limit. */
+            token_num_uses: number;
+            token_period: number;
+            token_policies: string[];
+            token_ttl: number;
+            /** @enum {string} */
+            token_type: "default" | "service" | "batch";
+            ttl?: number;
+        };
+        AuthShows: {
+            bound_cidrs?: string[];
+            max_ttl?: number;
+            num_uses?: number;
+            period?: number;
+            policies?: string[];
+            token_bound_cidrs: string[];
+            token_explicit_max_ttl: number;
+            token_max_ttl: number;
+            token_no_default_policy: boolean;
+            /** @description 0: no limit. */
+            token_num_uses: number;
+            token_period: number;
+            token_policies: string[];
+            token_ttl: number;
+            /** @enum {string} */
+            token_type: "default" | "service" | "batch";
+            ttl?: number;
+        };
         AutopilotServer: {
             address: string;
             healthy: boolean;
@@ -237,6 +472,42 @@ export interface components {
             Stddev: number;
             Sum: number;
         };
+        NamedSysEntityAliasListed: {
+            key_info: {
+                [key: string]: components["schemas"]["SysEntityAliasListed"];
+            };
+            keys: string[];
+        };
+        NamedSysEntityListed: {
+            key_info: {
+                [key: string]: components["schemas"]["SysEntityListed"];
+            };
+            keys: string[];
+        };
+        NamedSysGroupAliasListed: {
+            key_info: {
+                [key: string]: components["schemas"]["SysGroupAliasListed"];
+            };
+            keys: string[];
+        };
+        NamedSysGroupListed: {
+            key_info: {
+                [key: string]: components["schemas"]["SysGroupListed"];
+            };
+            keys: string[];
+        };
+        NamedSysInstalledVersion: {
+            key_info: {
+                [key: string]: components["schemas"]["SysInstalledVersion"];
+            };
+            keys: string[];
+        };
+        NamedSysNamespaceInfo: {
+            key_info: {
+                [key: string]: components["schemas"]["SysNamespaceInfo"];
+            };
+            keys: string[];
+        };
         Refusal: {
             errors: string[];
         };
@@ -300,6 +571,9 @@ export interface components {
             min_quorum: number;
             server_stabilization_time: string;
         };
+        SysBootstrap: {
+            data: unknown;
+        };
         SysClusterCA: {
             issuing: string;
             /** Format: date-time */
@@ -321,6 +595,14 @@ export interface components {
             allowed_headers?: string[];
             allowed_origins?: string[];
             enabled: boolean;
+        };
+        SysDecodedToken: {
+            data: components["schemas"]["SysPlainToken"];
+            lease_duration: number;
+            lease_id: string;
+            renewable: boolean;
+            request_id: string;
+            warnings: string[] | null;
         };
         SysEntityAlias: {
             /** @description Of the entity or group that it is of. */
@@ -643,6 +925,9 @@ export interface components {
         SysPasswordPolicyText: {
             policy: string;
         };
+        SysPlainToken: {
+            token: string;
+        };
         SysPlugin: {
             args: string[];
             builtin: boolean;
@@ -790,6 +1075,67 @@ export interface components {
             /** @description Seconds; 0: none. */
             interval: number;
             max_operations: number;
+        };
+        SysSanitizedConfig: {
+            allow_audit_log_prefixing: boolean;
+            api_addr: string;
+            audit: components["schemas"]["SysSanitizedDevice"][] | null;
+            cluster_addr: string;
+            cluster_name: string;
+            declared_requests: number;
+            /** @description Seconds. */
+            default_lease_ttl: number;
+            disable_mlock: boolean;
+            disable_user_lockout: boolean;
+            enable_ui: boolean;
+            listeners: components["schemas"]["SysSanitizedListener"][] | null;
+            log_file: string;
+            log_format: string;
+            log_level: string;
+            /** @description Seconds. */
+            max_lease_ttl: number;
+            pid_file: string;
+            plugin_directory: string;
+            seals: components["schemas"]["SysSanitizedSeal"][];
+            service_registration?: components["schemas"]["SysSanitizedRegistration"];
+            storage: components["schemas"]["SysSanitizedStorage"];
+            unsafe_allow_api_audit_creation: boolean;
+            user_lockout: {
+                [key: string]: components["schemas"]["SysSanitizedLockouts"];
+            };
+        };
+        SysSanitizedDevice: {
+            path: string;
+            type: string;
+        };
+        SysSanitizedListener: {
+            config: {
+                [key: string]: unknown;
+            };
+            type: string;
+        };
+        SysSanitizedLockouts: {
+            disable_lockout: boolean;
+            /** @description Seconds. */
+            lockout_counter_reset: number;
+            /** @description Seconds. */
+            lockout_duration: number;
+            lockout_threshold: number;
+        };
+        SysSanitizedRegistration: {
+            type: string;
+        };
+        SysSanitizedSeal: {
+            disabled: boolean;
+            type: string;
+        };
+        SysSanitizedStorage: {
+            cluster_addr: string;
+            disable_clustering: boolean;
+            node_id: string;
+            path: string;
+            redirect_addr: string;
+            type: string;
         };
         SysSealStatus: {
             build_date: string;
@@ -968,6 +1314,94 @@ export interface components {
             /** @description Seconds. */
             creation_ttl: number;
         };
+        TransitBackupInfo: {
+            backup: string;
+        };
+        TransitBatchResults: {
+            batch_results: components["schemas"]["TransitResult"][];
+        };
+        TransitCacheSettings: {
+            size: number;
+        };
+        TransitCsrInfo: {
+            csr: string;
+            name: string;
+            type: string;
+            version: number;
+        };
+        TransitDatakeys: {
+            key_pairs: components["schemas"]["TransitResult"][];
+            key_version: number;
+        };
+        TransitExportedKey: {
+            /** @description By number. */
+            keys: {
+                [key: string]: string;
+            };
+            name: string;
+            type: string;
+        };
+        TransitKeyInfo: {
+            allow_plaintext_backup: boolean;
+            /** @description Seconds; 0: never. */
+            auto_rotate_period: number;
+            convergent_encryption?: boolean;
+            convergent_encryption_version?: number;
+            deletion_allowed: boolean;
+            derived: boolean;
+            exportable: boolean;
+            imported_key: boolean;
+            imported_key_allow_rotation?: boolean;
+            kdf?: string;
+            /** @description Bytes of an HMAC key. */
+            key_size?: number;
+            /** @description By number. */
+            keys: {
+                [key: string]: number | components["schemas"]["TransitPair"];
+            };
+            latest_version: number;
+            min_available_version: number;
+            min_decryption_version: number;
+            min_encryption_version: number;
+            name: string;
+            soft_deleted?: boolean;
+            supports_decryption: boolean;
+            supports_derivation: boolean;
+            supports_encryption: boolean;
+            supports_signing: boolean;
+            type: string;
+        };
+        TransitPair: {
+            certificate_chain: string;
+            /** Format: date-time */
+            creation_time: string;
+            name: string;
+            public_key: string;
+        };
+        TransitRandomInfo: {
+            random_bytes: string;
+        };
+        TransitResult: {
+            ciphertext?: string;
+            error?: string;
+            hmac?: string;
+            key_version?: number;
+            plaintext?: string;
+            /** Format: byte */
+            publickey?: string;
+            reference?: string;
+            signature?: string;
+            valid?: boolean;
+        };
+        TransitSettings: {
+            disable_upsert: boolean;
+        };
+        TransitSumInfo: {
+            sum: string;
+        };
+        TransitWrappingKeyInfo: {
+            public_key: string;
+        };
         WrapInfo: {
             accessor: string;
             creation_path: string;
@@ -987,6 +1421,21 @@ export interface components {
 export type AuditHeader = components['schemas']['AuditHeader'];
 export type AuditPage = components['schemas']['AuditPage'];
 export type Auth = components['schemas']['Auth'];
+export type AuthApprolePropertyInfo = components['schemas']['AuthApprolePropertyInfo'];
+export type AuthApproleRoleIdInfo = components['schemas']['AuthApproleRoleIDInfo'];
+export type AuthApproleRoleInfo = components['schemas']['AuthApproleRoleInfo'];
+export type AuthApproleSecretInfo = components['schemas']['AuthApproleSecretInfo'];
+export type AuthApproleSecretMade = components['schemas']['AuthApproleSecretMade'];
+export type AuthCertConfigInfo = components['schemas']['AuthCertConfigInfo'];
+export type AuthCertCrlInfo = components['schemas']['AuthCertCrlInfo'];
+export type AuthCertRoleInfo = components['schemas']['AuthCertRoleInfo'];
+export type AuthJwtAuthUrl = components['schemas']['AuthJwtAuthURL'];
+export type AuthJwtConfigInfo = components['schemas']['AuthJwtConfigInfo'];
+export type AuthJwtJwks = components['schemas']['AuthJwtJwks'];
+export type AuthJwtRoleInfo = components['schemas']['AuthJwtRoleInfo'];
+export type AuthKubernetesConfigInfo = components['schemas']['AuthKubernetesConfigInfo'];
+export type AuthKubernetesRoleInfo = components['schemas']['AuthKubernetesRoleInfo'];
+export type AuthShows = components['schemas']['AuthShows'];
 export type AutopilotServer = components['schemas']['AutopilotServer'];
 export type AutopilotState = components['schemas']['AutopilotState'];
 export type ConsumerResource = components['schemas']['ConsumerResource'];
@@ -1008,6 +1457,12 @@ export type KvWritten = components['schemas']['KvWritten'];
 export type MetricsPoint = components['schemas']['MetricsPoint'];
 export type MetricsReport = components['schemas']['MetricsReport'];
 export type MetricsTotal = components['schemas']['MetricsTotal'];
+export type NamedSysEntityAliasListed = components['schemas']['NamedSysEntityAliasListed'];
+export type NamedSysEntityListed = components['schemas']['NamedSysEntityListed'];
+export type NamedSysGroupAliasListed = components['schemas']['NamedSysGroupAliasListed'];
+export type NamedSysGroupListed = components['schemas']['NamedSysGroupListed'];
+export type NamedSysInstalledVersion = components['schemas']['NamedSysInstalledVersion'];
+export type NamedSysNamespaceInfo = components['schemas']['NamedSysNamespaceInfo'];
 export type Refusal = components['schemas']['Refusal'];
 export type SysAliasInfo = components['schemas']['SysAliasInfo'];
 export type SysAliasMade = components['schemas']['SysAliasMade'];
@@ -1016,9 +1471,11 @@ export type SysAuditDevice = components['schemas']['SysAuditDevice'];
 export type SysAuditHash = components['schemas']['SysAuditHash'];
 export type SysAuditedHeaders = components['schemas']['SysAuditedHeaders'];
 export type SysAutopilotConfig = components['schemas']['SysAutopilotConfig'];
+export type SysBootstrap = components['schemas']['SysBootstrap'];
 export type SysClusterCa = components['schemas']['SysClusterCA'];
 export type SysConsumers = components['schemas']['SysConsumers'];
 export type SysCorsSettings = components['schemas']['SysCorsSettings'];
+export type SysDecodedToken = components['schemas']['SysDecodedToken'];
 export type SysEntityAlias = components['schemas']['SysEntityAlias'];
 export type SysEntityAliasListed = components['schemas']['SysEntityAliasListed'];
 export type SysEntityInfo = components['schemas']['SysEntityInfo'];
@@ -1058,6 +1515,7 @@ export type SysNamespaceEnding = components['schemas']['SysNamespaceEnding'];
 export type SysNamespaceInfo = components['schemas']['SysNamespaceInfo'];
 export type SysNamespaceLocked = components['schemas']['SysNamespaceLocked'];
 export type SysPasswordPolicyText = components['schemas']['SysPasswordPolicyText'];
+export type SysPlainToken = components['schemas']['SysPlainToken'];
 export type SysPlugin = components['schemas']['SysPlugin'];
 export type SysPluginInfo = components['schemas']['SysPluginInfo'];
 export type SysPlugins = components['schemas']['SysPlugins'];
@@ -1078,6 +1536,13 @@ export type SysRestored = components['schemas']['SysRestored'];
 export type SysResultantAcl = components['schemas']['SysResultantACL'];
 export type SysRootStatus = components['schemas']['SysRootStatus'];
 export type SysRotateConfig = components['schemas']['SysRotateConfig'];
+export type SysSanitizedConfig = components['schemas']['SysSanitizedConfig'];
+export type SysSanitizedDevice = components['schemas']['SysSanitizedDevice'];
+export type SysSanitizedListener = components['schemas']['SysSanitizedListener'];
+export type SysSanitizedLockouts = components['schemas']['SysSanitizedLockouts'];
+export type SysSanitizedRegistration = components['schemas']['SysSanitizedRegistration'];
+export type SysSanitizedSeal = components['schemas']['SysSanitizedSeal'];
+export type SysSanitizedStorage = components['schemas']['SysSanitizedStorage'];
 export type SysSealStatus = components['schemas']['SysSealStatus'];
 export type SysSeenMount = components['schemas']['SysSeenMount'];
 export type SysServer = components['schemas']['SysServer'];
@@ -1093,6 +1558,19 @@ export type SysUiMount = components['schemas']['SysUiMount'];
 export type SysUiMounts = components['schemas']['SysUiMounts'];
 export type SysVerifyStatus = components['schemas']['SysVerifyStatus'];
 export type SysWrappingInfo = components['schemas']['SysWrappingInfo'];
+export type TransitBackupInfo = components['schemas']['TransitBackupInfo'];
+export type TransitBatchResults = components['schemas']['TransitBatchResults'];
+export type TransitCacheSettings = components['schemas']['TransitCacheSettings'];
+export type TransitCsrInfo = components['schemas']['TransitCsrInfo'];
+export type TransitDatakeys = components['schemas']['TransitDatakeys'];
+export type TransitExportedKey = components['schemas']['TransitExportedKey'];
+export type TransitKeyInfo = components['schemas']['TransitKeyInfo'];
+export type TransitPair = components['schemas']['TransitPair'];
+export type TransitRandomInfo = components['schemas']['TransitRandomInfo'];
+export type TransitResult = components['schemas']['TransitResult'];
+export type TransitSettings = components['schemas']['TransitSettings'];
+export type TransitSumInfo = components['schemas']['TransitSumInfo'];
+export type TransitWrappingKeyInfo = components['schemas']['TransitWrappingKeyInfo'];
 export type WrapInfo = components['schemas']['WrapInfo'];
 export type $defs = Record<string, never>;
 export type operations = Record<string, never>;

@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useRouterState } from '@tanstack/react-router'
 import { useEffect } from 'react'
 import { read } from '../api/client'
+import type { Keys } from '../api/generated'
 import { useNamespace, useSession } from '../api/queries'
 import { session } from '../api/session'
 import { Menu } from '../kit'
@@ -20,7 +21,7 @@ export function NamespacePicker() {
   const wanted = useRouterState({ select: (s) => s.location.state.namespace })
   const { data } = useQuery({
     queryKey: ['namespaces', here],
-    queryFn: async () => (await read<{ keys: string[] }>('sys/internal/ui/namespaces')).data.keys ?? [],
+    queryFn: async () => (await read<Keys>('sys/internal/ui/namespaces')).data.keys,
     staleTime: 60_000,
   })
   useEffect(() => {

@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { read, remove, write } from '../../api/client'
+import type { SysSanitizedConfig } from '../../api/generated'
 import { useMay } from '../../api/queries'
 import { Button, Confirm, Dialog, Empty, Note, Select, Table, TextField, toast } from '../../kit'
 import { ActForm, Loaded, Snippet } from '../../kit/parts'
@@ -45,7 +46,7 @@ const first: Record<string, { option: string; hint: string }> = {
 function Enable({ onClose, onDone }: { onClose: () => void; onDone: () => Promise<void> }) {
   const { data: allowed } = useQuery({
     queryKey: ['audit', 'allowed'], retry: false, // who may not read the configuration is told by the refusal
-    queryFn: async () => (await read<{ unsafe_allow_api_audit_creation?: boolean }>('sys/config/state/sanitized')).data.unsafe_allow_api_audit_creation ?? false,
+    queryFn: async () => (await read<SysSanitizedConfig>('sys/config/state/sanitized')).data.unsafe_allow_api_audit_creation,
   })
   const [type, setType] = useState('file')
   const [path, setPath] = useState('')

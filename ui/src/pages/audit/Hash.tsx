@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { write } from '../../api/client'
+import type { SysAuditHash } from '../../api/generated'
 import { useMay } from '../../api/queries'
 import { Button, CopyButton, Note, SecretField, Select, TextField } from '../../kit'
 import { ActForm } from '../../kit/parts'
@@ -19,7 +20,7 @@ export function Hash({ onFind }: { onFind?: (hash: string) => void }) {
     <div className="card pad stack">
       <p className="muted">The log holds a keyed hash of each secret, token and accessor. Give a value that you know, and find where it was used.</p>
       {data?.length === 0 && <Note kind="warn">No audit device is enabled, so nothing is hashed yet.</Note>}
-      <ActForm action="Compute the hash" disabled={!at || !input} onSubmit={async () => setHash((await write<{ hash: string }>(`sys/audit-hash/${at}`, { input })).data.hash)}>
+      <ActForm action="Compute the hash" disabled={!at || !input} onSubmit={async () => setHash((await write<SysAuditHash>(`sys/audit-hash/${at}`, { input })).data.hash)}>
         <div className="columns">
           {data ? <Select label="Device" value={device || data[0]?.path} onChange={(d) => change(() => setDevice(d))} options={data.map((d) => ({ value: d.path, label: d.path }))} />
             : <TextField label="Device" hint="Where it is in sys/audit." value={device} onChange={(d) => change(() => setDevice(d))} code />}

@@ -1,5 +1,6 @@
 import { queryOptions } from '@tanstack/react-query'
 import { read } from '../../api/client'
+import type { AuditPage, SysAuditDevice } from '../../api/generated'
 
 /** A record of the audit log, the parts that are shown; docs/format/audit.md has them all. */
 export interface AuditRecord {
@@ -14,7 +15,7 @@ export interface AuditRecord {
   response?: { data?: unknown; auth?: unknown; secret?: { lease_id: string }; warnings?: string[]; wrap_info?: unknown }
 }
 
-export interface Page { device: string; node_id: string; records: AuditRecord[]; next: string; scanned_bytes: number; skipped_lines: number }
+export type Page = Omit<AuditPage, 'records'> & { records: AuditRecord[] }
 
 export interface Filter { device: string; from: string; to: string; type: string; operation: string; path: string; name: string; request: string; errors: boolean }
 export const noFilter: Filter = { device: '', from: '', to: '', type: 'response', operation: '', path: '', name: '', request: '', errors: false }
@@ -43,7 +44,7 @@ export async function search(f: Filter, cursor: string, signal?: AbortSignal): P
   return all
 }
 
-export interface Device { path: string; type: string; description: string; options: Record<string, string> | null; local: boolean }
+export type Device = SysAuditDevice
 export const devices = queryOptions({
   queryKey: ['audit', 'devices'],
   queryFn: async ({ signal }) => Object.values((await read<Record<string, Device>>('sys/audit', { signal })).data),

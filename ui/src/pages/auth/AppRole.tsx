@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { read, write } from '../../api/client'
+import type { AuthApproleRoleIdInfo, AuthApproleSecretMade } from '../../api/generated'
 import { useMay } from '../../api/queries'
 import { Button, Confirm, CopyButton, Dialog, Note, Problem, Table } from '../../kit'
 import { Card, Facts } from '../../kit/parts'
@@ -15,14 +16,14 @@ export function AppRole({ at, role }: { at: string; role: string }) {
   const mayMake = useMay(`${base}/secret-id`, 'update')
   const mayList = useMay(`${base}/secret-id`, 'list')
   const mayEnd = useMay(`${base}/secret-id-accessor/destroy`, 'update')
-  const { data: id } = useQuery({ queryKey: ['auth', base, 'role-id'], enabled: mayRead, queryFn: async () => (await read<{ role_id: string }>(`${base}/role-id`)).data.role_id })
+  const { data: id } = useQuery({ queryKey: ['auth', base, 'role-id'], enabled: mayRead, queryFn: async () => (await read<AuthApproleRoleIdInfo>(`${base}/role-id`)).data.role_id })
   const { data: accessors } = useQuery({ ...itemNames(`${base}/secret-id`), enabled: mayList })
   const [made, setMade] = useState<{ secret_id: string; wrapped: boolean }>()
   const [ending, end] = useState<string>()
   const act = useAct()
   const changed = () => client.invalidateQueries({ queryKey: ['auth', `${base}/secret-id`] })
   const make = (wrapSeconds?: number) => act.run(async () => {
-    const answer = await write<{ secret_id: string } | null>(`${base}/secret-id`, {}, { wrapSeconds })
+    const answer = await write<AuthApproleSecretMade | null>(`${base}/secret-id`, {}, { wrapSeconds })
     setMade({ secret_id: answer.wrap_info?.token ?? answer.data?.secret_id ?? '', wrapped: !!wrapSeconds })
     await changed()
   })

@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { read, remove, write } from '../../api/client'
+import type { SysPlugins } from '../../api/generated'
 import { mounts, useMay } from '../../api/queries'
 import { requestSchema } from '../../api/schema'
 import { Badge, Button, Confirm, Dialog, Empty, Loading, Menu, PageHead, Problem, Select, Table, TextField, toast, type MenuEntry } from '../../kit'
@@ -45,7 +46,7 @@ export default function Methods() {
 }
 
 function Enable({ onClose, onDone }: { onClose: () => void; onDone: () => Promise<void> }) {
-  const { data: types = Object.keys(kinds).filter((k) => k !== 'token') } = useQuery({ queryKey: ['plugins', 'auth'], retry: false, queryFn: async () => (await read<{ auth?: string[] }>('sys/plugins/catalog')).data.auth ?? [] })
+  const { data: types = Object.keys(kinds).filter((k) => k !== 'token') } = useQuery({ queryKey: ['plugins', 'auth'], retry: false, queryFn: async () => (await read<SysPlugins>('sys/plugins/catalog')).data.auth })
   const [type, setType] = useState('kubernetes')
   const [path, setPath] = useState('')
   const [description, setDescription] = useState('')

@@ -1,11 +1,11 @@
 import { useQuery } from '@tanstack/react-query'
 import { read } from '../../api/client'
+import type { NamedSysInstalledVersion } from '../../api/generated'
 import { sealStatus, useMay } from '../../api/queries'
 import { Table } from '../../kit'
 import { Card, Facts } from '../../kit/parts'
 import { When } from '../../kit/When'
 
-interface History { keys: string[]; key_info: Record<string, { timestamp_installed: string; previous_version: string | null }> }
 // What runs in this page; the server's own modules stand in its source and in its image.
 const parts = [
   ['Strongroom', 'MPL-2.0'], ['React', 'MIT'], ['TanStack Router, Query, Virtual', 'MIT'], ['React Aria Components', 'Apache-2.0'], ['CodeMirror, Lezer', 'MIT'],
@@ -15,7 +15,7 @@ const parts = [
 export function About() {
   const { data: status } = useQuery(sealStatus)
   const may = useMay('sys/version-history', 'list', 'sudo')
-  const { data: history } = useQuery({ queryKey: ['version-history'], enabled: may, queryFn: async () => (await read<History>('sys/version-history', { query: { list: true } })).data })
+  const { data: history } = useQuery({ queryKey: ['version-history'], enabled: may, queryFn: async () => (await read<NamedSysInstalledVersion>('sys/version-history', { query: { list: true } })).data })
   return (
     <div className="stack">
       <Card title="Version"><Facts of={[['Strongroom', status?.version], ['Cluster', status?.cluster_name]]} /></Card>

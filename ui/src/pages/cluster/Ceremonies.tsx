@@ -1,15 +1,15 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState, type ReactNode } from 'react'
 import { request } from '../../api/client'
+import type { SysDecodedToken, SysRekeyed, SysRekeyStatus, SysRootStatus, SysVerifyStatus } from '../../api/generated'
 import { useMay } from '../../api/queries'
 import { Button, Check, Confirm, CopyButton, Dialog, Note, Problem, Progress, save, SecretField, TextField, toast } from '../../kit'
 import { ActForm, Card, Facts, Unsaved } from '../../kit/parts'
 import { decryptWith, pgpBody, PgpKeys } from '../../kit/PgpKeys'
 
 // A ceremony: k of n people each give their share, at their own machines or here; the nonce tells them that it is the same one.
-interface State { started: boolean; nonce: string; progress: number; required: number; t?: number; n?: number; otp?: string; pgp_fingerprints?: string[] | null; verification_required?: boolean; verification_nonce?: string }
-interface Update extends State { complete?: boolean; keys_base64?: string[]; encoded_token?: string }
-interface Verification { started: boolean; nonce: string; t: number; n: number; progress: number; complete?: boolean }
+type State = Pick<SysRekeyStatus, 'started' | 'nonce' | 'progress' | 'required'> & Partial<SysRekeyStatus & SysRootStatus>
+type Update = Partial<SysRekeyed & SysRootStatus>
 
 const ask = <T,>(path: string, enabled = true) => ({ queryKey: ['ceremony', path], queryFn: ({ signal }: { signal: AbortSignal }) => request<T>('GET', path, { signal }), refetchInterval: 3000, enabled })
 
@@ -24,7 +24,7 @@ function Ceremony({ title, about, begin, update, verify, start, done, verified }
 }) {
   const client = useQueryClient()
   const { data: state, error, refetch } = useQuery(ask<State>(begin))
-  const { data: proof } = useQuery(ask<Verification>(verify ?? '', !!verify && !!state?.verification_nonce))
+  const { data: proof } = useQuery(ask<SysVerifyStatus>(verify ?? '', !!verify && !!state?.verification_nonce))
   const [cancelling, cancel] = useState<'all' | 'proof'>()
   const may = useMay(begin, 'update', 'sudo')
   const again = () => client.invalidateQueries({ queryKey: ['ceremony'] })
@@ -40,7 +40,7 @@ function Ceremony({ title, about, begin, update, verify, start, done, verified }
           ['Encrypted for', !!state.pgp_fingerprints?.length && <span className="stack-s">{state.pgp_fingerprints.map((f, i) => <code key={i} className="break">{f}</code>)}</span>],
           ['Proof', state.verification_required && (proving ? 'under way: until the new shares are proven, the old ones count' : 'the new shares are asked for before they count')],
         ]} />
-        {proving ? proof && verify && <Shares key="new" title={title} label="New key share" nonce={proof.nonce} progress={proof.progress} of={proof.t} update={verify} onAnswer={async (a: Verification) => { if (a.complete) verified?.(); await again() }} />
+        {proving ? proof && verify && <Shares key="new" title={title} label="New key share" nonce={proof.nonce} progress={proof.progress} of={proof.t} update={verify} onAnswer={async (a: SysVerifyStatus) => { if (a.complete) verified?.(); await again() }} />
           : <Shares key="old" title={title} label="Key share" nonce={state.nonce} progress={state.progress} of={state.required} update={update} onAnswer={async (a: Update) => { if (a.complete) await done(a); await again() }} />}
       </>}
       {cancelling === 'all' && <Confirm title="Cancel it?" action="Cancel it" onClose={() => cancel(undefined)} run={() => request('DELETE', begin, { body: { nonce: state?.nonce } }).then(again)}>
@@ -102,8 +102,8 @@ export function GenerateRoot() {
     <Ceremony title="A new root token" about="For emergencies: the owners of the unseal keys make one together. Revoke it as soon as it has done its work." begin={at} update="sys/generate-root/update"
       done={async (a) => {
         if (!otp) throw new Error(`The token was made, but the one-time password is where this was started. Decode there: vault operator generate-root -decode=${a.encoded_token} -otp=…`)
-        const answer = await request<{ token?: string; data?: { token: string } }>('POST', 'sys/decode-token', { body: { encoded_token: a.encoded_token, otp }, token: '' })
-        setToken(answer.data?.token ?? answer.token ?? '')
+        const answer = await request<SysDecodedToken>('POST', 'sys/decode-token', { body: { encoded_token: a.encoded_token, otp }, token: '' })
+        setToken(answer.data.token)
         setOtp('')
       }}
       start={(started) => <ActForm action="Start" onSubmit={async () => { setOtp((await request<State>('POST', at, { body: {} })).otp ?? ''); await started() }}>

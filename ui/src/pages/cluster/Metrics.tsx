@@ -1,17 +1,15 @@
 import { useQuery } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
 import { request } from '../../api/client'
+import type { MetricsReport, MetricsTotal } from '../../api/generated'
 import { Loading, Problem, Table } from '../../kit'
 import { Card } from '../../kit/parts'
-
-interface Sample { Name: string; Count: number; Mean: number; Max: number; Labels: Record<string, string> | null }
-interface Snapshot { Timestamp: string; Gauges: { Name: string; Value: number }[]; Counters: Sample[]; Samples: Sample[] }
 
 const ms = (n: number | undefined) => n === undefined ? '—' : n < 10 ? n.toFixed(1) : Math.round(n).toLocaleString('en')
 
 /** How much this node does, and how fast. */
 export function Metrics() {
-  const { data, error, refetch } = useQuery({ queryKey: ['metrics'], refetchInterval: 10_000, queryFn: ({ signal }) => request<Snapshot>('GET', 'sys/metrics', { signal }) })
+  const { data, error, refetch } = useQuery({ queryKey: ['metrics'], refetchInterval: 10_000, queryFn: ({ signal }) => request<MetricsReport>('GET', 'sys/metrics', { signal }) })
   if (error) return <Problem error={error} retry={() => void refetch()} />
   if (!data) return <Loading />
   const gauge = (name: string) => data.Gauges.find((g) => g.Name === 'vault.' + name)?.Value
@@ -52,7 +50,7 @@ export function Metrics() {
 const Figure = ({ name, children }: { name: string; children: ReactNode }) => <div className="figure"><dt>{name}</dt><dd>{children}</dd></div>
 
 /** vault.route.read.secret- and its kin, together for each mount. */
-function byMount(samples: Sample[]) {
+function byMount(samples: MetricsTotal[]) {
   const sums = new Map<string, { count: number; sum: number; max: number }>()
   for (const s of samples) {
     const [, mount] = /^vault\.route\.[a-z]+\.(.+)-$/.exec(s.Name) ?? []

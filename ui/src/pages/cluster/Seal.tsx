@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { read, write } from '../../api/client'
+import type { SysKeyStatus, SysRotateConfig } from '../../api/generated'
 import { sealStatus, useMay } from '../../api/queries'
 import { Button, Confirm, Loading, toast } from '../../kit'
 import { Card, Facts, seconds } from '../../kit/parts'
@@ -29,16 +30,13 @@ export function Seal() {
   )
 }
 
-interface KeyStatus { term: number; install_time: string; encryptions: number }
-interface RotateConfig { enabled: boolean; interval: number; max_operations: number }
-
 function EncryptionKey() {
   const client = useQueryClient()
   const mayRead = useMay('sys/key-status', 'read')
   const mayConfig = useMay('sys/rotate/config', 'read')
   const mayRotate = useMay('sys/rotate', 'update', 'sudo')
-  const { data: key } = useQuery({ queryKey: ['seal', 'key'], enabled: mayRead, queryFn: async () => (await read<KeyStatus>('sys/key-status')).data })
-  const { data: config } = useQuery({ queryKey: ['seal', 'rotate'], enabled: mayConfig, queryFn: async () => (await read<RotateConfig>('sys/rotate/config')).data })
+  const { data: key } = useQuery({ queryKey: ['seal', 'key'], enabled: mayRead, queryFn: async () => (await read<SysKeyStatus>('sys/key-status')).data })
+  const { data: config } = useQuery({ queryKey: ['seal', 'rotate'], enabled: mayConfig, queryFn: async () => (await read<SysRotateConfig>('sys/rotate/config')).data })
   const [ask, setAsk] = useState(false)
   if (!mayRead) return null
   return (

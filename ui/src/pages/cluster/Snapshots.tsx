@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { list, raw, read, remove, write } from '../../api/client'
+import type { SysSnapshotPlan, SysSnapshotPlanStatus } from '../../api/generated'
 import { useMay } from '../../api/queries'
 import { requestSchema } from '../../api/schema'
 import { Badge, Button, Check, Confirm, Dialog, Empty, Loading, Note, Problem, Table, TextField, toast } from '../../kit'
@@ -65,8 +66,6 @@ function Restore() {
   )
 }
 
-interface Plan { interval: number; path_prefix: string; file_prefix: string; retain: number; storage_type: string }
-interface State { last_snapshot_end: string; last_snapshot_error: string; last_snapshot_url: string; next_snapshot_start: string; consecutive_errors: number }
 const never = (time: string) => !time || time.startsWith('0001')
 
 function Plans() {
@@ -74,11 +73,11 @@ function Plans() {
   const found = useQuery({
     queryKey: ['snapshots'], refetchInterval: 10_000,
     queryFn: async ({ signal }) => await Promise.all((await list(`${path}-auto/config`, { signal })).map(async (name) => ({
-      name, plan: (await read<Plan>(`${path}-auto/config/${name}`, { signal })).data,
-      state: await read<State>(`${path}-auto/status/${name}`, { signal }).then((s) => s.data, () => undefined),
+      name, plan: (await read<SysSnapshotPlan>(`${path}-auto/config/${name}`, { signal })).data,
+      state: await read<SysSnapshotPlanStatus>(`${path}-auto/status/${name}`, { signal }).then((s) => s.data, () => undefined),
     }))),
   })
-  const [editing, edit] = useState<{ name: string; plan?: Plan }>()
+  const [editing, edit] = useState<{ name: string; plan?: SysSnapshotPlan }>()
   const [ending, end] = useState('')
   const may = useMay(`${path}-auto/config/new`, 'update', 'sudo')
   const changed = () => client.invalidateQueries({ queryKey: ['snapshots'] })
@@ -99,7 +98,7 @@ function Plans() {
   )}</Loaded>
 }
 
-function PlanForm({ name, plan, onClose, onDone }: { name: string; plan?: Plan; onClose: () => void; onDone: () => Promise<void> }) {
+function PlanForm({ name, plan, onClose, onDone }: { name: string; plan?: SysSnapshotPlan; onClose: () => void; onDone: () => Promise<void> }) {
   const { data: schema, error } = useQuery(requestSchema(`/${path}-auto/config/{name}`))
   const [called, setCalled] = useState(name)
   const [typed, setTyped] = useState<Values>()

@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { write } from '../../api/client'
+import type { SysEntityMade, SysGroupMade } from '../../api/generated'
 import { useMay } from '../../api/queries'
 import { Badge, Button, Dialog, Empty, PageHead, SearchField, Select, Table, TextField } from '../../kit'
 import { ActForm, Loaded, Tabs } from '../../kit/parts'
@@ -55,7 +56,7 @@ function Create({ of, onClose }: { of: Of; onClose: () => void }) {
   return (
     <Dialog title={`Create ${of === 'entity' ? 'an entity' : 'a group'}`} onClose={onClose}>
       <ActForm action="Create" cancel={onClose} disabled={!name.trim()} onSubmit={async () => {
-        const { data } = await write<{ id: string }>(`identity/${of}`, { name: name.trim(), ...(of === 'group' && { type }) })
+        const { data } = await write<SysEntityMade | SysGroupMade>(`identity/${of}`, { name: name.trim(), ...(of === 'group' && { type }) })
         await client.invalidateQueries({ queryKey: ['identity'] })
         void navigate(of === 'entity' ? { to: '/identity/entity/$id', params: { id: data.id } } : { to: '/identity/group/$id', params: { id: data.id } })
       }}>

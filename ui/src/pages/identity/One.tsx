@@ -3,11 +3,12 @@ import { useNavigate, useParams } from '@tanstack/react-router'
 import { useState } from 'react'
 import { remove, write } from '../../api/client'
 import { isMissing } from '../../api/errors'
+import type { SysAliasInfo } from '../../api/generated'
 import { mounts, useMay } from '../../api/queries'
 import { Badge, Button, Check, Confirm, Dialog, Empty, Note, PageHead, Select, Table, TextArea, TextField, toast } from '../../kit'
 import { ActForm, Card, Facts, Loaded, Trail } from '../../kit/parts'
 import { When } from '../../kit/When'
-import { lines, named, one, pairs, words, type Alias, type Entity, type Group, type Of } from './identity'
+import { lines, named, one, pairs, words, type Entity, type Group, type Of } from './identity'
 import { Pick } from './Pick'
 
 export function EntityPage() { return <One of="entity" /> }
@@ -91,12 +92,12 @@ function AliasForm({ onClose, save, title }: { title: string; onClose: () => voi
   const { data } = useQuery(mounts)
   const [name, setName] = useState('')
   const [chosen, setChosen] = useState('')
-  const methods = Object.entries(data?.auth ?? {}).filter(([p]) => p !== 'token/')
-  const accessor = chosen || methods[0]?.[1].accessor || ''
+  const methods = Object.entries(data?.auth ?? {}).flatMap(([label, m]) => label !== 'token/' && m.accessor ? [{ value: m.accessor, label }] : []) // of a method that one may only know of, nothing is told
+  const accessor = chosen || methods[0]?.value || ''
   return (
     <Dialog title={title} onClose={onClose}>
       <ActForm action="Add" cancel={onClose} disabled={!name.trim() || !accessor} onSubmit={async () => { await save(name.trim(), accessor); onClose() }}>
-        <Select label="Auth method" value={accessor} onChange={setChosen} options={methods.map(([p, m]) => ({ value: m.accessor, label: p }))} />
+        <Select label="Auth method" value={accessor} onChange={setChosen} options={methods} />
         <TextField label="Name there" hint="What the method calls them: a user name, the uid of a service account, a role ID, the name of a group." value={name} onChange={setName} code />
       </ActForm>
     </Dialog>
@@ -105,7 +106,7 @@ function AliasForm({ onClose, save, title }: { title: string; onClose: () => voi
 
 function EntityAliases({ it, may, onDone }: { it: Entity; may: boolean; onDone: () => Promise<void> }) {
   const [adding, add] = useState(false)
-  const [ending, end] = useState<Alias>()
+  const [ending, end] = useState<SysAliasInfo>()
   return (
     <Card title="Logs in as" flush actions={may && <Button small icon="plus" onPress={() => add(true)}>Add an alias</Button>}>
       <Table label="Aliases" rows={it.aliases ?? []} id={(a) => a.id} empty={<p className="card-body muted">Nobody logs in as this entity yet.</p>} columns={[

@@ -2,13 +2,12 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { read, remove, write } from '../../api/client'
 import { isMissing } from '../../api/errors'
+import type { NamedSysNamespaceInfo } from '../../api/generated'
 import { useMay, useNamespace } from '../../api/queries'
 import { session } from '../../api/session'
 import { Button, Confirm, Dialog, Empty, Loading, PageHead, Problem, Table, TextArea, TextField, toast } from '../../kit'
 import { ActForm } from '../../kit/parts'
 import { lines, pairs } from '../identity/identity'
-
-interface Info { id: string; path: string; custom_metadata: Record<string, string> | null }
 
 /** The namespaces directly below the one that the reader is in. */
 export default function Namespaces() {
@@ -18,7 +17,7 @@ export default function Namespaces() {
     queryKey: ['namespaces', 'below', here],
     queryFn: async ({ signal }) => {
       try {
-        const answer = (await read<{ keys: string[]; key_info: Record<string, Info> }>('sys/namespaces', { query: { list: true }, signal })).data
+        const answer = (await read<NamedSysNamespaceInfo>('sys/namespaces', { query: { list: true }, signal })).data
         return answer.keys.map((name) => ({ ...answer.key_info[name]!, name: name.replace(/\/$/, '') }))
       } catch (e) {
         if (isMissing(e)) return []

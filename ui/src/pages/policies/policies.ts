@@ -1,12 +1,13 @@
 import { queryOptions } from '@tanstack/react-query'
 import { list, read, write } from '../../api/client'
 import { ApiError } from '../../api/errors'
+import type { SysPolicyText } from '../../api/generated'
 import { mounts } from '../../api/queries'
 import { document } from '../../api/schema'
 
 export const names = queryOptions({ queryKey: ['policies'], queryFn: ({ signal }) => list('sys/policies/acl', { signal }) })
 
-export const policyText = async (name: string, signal?: AbortSignal) => (await read<{ policy: string }>(`sys/policies/acl/${name}`, { signal })).data.policy
+export const policyText = async (name: string, signal?: AbortSignal) => (await read<SysPolicyText>(`sys/policies/acl/${name}`, { signal })).data.policy
 export const policy = (name: string) => queryOptions({ queryKey: ['policies', name], queryFn: ({ signal }) => policyText(name, signal) })
 
 export const savePolicy = (name: string, text: string) => write(`sys/policies/acl/${name}`, { policy: text })

@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useState, type FormEvent } from 'react'
 import { read, write } from '../../api/client'
+import type { SysPlugins } from '../../api/generated'
 import { Button, Loading, PageHead, Problem, Select, toast } from '../../kit'
 import { requestSchema } from '../../api/schema'
 import { initial, SchemaForm, toBody } from '../../kit/SchemaForm'
@@ -11,7 +12,7 @@ import { Crumbs } from './Crumbs'
 export default function Enable() {
   const client = useQueryClient()
   const navigate = useNavigate()
-  const { data: types } = useQuery({ queryKey: ['plugins', 'secret'], queryFn: async () => (await read<{ secret?: string[] }>('sys/plugins/catalog')).data.secret ?? [] })
+  const { data: types } = useQuery({ queryKey: ['plugins', 'secret'], queryFn: async () => (await read<SysPlugins>('sys/plugins/catalog')).data.secret })
   const { data: schema, error } = useQuery(requestSchema('/sys/mounts/{path}'))
   const [type, setType] = useState('kv')
   const [version, setVersion] = useState('2')

@@ -2,6 +2,7 @@ import { infiniteQueryOptions, queryOptions, useQuery } from '@tanstack/react-qu
 import { useParams } from '@tanstack/react-router'
 import { list, read, remove, write, type WrapInfo } from '../../api/client'
 import { ApiError, isMissing } from '../../api/errors'
+import type { Keys, KvMetadata, KvSecret } from '../../api/generated'
 import { mounts } from '../../api/queries'
 import type { Data } from './data'
 
@@ -9,11 +10,7 @@ import type { Data } from './data'
 
 export { asText, same, type Data } from './data'
 export interface Kv { mount: string; v2: boolean }
-export interface VersionInfo { created_time: string; deletion_time: string; destroyed: boolean }
-export interface Metadata {
-  versions: Record<string, VersionInfo>; current_version: number; oldest_version: number; created_time: string; updated_time: string
-  max_versions: number; cas_required: boolean; delete_version_after: string; custom_metadata: Record<string, string> | null
-}
+export type { KvMetadata as Metadata, KvVersion as VersionInfo } from '../../api/generated'
 /** version is 0 where there is nothing yet, and in engines of version 1; data is null when it was deleted or destroyed. */
 export interface Secret { data: Data | null; version: number; deleted?: boolean; destroyed?: boolean; created?: string }
 
@@ -45,7 +42,7 @@ export const scan = (kv: Kv, folder: string) => infiniteQueryOptions({
   queryKey: ['kv', kv.mount, 'scan', folder],
   queryFn: async ({ signal, pageParam: after }) => {
     try {
-      return (await read<{ keys: string[] }>((at.metadata(kv, folder) || kv.mount).replace(/\/+$/, ''), { signal, query: { scan: true, limit: scanPage, after: after || undefined } })).data.keys
+      return (await read<Keys>((at.metadata(kv, folder) || kv.mount).replace(/\/+$/, ''), { signal, query: { scan: true, limit: scanPage, after: after || undefined } })).data.keys
     } catch (e) {
       if (isMissing(e)) return []
       throw e
@@ -58,7 +55,7 @@ export const scan = (kv: Kv, folder: string) => infiniteQueryOptions({
 
 export const metadata = (kv: Kv, path: string) => queryOptions({
   queryKey: ['kv', kv.mount, 'metadata', path],
-  queryFn: async ({ signal }) => (await read<Metadata>(at.metadata(kv, path), { signal })).data,
+  queryFn: async ({ signal }) => (await read<KvMetadata>(at.metadata(kv, path), { signal })).data,
   enabled: kv.v2,
 })
 
@@ -69,16 +66,14 @@ export const secret = (kv: Kv, path: string, version?: number) => queryOptions({
   staleTime: version ? 60_000 : 0,
 })
 
-interface V2 { data: Data | null; metadata: VersionInfo & { version: number } }
-
 /** Reads a secret. A deleted version is an answer, not an error; a path with nothing at it is ApiError 404. */
 export async function readSecret(kv: Kv, path: string, version?: number, signal?: AbortSignal): Promise<Secret> {
   if (!kv.v2) return { data: (await read<Data>(at.data(kv, path), { signal })).data, version: 0 }
   try {
-    const { data } = await read<V2>(at.data(kv, path), { signal, query: { version } })
+    const { data } = await read<KvSecret>(at.data(kv, path), { signal, query: { version } })
     return { data: data.data, version: data.metadata.version, created: data.metadata.created_time }
   } catch (e) {
-    const gone = e instanceof ApiError && e.status === 404 ? (e.data as V2 | undefined)?.metadata : undefined
+    const gone = e instanceof ApiError && e.status === 404 ? (e.data as KvSecret | undefined)?.metadata : undefined
     if (!gone) throw e
     return { data: null, version: gone.version, deleted: gone.deletion_time !== '', destroyed: gone.destroyed, created: gone.created_time }
   }

@@ -2,6 +2,7 @@ import './start.css'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState, type FormEvent } from 'react'
 import { request } from '../../api/client'
+import type { SysFounded } from '../../api/generated'
 import { sealStatus } from '../../api/queries'
 import { Button, Check, Note, Problem, TextArea, TextField } from '../../kit'
 import { pgpBody, pgpHint, PgpKeys } from '../../kit/PgpKeys'
@@ -37,7 +38,7 @@ export default function Init({ onFounding }: { onFounding: (on: boolean) => void
         ...(auto ? { recovery_shares: n, recovery_threshold: t, recovery_pgp_keys: pgpKeys } : { secret_shares: n, secret_threshold: t, pgp_keys: pgpKeys }),
         root_token_pgp_key: pgp && rootKey.trim() || undefined,
       }
-      const made = await request<{ keys_base64: string[]; recovery_keys_base64?: string[]; root_token: string }>('POST', 'sys/init', { token: '', body })
+      const made = await request<SysFounded>('POST', 'sys/init', { token: '', body })
       setFounded({ shares: made.recovery_keys_base64 ?? made.keys_base64, rootToken: made.root_token, recovery: auto, threshold: t, encrypted: pgp, rootEncrypted: pgp && !!rootKey.trim() })
     } catch (e) {
       onFounding(false)

@@ -1,11 +1,12 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useState, type FormEvent } from 'react'
 import { request } from '../../api/client'
-import { sealStatus, type SealStatus } from '../../api/queries'
+import type { SysSealStatus } from '../../api/generated'
+import { sealStatus } from '../../api/queries'
 import { Button, Note, Problem, Progress, SecretField } from '../../kit'
 
 /** Takes the shares of the unseal key, one at a time, from one person or several. */
-export default function Unseal({ status }: { status: SealStatus }) {
+export default function Unseal({ status }: { status: SysSealStatus }) {
   const client = useQueryClient()
   const [share, setShare] = useState('')
   const [busy, setBusy] = useState(false)
@@ -14,7 +15,7 @@ export default function Unseal({ status }: { status: SealStatus }) {
     setBusy(true)
     setProblem(undefined)
     try {
-      client.setQueryData(sealStatus.queryKey, await request<SealStatus>('POST', 'sys/unseal', { token: '', body }))
+      client.setQueryData(sealStatus.queryKey, await request<SysSealStatus>('POST', 'sys/unseal', { token: '', body }))
       setShare('')
     } catch (e) {
       setProblem(e)

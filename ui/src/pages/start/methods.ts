@@ -1,6 +1,6 @@
 import { queryOptions } from '@tanstack/react-query'
 import { read } from '../../api/client'
-import type { Mounts } from '../../api/queries'
+import type { SysUiMounts } from '../../api/generated'
 
 // The ways to sign in that this UI knows, and those that the server says it has.
 
@@ -22,7 +22,7 @@ export const usual: Way[] = Object.entries(kinds).map(([kind, label]) => ({ valu
 export const shown = (namespace: string) => queryOptions({
   queryKey: ['ways', namespace],
   queryFn: async ({ signal }): Promise<Way[]> => {
-    const { data } = await read<Mounts>('sys/internal/ui/mounts', { token: '', namespace, signal })
+    const { data } = await read<SysUiMounts>('sys/internal/ui/mounts', { token: '', namespace, signal })
     return Object.entries(data.auth).filter(([, m]) => m.type in kinds).map(([path, m]) => {
       const mount = path.replace(/\/$/, '')
       const kind = m.type as Exclude<Kind, 'token'>

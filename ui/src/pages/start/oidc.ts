@@ -1,4 +1,5 @@
 import { request, write, type Envelope } from '../../api/client'
+import type { AuthJwtAuthUrl } from '../../api/generated'
 
 export interface Answer { path: string; state: string; code: string; error: string }
 /** What the page that asked tells the provider's window: its answer has arrived. */
@@ -17,7 +18,7 @@ export async function oidcLogin(mount: string, role: string, namespace: string, 
   try {
     const nonce = Array.from(crypto.getRandomValues(new Uint8Array(20)), (b) => b.toString(16).padStart(2, '0')).join('') // randomUUID wants TLS
     const redirect = `${location.origin}/ui/vault/auth/${mount}/oidc/callback`
-    const { data } = await write<{ auth_url: string }>(`auth/${mount}/oidc/auth_url`, { role, redirect_uri: redirect, client_nonce: nonce }, { token: '', namespace, signal })
+    const { data } = await write<AuthJwtAuthUrl>(`auth/${mount}/oidc/auth_url`, { role, redirect_uri: redirect, client_nonce: nonce }, { token: '', namespace, signal })
     if (!data.auth_url) throw new Error(`The role does not take this UI as a place to come back to. Add ${redirect} to its allowed_redirect_uris.`)
     popup.location.href = new URL(data.auth_url).href
     const answer = await hear(mount, new URL(data.auth_url).searchParams.get('state') ?? '', signal)

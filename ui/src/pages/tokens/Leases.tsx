@@ -1,6 +1,7 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { list, write } from '../../api/client'
+import type { SysLeaseInfo } from '../../api/generated'
 import { useMay } from '../../api/queries'
 import { Button, Confirm, Dialog, Empty, Icon, Loading, Problem, Table, TextField, toast } from '../../kit'
 import { ActForm, Facts, seconds } from '../../kit/parts'
@@ -45,10 +46,8 @@ export function Leases() {
   )
 }
 
-interface Info { id: string; issue_time: string; expire_time: string | null; last_renewal: string | null; renewable: boolean; ttl: number }
-
 function Lease({ id, onClose, onEnd }: { id: string; onClose: () => void; onEnd: () => Promise<void> }) {
-  const { data, error, refetch } = useQuery({ queryKey: ['leases', 'of', id], queryFn: async () => (await write<Info>('sys/leases/lookup', { lease_id: id })).data })
+  const { data, error, refetch } = useQuery({ queryKey: ['leases', 'of', id], queryFn: async () => (await write<SysLeaseInfo>('sys/leases/lookup', { lease_id: id })).data })
   const mayRenew = useMay('sys/leases/renew', 'update')
   const mayEnd = useMay('sys/leases/revoke', 'update')
   return (

@@ -1,26 +1,26 @@
 import { useState } from 'react'
 import { write } from '../../api/client'
 import { isForbidden } from '../../api/errors'
+import type { SysTokenInfo } from '../../api/generated'
 import { useMay } from '../../api/queries'
 import { Badge, Button, Confirm, CopyButton, SecretField, Segments, TextField, toast } from '../../kit'
 import { ActForm, Card, Facts, seconds } from '../../kit/parts'
 import { useAct } from '../../kit/useAct'
 import { When } from '../../kit/When'
 import { Tester } from '../policies/Tester'
-import type { TokenInfo } from './tokens'
 
 /** What a token is, by itself or by its accessor: the accessor is no secret and allows nothing. */
 export function LookUp({ given }: { given: string }) {
   const [by, setBy] = useState<'accessor' | 'token'>('accessor')
   const [text, setText] = useState(given)
-  const [found, setFound] = useState<TokenInfo>()
+  const [found, setFound] = useState<SysTokenInfo>()
   const [ending, end] = useState(false)
   const act = useAct()
   const mayRenew = useMay('auth/token/renew-accessor', 'update')
   const mayRevoke = useMay('auth/token/revoke-accessor', 'update')
   const look = async (accessor?: string) => {
     const value = accessor ?? text.trim()
-    const answer = by === 'token' && !accessor ? await write<TokenInfo>('auth/token/lookup', { token: value }) : await write<TokenInfo>('auth/token/lookup-accessor', { accessor: value })
+    const answer = by === 'token' && !accessor ? await write<SysTokenInfo>('auth/token/lookup', { token: value }) : await write<SysTokenInfo>('auth/token/lookup-accessor', { accessor: value })
     setFound(answer.data)
   }
   const t = found

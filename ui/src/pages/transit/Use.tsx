@@ -1,5 +1,6 @@
 import { useState } from 'react'
 import { write } from '../../api/client'
+import type { TransitResult } from '../../api/generated'
 import { useMay } from '../../api/queries'
 import { Button, Check, CopyButton, Note, Segments, TextArea, TextField } from '../../kit'
 import { ActForm } from '../../kit/parts'
@@ -38,7 +39,7 @@ function Tool({ what, mount, of }: { what: What; mount: string; of: Key }) {
     const body: Record<string, unknown> = of.derived ? { context: toBase64(context) } : {}
     const value = what === 'decrypt' ? input.trim() : coded ? input.trim() : toBase64(input)
     const field = { encrypt: 'plaintext', decrypt: 'ciphertext', sign: 'input', verify: 'input' }[what]
-    const { data } = await write<{ ciphertext?: string; plaintext?: string; signature?: string; valid?: boolean }>(`${mount}${what}/${of.name}`, { ...body, [field]: value, ...(what === 'verify' && { signature: signature.trim() }) })
+    const { data } = await write<TransitResult>(`${mount}${what}/${of.name}`, { ...body, [field]: value, ...(what === 'verify' && { signature: signature.trim() }) })
     if (what === 'verify') return setAnswer({ text: data.valid ? 'The signature is good.' : 'The signature is not of this text and key.', good: !!data.valid })
     if (what === 'decrypt') return setAnswer({ text: coded ? data.plaintext ?? '' : fromBase64(data.plaintext ?? '') ?? data.plaintext ?? '', secret: true })
     setAnswer({ text: data.ciphertext ?? data.signature ?? '' })
