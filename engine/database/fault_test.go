@@ -44,6 +44,7 @@ type fakeDB struct {
 	death  *death
 	refuse string // statements of this text are refused
 	lose   bool   // answers get lost on their way
+	first  func() // comes before the next statements
 	opened int
 	closed int
 }
@@ -69,6 +70,10 @@ type fakeServer struct {
 func (f *fakeServer) Close() { f.db.mu.Lock(); defer f.db.mu.Unlock(); f.db.closed++ }
 
 func (f *fakeServer) Run(_ ctx, statements []string, v dbms.Values) error {
+	if first := f.db.first; first != nil && len(statements) > 0 {
+		f.db.first = nil
+		first()
+	}
 	if f.db.death.step() != nil {
 		return &dbms.Failure{Text: "no answer", Doubt: true}
 	}
@@ -296,6 +301,39 @@ func TestNoPasswordTwice(t *testing.T) {
 	m = recovered(t, store, db, time.Hour)
 	if s := m.static("app"); s.Password != db.password("app") || s.Pending != "" {
 		t.Errorf("static role %+v", s)
+	}
+	if c := m.connection("pg"); c.Password != db.password("admin") || c.Root != (root{}) {
+		t.Errorf("connection %+v", c.Root)
+	}
+}
+
+// A node that was frozen just before it set a password, while another one went on and
+// changed it twice, sets the one that is outdated: that is put right at once.
+func TestFrozenNode(t *testing.T) {
+	store, db := storage.NewMem(), newFakeDB()
+	m, other := node(t, store, db), node(t, store, db)
+	m.configured()
+	m.must(engine.Update, "static-roles/app", object{"db_name": "pg", "username": "app", "rotation_period": "1h"})
+	db.first = func() {
+		other.must(engine.Update, "rotate-role/app", nil)
+		other.must(engine.Update, "rotate-role/app", nil)
+	}
+	m.must(engine.Update, "rotate-role/app", nil)
+	if n, err := other.Work(time.Now()); n != 1 || err != nil {
+		t.Errorf("%d items, %v", n, err)
+	}
+	if s := m.static("app"); s.Password != db.password("app") || s.Pending != "" {
+		t.Errorf("static role %+v", s)
+	}
+	db.first = func() {
+		other.must(engine.Update, "rotate-root/pg", nil)
+		other.must(engine.Update, "rotate-root/pg", nil)
+	}
+	if _, err := m.Do(engine.Update, "rotate-root/pg", nil); err == nil {
+		t.Error("a password was set that the connection had before")
+	}
+	if _, err := other.Work(time.Now()); err != nil {
+		t.Fatal(err)
 	}
 	if c := m.connection("pg"); c.Password != db.password("admin") || c.Root != (root{}) {
 		t.Errorf("connection %+v", c.Root)

@@ -97,14 +97,16 @@ func (b *backend) setRoot(ctx context.Context, desk engine.Desk, name string) er
 	}
 	serr := settled(desk.Commit(context.WithoutCancel(ctx), func(ctx context.Context, req *engine.Request) error {
 		now, err := loadConnection(ctx, req.Storage, name)
-		if err != nil || now == nil || now.Root.Pending != c.Root.Pending {
-			return err
+		if err != nil || now == nil || now.URL != c.URL || now.Username != c.Username {
+			return err // deleted meanwhile, or of another database
 		}
-		if set {
-			now.Password = now.Root.Pending
+		if set { // whatever is stored by now: a login has just shown what works
+			now.Password = c.Root.Pending
 		}
-		req.Work.Remove(now.Root.Next, rootWork+name)
-		now.Root = root{}
+		if now.Root.Pending == c.Root.Pending {
+			req.Work.Remove(now.Root.Next, rootWork+name)
+			now.Root = root{}
+		}
 		return now.save(req.Storage)
 	}))
 	b.servers.close(name)
@@ -129,7 +131,7 @@ func postpone(ctx context.Context, desk engine.Desk, c *connection) error {
 // trySetRoot sets the password that c intends, and says whether it is set. Of that it
 // is sure only if a login has shown which of the two works.
 func (b *backend) trySetRoot(ctx context.Context, c *connection) (set, sure bool, err error) {
-	srv, already, err := b.server(ctx, c)
+	_, already, err := b.server(ctx, c)
 	if err != nil {
 		return false, false, err
 	}
@@ -140,8 +142,15 @@ func (b *backend) trySetRoot(ctx context.Context, c *connection) (set, sure bool
 	if len(statements) == 0 {
 		statements = []string{b.kinds[c.Plugin].rotation}
 	}
-	if err := srv.Run(ctx, statements, dbms.Values{Name: c.Username, Password: dbms.Secret(c.Root.Pending)}); err != nil {
-		return false, !doubtful(err), err // what the database refuses, it has rolled back
+	// It logs in for this alone: a node that was frozen for so long that others have changed the
+	// password since can then do no harm.
+	own, err := b.kinds[c.Plugin].open(c.settings(c.Password))
+	if err != nil {
+		return false, false, err
+	}
+	defer own.Close()
+	if err := own.Run(ctx, statements, dbms.Values{Name: c.Username, Password: dbms.Secret(c.Root.Pending)}); err != nil {
+		return false, !doubtful(err) && !refused(err), err // what the database refuses, it has rolled back
 	}
 	fresh, err := b.kinds[c.Plugin].open(c.settings(c.Root.Pending))
 	if err != nil {

@@ -120,8 +120,14 @@ func (b *backend) rotate(ctx context.Context, desk engine.Desk, name string) err
 	}
 	return settled(desk.Commit(context.WithoutCancel(ctx), func(ctx context.Context, req *engine.Request) error {
 		now, err := loadStatic(ctx, req.Storage, name)
-		if err != nil || now == nil || now.Pending != s.Pending {
-			return err // deleted meanwhile, or another node was faster
+		if err != nil || now == nil {
+			return err
+		}
+		if now.Pending != s.Pending { // another was faster
+			if now.Password == s.Pending {
+				return nil
+			}
+			return now.intend(ctx, req) // and has set later ones, which this one has replaced: on to yet another
 		}
 		now.Password, now.Pending, now.Doubt, now.Tries, now.Rotated = now.Pending, "", 0, 0, time.Now().UnixMilli()
 		now.Planned = now.Schedule.next(time.Now())
