@@ -190,8 +190,9 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// https://developer.hashicorp.com/vault/docs/concepts/username-templating
-func TestUsernames(t *testing.T) {
+// A name is made by its template, and whoever asks cannot end a quote by what they are called
+// (https://developer.hashicorp.com/vault/docs/concepts/username-templating).
+func TestLessonNamesEndNoQuote(t *testing.T) {
 	for template, want := range map[string]string{
 		"": `^v-root_or_-my-role-[0-9A-Za-z]{20}-\d{10}$`,
 		"{{.DisplayName}}.{{.RoleName | uppercase}}": `^root_or_so\.MY-ROLE$`,

@@ -28,6 +28,7 @@ type world struct {
 	refuses bool           // fails whatever is asked
 	stalls  bool           // answers nothing
 	gate    chan struct{}  // not nil: a user is made only once it is closed
+	closed  int            // engines that let go of what they held
 }
 
 func (w *world) do(ctx context.Context, f func()) error {
@@ -90,6 +91,8 @@ func (l lender) Revoke(ctx context.Context, req *engine.Request, revoke []byte) 
 	req.Storage.Put("dropped-if-it-fails", nil)
 	return l.w.do(ctx, func() { delete(l.w.users, string(revoke)) })
 }
+
+func (l lender) Close() { l.w.mu.Lock(); defer l.w.mu.Unlock(); l.w.closed++ }
 
 // startLending is a server with a lender at db/ and its world.
 func startLending(t testing.TB) (*server, *world) {
@@ -201,6 +204,31 @@ func TestRevokedWhileActing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An engine is closed when its mount changes, and when it is disabled; the one that ends what a disabled mount had lent, after that.
+func TestEnginesAreClosed(t *testing.T) {
+	lend(t, func(t *testing.T, s *server, w *world) {
+		closed := func() int { w.mu.Lock(); defer w.mu.Unlock(); return w.closed }
+		before := closed()
+		s.must(s.root, engine.Update, "sys/mounts/db/tune", `{"default_lease_ttl":"2h"}`)
+		s.borrow(s.root, `{}`)
+		if n := closed() - before; n != 1 {
+			t.Errorf("%d engines were closed by a change", n)
+		}
+		w.set(true, false)
+		s.must(s.root, engine.Delete, "sys/mounts/db", "")
+		settle()
+		if n := closed() - before; n != 2 {
+			t.Errorf("%d engines were closed while a lease is left", n)
+		}
+		w.set(false, false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := closed() - before; n != 3 || len(w.alive()) != 0 {
+			t.Errorf("%d engines were closed in the end, alive is %v", n, w.alive())
+		}
+	})
 }
 
 // The mount's limits, the engine's and what is asked for: the tightest counts.

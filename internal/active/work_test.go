@@ -183,6 +183,30 @@ func TestWorkOfDisabledMount(t *testing.T) {
 	})
 }
 
+// Namespaces have queues of their own, which go with them.
+func TestWorkOfNamespaces(t *testing.T) {
+	working(t, func(s *server, one, two *site) {
+		s.must(s.root, engine.Update, "sys/namespaces/team", "")
+		for _, name := range []string{"one", "two"} {
+			s.must(s.root, engine.Update, "team/sys/mounts/"+name, `{"type":"`+name+`"}`)
+		}
+		s.must(s.root, engine.Update, "team/one/set/a", `{"to":"1"}`)
+		settle()
+		if one.all() != "a=1" || queued(s) != 0 {
+			t.Errorf("set %q, %d left", one.all(), queued(s))
+		}
+		two.stall(true)
+		s.must(s.root, engine.Update, "team/two/set/b", `{"to":"2"}`)
+		settle()
+		s.must(s.root, engine.Delete, "sys/namespaces/team", "")
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if queued(s) != 0 || two.all() != "" {
+			t.Errorf("set %q, %d left of a namespace that is no more", two.all(), queued(s))
+		}
+	})
+}
+
 // Passwords come from the policies of the namespace.
 func TestPasswordsOfEngines(t *testing.T) {
 	var made string

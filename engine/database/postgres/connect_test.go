@@ -63,7 +63,7 @@ func TestConfigure(t *testing.T) {
 
 // A connection string cannot have the server read its own files, trust its own
 // machine, or send the password elsewhere. No refusal tells the password.
-func TestRefused(t *testing.T) {
+func TestLessonConnectionStringsReadNoFiles(t *testing.T) {
 	for url, why := range map[string]string{
 		"host=db user=u passfile=/etc/passwd":                               "passfile is refused",
 		"host=db user=u service=x servicefile=/etc/x":                       "is refused",
@@ -122,7 +122,7 @@ func TestRefused(t *testing.T) {
 }
 
 // Neither the server's environment nor the files of its user have a say.
-func TestEnvironment(t *testing.T) {
+func TestLessonEnvironmentHasNoSay(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	if err := os.MkdirAll(filepath.Join(home, ".postgresql"), 0o700); err != nil {

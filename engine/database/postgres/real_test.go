@@ -72,7 +72,7 @@ func TestRun(t *testing.T) {
 }
 
 // No failure shows a password, or a part of it, nor where it was to be used.
-func TestFailuresTellNothing(t *testing.T) {
+func TestLessonFailuresTellNoPassword(t *testing.T) {
 	pg := pgtest.New(t)
 	srv := open(t, admin(pg))
 	v := dbms.Values{Name: "one", Password: "Zx9-first-part Zx8-second", Expiration: time.Now()}
