@@ -56,10 +56,10 @@ type reported struct {
 
 // consumers are resources in Kubernetes.
 type consumers struct {
-	Resources []*consumer.Resource `json:"resources"`
-	Total     int                  `json:"total"`
-	States    map[string]int       `json:"states"`
-	Since     string               `json:"since"`
+	Resources []consumer.Resource `json:"resources"`
+	Total     int                 `json:"total" help:"How many there are; resources may be fewer."`
+	States    map[string]int      `json:"states"`
+	Since     string              `json:"since"`
 }
 
 func (d *Deps) report(ctx context.Context, req *engine.Request) (*engine.Response, error) {

@@ -583,11 +583,12 @@ export interface components {
             waiting_for: string[];
         };
         SysConsumers: {
-            resources: (components["schemas"]["ConsumerResource"] | null)[];
+            resources: components["schemas"]["ConsumerResource"][];
             since: string;
             states: {
                 [key: string]: number;
             };
+            /** @description How many there are; resources may be fewer. */
             total: number;
         };
         SysCorsSettings: {

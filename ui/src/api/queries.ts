@@ -4,6 +4,8 @@ import { read, request, write } from './client'
 import type { SysGrantedHere, SysHaStatus, SysSealStatus, SysUiMounts } from './generated'
 import { session } from './session'
 
+export type { SysHaNode as HaNode, SysSealStatus as SealStatus, SysSeenMount as Mount, SysUiMounts as Mounts } from './generated'
+
 // The questions that more than one page asks. A page's own stand beside the page.
 
 export const sealStatus = queryOptions({

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Mount } from '../../api/queries'
 import { linkOf } from './link'
 
-const mount = (type: string, version?: string): Mount => ({ type, description: '', accessor: '', options: version ? { version } : null, config: {}, local: false })
+const mount = (type: string, version?: string): Mount => ({ type, description: '', options: version ? { version } : null })
 const mounts = { 'secret/': mount('kv', '2'), 'old/': mount('kv', '1'), 'pki/': mount('pki'), 'secret/team/': mount('kv', '2') }
 
 test('the page of a path', () => {
