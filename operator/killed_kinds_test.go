@@ -250,4 +250,3 @@ func testNothingIsTold(t *testing.T, w *world) {
 		}
 	}
 }
-

@@ -125,7 +125,53 @@ spec: {vaultConnectionRef: push, kubernetes: {role: app}}
 	if meta, err := kv.GetMetadata(t.Context(), "push/p1"); err != nil || meta.CustomMetadata["strongroom-owner"] != nil {
 		t.Errorf("after Retain the mark is still there: %v (%v)", meta.CustomMetadata, err)
 	}
+	testPushMoves(t, w, root, status)
 	testPushV1(t, w, root, status)
+	testPushKilled(t, w, root)
+}
+
+// testPushMoves changes where a resource pushes to: what it leaves is given back as deletionPolicy says, and only once the
+// new place holds what it should.
+func testPushMoves(t *testing.T, w *world, root *vault.Client, status func(string, string, ...string) *v1beta1.VaultPushSecret) {
+	t.Helper()
+	kv := root.KVv2("secret")
+	marked := func(path string) any {
+		meta, err := kv.GetMetadata(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return meta.CustomMetadata["strongroom-owner"]
+	}
+	w.plain(t, "app", "m", map[string]string{"user": canary + "m"})
+	want := map[string]string{"user": canary + "m"}
+	w.apply(t, pushManifest("m", "secret", "push/m1", ""))
+	onServer(t, root, "secret", "push/m1", want)
+	status("m", "Valid", "push/m1")
+	if _, err := kv.Put(t.Context(), "push/m2", map[string]any{"user": "theirs"}); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(t, pushManifest("m", "secret", "push/m2", ""))
+	status("m", v1beta1.ReasonTargetConflict)
+	if marked("push/m1") == nil {
+		t.Error("the former place is given back though the new one is another's")
+	}
+	w.apply(t, pushManifest("m", "secret", "push/m3", ""))
+	onServer(t, root, "secret", "push/m3", want)
+	if moved := status("m", "Valid", "push/m3"); len(moved.Status.Former) != 0 || moved.Status.Pushed.Path != "push/m3" {
+		t.Errorf("the status is %+v", moved.Status)
+	}
+	onServer(t, root, "secret", "push/m1", want)
+	onServer(t, root, "secret", "push/m2", map[string]string{"user": "theirs"})
+	if marked("push/m1") != nil || marked("push/m2") != nil || marked("push/m3") == nil {
+		t.Errorf("marks: %v, %v, %v", marked("push/m1"), marked("push/m2"), marked("push/m3"))
+	}
+	w.apply(t, pushManifest("m", "secret", "push/m4", "deletionPolicy: Delete"))
+	onServer(t, root, "secret", "push/m4", want)
+	status("m", "Valid", "push/m4")
+	if secret, err := kv.Get(t.Context(), "push/m3"); err == nil && secret.Data != nil {
+		t.Errorf("the place that was left still holds %v", secret.Data)
+	}
+	w.kubectl(t, "", "delete", "vaultpushsecret", "m", "-n", "app", "--timeout=40s")
 }
 
 // testPushV1 pushes to an engine without marks, where overwriting must be asked for.

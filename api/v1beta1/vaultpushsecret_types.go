@@ -96,6 +96,29 @@ type VaultPushSecretStatus struct {
 	// SourceResourceVersion is that of the Secret as it was pushed.
 	// +optional
 	SourceResourceVersion string `json:"sourceResourceVersion,omitempty"`
+	// Pushed is where this resource pushes to, noted before it does.
+	// +optional
+	Pushed *PushedPlace `json:"pushed,omitempty"`
+	// Former are places that the spec has left, and that are still to be given back as deletionPolicy says.
+	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	Former []PushedPlace `json:"former,omitempty"`
+}
+
+// PushedPlace is a place on a server, and the login that reaches it, as the spec named them.
+type PushedPlace struct {
+	// Address of the server.
+	Address string `json:"address"`
+	// +optional
+	VaultAuthRef string `json:"vaultAuthRef,omitempty"`
+	// +optional
+	ServiceAccount string `json:"serviceAccount,omitempty"`
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	Mount     string `json:"mount"`
+	// +optional
+	Type string `json:"type,omitempty"`
+	Path string `json:"path"`
 }
 
 // VaultPushSecret writes a Kubernetes Secret to the server, and keeps it there.

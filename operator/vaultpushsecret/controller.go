@@ -6,9 +6,6 @@ package vaultpushsecret
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +42,7 @@ const (
 	defaultInterval = time.Minute
 	syncedEvery     = 5 * time.Minute  // how old status.lastSyncTime may grow while nothing changes
 	releaseFor      = 24 * time.Hour   // how long a deletion waits for a server that is away
+	claimAgain      = 15 * time.Second // when to look whether a place that was claimed is still ours
 	secretIndex     = "secretRef.name" // finds the resources that push a Secret
 )
 
@@ -159,10 +157,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	_ = r.Watcher.Woken(request) // every look is a real one
 	before, started := push.DeepCopy(), time.Now()
 	interval, err := syncer.Duration("refreshAfter", push.Spec.RefreshAfter, 0)
-	valid := ""
+	valid, soon := "", false
 	var use *consumers.Use
 	if err == nil {
-		valid, err = r.push(ctx, push, func(login vaultclient.Login, path string) {
+		valid, soon, err = r.push(ctx, push, before, func(login vaultclient.Login, path string) {
 			use = &consumers.Use{Login: login, Namespace: push.Spec.Namespace, Paths: []string{path}}
 			live := r.Watcher.Follow(request, login, push.Spec.Namespace, started, path)
 			interval = instant.Poll(interval, defaultInterval, live)
@@ -181,52 +179,74 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{}, err
 	}
 	r.Consumers.Tell(consumers.Resource{Kind: Name, Namespace: push.Namespace, Name: push.Name}, use, consumers.StateOf(&push.Status.SyncStatus))
-	return reconcile.Result{RequeueAfter: r.Watcher.Next(request, problem, instant.Poll(interval, defaultInterval, false))}, nil
+	wait := r.Watcher.Next(request, problem, instant.Poll(interval, defaultInterval, false))
+	if soon {
+		wait = min(wait, claimAgain)
+	}
+	return reconcile.Result{RequeueAfter: wait}, nil
 }
 
-// push makes the server hold what the Secret does, and says so. Errors are Problems, or of the API server.
-func (r *Reconciler) push(ctx context.Context, push *v1beta1.VaultPushSecret, follow func(vaultclient.Login, string)) (string, error) {
+// push makes the server hold what the Secret does, and says so, and whether it must look again soon. Errors are Problems,
+// or of the API server.
+func (r *Reconciler) push(ctx context.Context, push, before *v1beta1.VaultPushSecret, follow func(vaultclient.Login, string)) (says string, soon bool, err error) {
 	where, err := at(push.Spec)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	login, err := r.Auths.Login(ctx, push.Namespace, push.Spec.VaultAuthRef, push.Spec.ServiceAccount)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	secret := &corev1.Secret{}
 	err = r.Live.Get(ctx, types.NamespacedName{Namespace: push.Namespace, Name: push.Spec.SecretRef.Name}, secret)
 	switch {
 	case apierrors.IsNotFound(err):
-		return "", condition.Problemf(v1beta1.ReasonSourceNotFound, "there is no Secret %s in namespace %s: create it, or correct secretRef; the server keeps what it holds", push.Spec.SecretRef.Name, push.Namespace)
+		return "", false, condition.Problemf(v1beta1.ReasonSourceNotFound, "there is no Secret %s in namespace %s: create it, or correct secretRef; the server keeps what it holds", push.Spec.SecretRef.Name, push.Namespace)
 	case err != nil:
-		return "", fmt.Errorf("read Secret %s: %w", push.Spec.SecretRef.Name, err)
+		return "", false, fmt.Errorf("read Secret %s: %w", push.Spec.SecretRef.Name, err)
 	}
 	want, err := shape(push.Spec, secret.Data)
 	if err != nil {
-		return "", err
+		return "", false, err
+	}
+	if err := r.move(ctx, push, before, login.Address); err != nil {
+		return "", false, err
 	}
 	who := r.self(push, where)
-	who.unchanged = unchanged(push, secret)
+	who.unchanged, who.edited = unchanged(push, secret), push.Status.SyncedGeneration != push.Generation
 	var done step
 	version := 0
 	where.login = login
 	err = r.Pool.Do(ctx, login, func(ctx context.Context, client *vaultclient.Client) (err error) {
 		where.client = client.In(push.Spec.Namespace)
-		done, version, err = where.make(ctx, want, who, push.Annotations[v1beta1.DryRunAnnotation] == "true")
+		done, version, soon, err = where.make(ctx, want, who, dry(push))
 		return err
 	})
 	if err == nil || condition.Is(err, v1beta1.ReasonDrift, v1beta1.ReasonTargetConflict) {
 		follow(login, where.data)
 	}
+	if done == write || done == restore { // even if it could not be marked: it is ours
+		push.Status.SourcePath, push.Status.SecretVersion = where.data, where.called(version)
+	}
 	if err != nil {
-		return "", err
+		return "", soon, err
 	}
 	r.note(push, secret, where, version, done)
-	if where.meta == "" {
-		return fmt.Sprintf("%s holds Secret %s", where.path, secret.Name), nil
+	if err := r.clear(ctx, push); err != nil {
+		return "", soon, err
 	}
-	return fmt.Sprintf("version %d of %s holds Secret %s", version, where.path, secret.Name), nil
+	says = fmt.Sprintf("%s holds Secret %s", where.path, secret.Name)
+	if where.meta != "" {
+		says = fmt.Sprintf("version %d of %s", version, says)
+	}
+	if former := push.Status.Former; len(former) > 0 {
+		says += fmt.Sprintf("; %s/%s, where it was before, is given back when its server answers", former[0].Mount, former[0].Path)
+	}
+	return says, soon, nil
+}
+
+func dry(push *v1beta1.VaultPushSecret) bool {
+	return push.Annotations[v1beta1.DryRunAnnotation] == "true"
 }
 
 // unchanged tells whether the last push that went well was of this Secret and this spec. The generation that the status
@@ -247,34 +267,6 @@ func (r *Reconciler) self(push *v1beta1.VaultPushSecret, where place) self {
 	return who
 }
 
-// make looks, decides, writes and marks. It returns what it did and the version that the server holds.
-func (p place) make(ctx context.Context, want map[string]string, who self, dry bool) (step, int, error) {
-	now, err := p.look(ctx)
-	if err != nil {
-		return "", 0, err
-	}
-	do, err := next(now, want, who)
-	if err != nil {
-		return "", 0, err
-	}
-	if dry && do != keep {
-		return "", 0, condition.Problemf(v1beta1.ReasonDryRun, "dry run: would %s %s with the keys %s; nothing is written", do, p.path, strings.Join(slices.Sorted(maps.Keys(want)), ", "))
-	}
-	version := now.version
-	if do == write || do == restore {
-		if version, err = p.write(ctx, now, want); err != nil {
-			return "", 0, err
-		}
-	}
-	// The mark comes last: before the data it would claim what another may have written meanwhile.
-	if now.custom[ownerMark] != who.owner || now.custom[uidMark] != who.uid {
-		if err := p.mark(ctx, now, who); err != nil {
-			return "", 0, err
-		}
-	}
-	return do, version, nil
-}
-
 // note writes what the server holds to the status, and records that someone else's change was undone.
 func (r *Reconciler) note(push *v1beta1.VaultPushSecret, secret *corev1.Secret, where place, version int, done step) {
 	status := &push.Status
@@ -283,72 +275,8 @@ func (r *Reconciler) note(push *v1beta1.VaultPushSecret, secret *corev1.Secret, 
 		status.LastSyncTime = &metav1.Time{Time: now}
 	}
 	status.SyncedGeneration = push.Generation
-	status.SourcePath, status.SourceResourceVersion, status.SecretVersion = where.data, secret.ResourceVersion, ""
-	if where.meta != "" {
-		status.SecretVersion = strconv.Itoa(version)
-	}
+	status.SourcePath, status.SourceResourceVersion, status.SecretVersion = where.data, secret.ResourceVersion, where.called(version)
 	if done == restore {
 		r.Reporter.Events.Eventf(push, nil, corev1.EventTypeNormal, "Repaired", "Push", "someone else wrote %s: the Secret's values are there again", where.path)
 	}
-}
-
-// finalize takes back what a resource pushed, or its mark, and lets the resource go.
-func (r *Reconciler) finalize(ctx context.Context, request reconcile.Request, push *v1beta1.VaultPushSecret) (reconcile.Result, error) {
-	if !controllerutil.ContainsFinalizer(push, syncer.Finalizer) {
-		return reconcile.Result{}, nil
-	}
-	before := push.DeepCopy()
-	err := r.release(ctx, push)
-	problem, known := condition.As(err)
-	switch {
-	case err != nil && !known:
-		return reconcile.Result{}, err
-	case known && push.Spec.DeletionPolicy == v1beta1.DeletionDelete && time.Since(push.DeletionTimestamp.Time) < releaseFor &&
-		condition.Is(err, v1beta1.ReasonServerSealed, v1beta1.ReasonServerUnreachable):
-		problem = &condition.Problem{Reason: problem.Reason, Message: "waits until what it pushed is deleted: " + problem.Message, Cause: problem.Cause}
-		if err := r.Reporter.Report(ctx, before, push, "Release", problem, ""); err != nil {
-			return reconcile.Result{}, err
-		}
-		return reconcile.Result{RequeueAfter: r.Watcher.Next(request, problem, time.Minute)}, nil
-	case known: // whoever took the login away as well must not be stuck with the resource
-		r.Reporter.Events.Eventf(push, nil, corev1.EventTypeWarning, "ReleaseFailed", "Release", "left on the server as it is: %s", problem.Message)
-	}
-	controllerutil.RemoveFinalizer(push, syncer.Finalizer)
-	return reconcile.Result{}, client.IgnoreNotFound(r.Client.Patch(ctx, push, client.MergeFrom(before)))
-}
-
-// release deletes on the server what is the resource's own, or takes its mark off.
-func (r *Reconciler) release(ctx context.Context, push *v1beta1.VaultPushSecret) error {
-	if push.Status.SourcePath == "" {
-		return nil // it never pushed
-	}
-	where, err := at(push.Spec)
-	if err != nil {
-		return err
-	}
-	if where.data != push.Status.SourcePath {
-		return condition.Problemf(v1beta1.ReasonInvalidSpec, "%s was pushed under a former spec", push.Status.SourcePath)
-	}
-	login, err := r.Auths.Login(ctx, push.Namespace, push.Spec.VaultAuthRef, push.Spec.ServiceAccount)
-	if err != nil {
-		return err
-	}
-	who := r.self(push, where)
-	where.login = login
-	return r.Pool.Do(ctx, login, func(ctx context.Context, client *vaultclient.Client) error {
-		where.client = client.In(push.Spec.Namespace)
-		now, err := where.look(ctx)
-		if err != nil {
-			return err
-		}
-		if where.meta != "" && (now.custom[ownerMark] != who.owner || now.custom[uidMark] != who.uid) {
-			return nil // somebody took it over
-		}
-		if push.Spec.DeletionPolicy == v1beta1.DeletionDelete {
-			if err := where.remove(ctx); err != nil {
-				return err
-			}
-		}
-		return where.mark(ctx, now, self{})
-	})
 }

@@ -34,6 +34,9 @@ func (r remote) GoString() string { return fmt.Sprintf("version %d", r.version) 
 // String keeps %v from printing the data.
 func (r remote) String() string { return r.GoString() }
 
+// of tells whether it bears a resource's mark.
+func (r remote) of(s self) bool { return r.custom[ownerMark] == s.owner && r.custom[uidMark] == s.uid }
+
 // self is the resource that pushes, and what it knows of its last push.
 type self struct {
 	owner, uid string
@@ -43,6 +46,7 @@ type self struct {
 	report     bool   // of drift, and nothing more
 	version    string // that it left; "": none
 	unchanged  bool   // the Secret is as it was then
+	edited     bool   // the spec is not as it was then
 }
 
 // step is what to do on the server.
@@ -58,12 +62,15 @@ const (
 // next is pure: it says what makes the server hold want. What is nobody's can be marked if it is equal: that overwrites
 // nothing. Errors are Problems: TargetConflict, Drift.
 func next(now remote, want map[string]string, s self) (step, error) {
-	owner, uid := now.custom[ownerMark], now.custom[uidMark]
+	owner := now.custom[ownerMark]
 	latest := s.version != "" && s.version == strconv.Itoa(now.version)
-	marked := owner == s.owner && uid == s.uid
+	marked := now.of(s)
 	// A mark that went while nobody wrote was edited away.
 	ours := s.v1 || marked || owner == "" && latest
 	drifted := !s.v1 && s.version != "" && !latest || s.v1 && s.unchanged
+	// Of two that may take over, the one that did last has it: else they would go on for ever. An edit asks anew.
+	lost := s.version != "" && !s.edited && owner != "" && owner != s.owner
+	s.overwrite = s.overwrite && !lost
 	switch same := equal(now.data, want); {
 	case same && (s.v1 || marked):
 		return keep, nil
@@ -76,6 +83,9 @@ func next(now remote, want map[string]string, s self) (step, error) {
 		return restore, nil
 	case !same && (ours || s.overwrite || now.version == 0 && now.data == nil && owner == ""):
 		return write, nil
+	case lost:
+		return "", condition.Problemf(v1beta1.ReasonTargetConflict,
+			"%s on the server was taken over by %s (its custom_metadata %s): choose another path, or delete that resource", s.path, printable(owner), ownerMark)
 	case owner != "":
 		return "", condition.Problemf(v1beta1.ReasonTargetConflict,
 			"%s on the server is kept by %s (its custom_metadata %s): choose another path, delete that resource, or set overwrite: true to take it over", s.path, printable(owner), ownerMark)

@@ -37,6 +37,8 @@ type Server struct {
 	logins   map[string]int // tried, by role
 	fail     map[string]failure
 	engines  engines
+	custom   map[string]map[string]string // custom_metadata, by the secret's name
+	meddle   func(method, path string)
 	reports  reports
 }
 
@@ -59,7 +61,7 @@ type failure struct {
 func New() *Server {
 	return &Server{
 		mounts: map[string]int{"secret/": 2, "old/": 1}, secrets: map[string][]version{}, roles: map[string]Role{},
-		tokens: map[string]*token{}, requests: map[string]int{}, logins: map[string]int{}, fail: map[string]failure{},
+		custom: map[string]map[string]string{}, tokens: map[string]*token{}, requests: map[string]int{}, logins: map[string]int{}, fail: map[string]failure{},
 	}
 }
 
@@ -183,9 +185,21 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
+// Meddle has a function called before each request is answered, which may do what it likes; nil ends that.
+func (s *Server) Meddle(with func(method, path string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.meddle = with
+}
+
 // ServeHTTP answers /v1/….
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
+	if meddle := s.meddle; meddle != nil {
+		s.mu.Unlock()
+		meddle(r.Method, strings.TrimPrefix(r.URL.Path, "/v1/"))
+		s.mu.Lock()
+	}
 	defer s.mu.Unlock()
 	path := strings.TrimPrefix(r.URL.Path, "/v1/")
 	s.requests[path]++
@@ -232,6 +246,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.report(w, r, bearer)
 	case strings.HasPrefix(path, "sys/internal/ui/mounts/"):
 		s.mount(w, bearer, strings.TrimPrefix(path, "sys/internal/ui/mounts/"))
+	case s.versioned(w, r, bearer, path):
 	case s.engine(w, r, bearer, path):
 	default:
 		s.read(w, bearer, path)
