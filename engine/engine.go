@@ -129,6 +129,7 @@ type Request struct {
 	// own first, whose key it has proved to hold; nobody has verified who signed
 	// them. nil: it showed none.
 	Peer []*x509.Certificate
+	Memo *Memo // what outlives this attempt; see Once
 
 	events []Event // see Emit
 }

@@ -65,15 +65,16 @@ func (m *Mounted) DoQuery(op engine.Operation, path string, body any, query map[
 			m.tb.Fatal(err)
 		}
 	}
+	memo := &engine.Memo{}
 	for {
-		resp, err := m.once(op, path, raw, query)
+		resp, err := m.once(op, path, raw, query, memo)
 		if !errors.Is(err, storage.ErrConflict) {
 			return resp, err
 		}
 	}
 }
 
-func (m *Mounted) once(op engine.Operation, path string, raw []byte, query map[string][]string) (*engine.Response, error) {
+func (m *Mounted) once(op engine.Operation, path string, raw []byte, query map[string][]string, memo *engine.Memo) (*engine.Response, error) {
 	ctx := m.tb.Context()
 	route, params, ok := m.router.Match(op, path)
 	if !ok {
@@ -89,7 +90,7 @@ func (m *Mounted) once(op engine.Operation, path string, raw []byte, query map[s
 	}
 	tx := storage.Begin(m.Store)
 	req := m.request(tx)
-	req.Operation, req.Path, req.Data, req.Body = op, path, data, raw
+	req.Operation, req.Path, req.Data, req.Body, req.Memo = op, path, data, raw, memo
 	if route.External {
 		req.Desk = m.Desk()
 	}

@@ -43,7 +43,7 @@ func (g *Gateway) admit(ctx context.Context, req *Request) (*visit, error) {
 	if route != nil && route.Public && len(req.Body) > maxPublic {
 		return v, engine.Errorf(engine.TooLarge, "the request body is over the limit of %d bytes for a request without a token", maxPublic)
 	}
-	v.engReq = &engine.Request{Operation: req.Operation, Path: rest, Namespace: v.Namespace, Remote: req.Remote, Header: req.Header, Body: req.Body, Peer: req.Peer}
+	v.engReq = &engine.Request{Operation: req.Operation, Path: rest, Namespace: v.Namespace, Remote: req.Remote, Header: req.Header, Body: req.Body, Peer: req.Peer, Memo: &req.memo}
 	if found {
 		v.engReq.Mount, v.engReq.Storage = m.Mount, v.slice()
 		v.engReq.Due, v.engReq.Work = (*due)(v), (*work)(v)

@@ -99,6 +99,8 @@ type Request struct {
 	// Beside, if set, writes what is to be committed together with the request, which
 	// it may refuse. It runs once an attempt.
 	Beside func(ctx context.Context, tx *storage.Tx, resp *Response) error
+
+	memo engine.Memo // what the handler keeps over its attempts
 }
 
 // Response is the whole answer. Without Data, Auth or warnings it is empty.

@@ -8,6 +8,7 @@ import (
 	"strongroom/auth/userpass"
 	"strongroom/engine/database"
 	"strongroom/engine/kv"
+	"strongroom/engine/pki"
 	"strongroom/engine/transit"
 	"strongroom/internal/mount"
 )
@@ -17,6 +18,7 @@ func builtin() map[string]mount.Type {
 	return map[string]mount.Type{
 		"database":   {Factory: database.Factory},
 		"kv":         {Factory: kv.Factory},
+		"pki":        {Factory: pki.Factory},
 		"transit":    {Factory: transit.Factory},
 		"approle":    {Factory: approle.Factory, Auth: true},
 		"cert":       {Factory: cert.Factory, Auth: true},
