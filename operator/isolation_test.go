@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"strongroom/api/v1beta1"
 	"strongroom/operator/vaulttest"
 )
@@ -65,11 +67,15 @@ apiVersion: secrets.hashicorp.com/v1beta1
 kind: VaultAuthGlobal
 metadata: {name: global, namespace: victim}
 spec: {defaultAuthMethod: kubernetes, vaultConnectionRef: conn, kubernetes: {role: victim}}
+---
+apiVersion: secrets.hashicorp.com/v1beta1
+kind: SecretTransformation
+metadata: {name: shapes, namespace: victim}
+spec: {templates: {hers: {text: 's3cr3t-text'}}}
 `)
 	w.status(t, &v1beta1.VaultAuthGlobal{}, "victim", "global", "Valid")
 	w.kubectl(t, "", "create", "rolebinding", "edit", "-n", "mallory", "--clusterrole=edit", "--user=mallory")
-	w.kubectl(t, "", "create", "role", "kinds", "-n", "mallory", "--verb=*", "--resource=vaultsecrets.secrets.hashicorp.com,vaultauths.secrets.hashicorp.com,"+
-		"vaultauthglobals.secrets.hashicorp.com,vaultconnections.secrets.hashicorp.com,vaultstaticsecrets.secrets.hashicorp.com")
+	w.kubectl(t, "", "create", "role", "kinds", "-n", "mallory", "--verb=*", "--resource=*.secrets.hashicorp.com")
 	w.kubectl(t, "", "create", "rolebinding", "kinds", "-n", "mallory", "--role=kinds", "--user=mallory")
 	tenant := func(manifest string) { t.Helper(); w.kubectl(t, manifest, "apply", "--as=mallory", "-f", "-") }
 	tenant(strings.ReplaceAll(connectionManifest, "NS", "mallory"))
@@ -86,6 +92,8 @@ spec: {defaultAuthMethod: kubernetes, vaultConnectionRef: conn, kubernetes: {rol
 		{"account", "vaultConnectionRef: conn, kubernetes: {role: victim, serviceAccount: victim/default}", "InvalidSpec", "one of another namespace cannot be used"},
 		{"jwt", "vaultConnectionRef: conn, method: jwt, jwt: {role: victim, secretRef: victim/credentials}", "InvalidSpec", "must be the name of a Secret in the namespace"},
 		{"approle", "vaultConnectionRef: conn, method: appRole, appRole: {roleId: victim, secretRef: ../victim/credentials}", "InvalidSpec", "must be the name of a Secret in the namespace"},
+		{"jwt-account", "vaultConnectionRef: conn, method: jwt, jwt: {role: victim, serviceAccount: victim/default}", "InvalidSpec", "one of another namespace cannot be used"},
+		{"parent", "vaultConnectionRef: conn, method: jwt, jwt: {role: victim, secretRef: ..}", "InvalidSpec", "must be the name of a Secret in the namespace"},
 		{"absent", "vaultConnectionRef: conn, method: appRole, appRole: {roleId: victim, secretRef: credentials}", "CredentialNotFound", "key id of Secret credentials, which namespace mallory lacks"},
 	} {
 		auth(attempt.name, attempt.auth)
@@ -93,11 +101,14 @@ spec: {defaultAuthMethod: kubernetes, vaultConnectionRef: conn, kubernetes: {rol
 		tenant(manifest("mallory", "by-"+attempt.name, "secret/victim", "vaultAuthRef: "+attempt.name, ""))
 		w.secretStatus(t, "mallory", "by-"+attempt.name, attempt.reason)
 	}
+	auth("own", "vaultConnectionRef: conn, kubernetes: {role: mallory, serviceAccount: default}")
 	for _, attempt := range []struct{ name, spec, path, reason, says string }{
 		{"auth", "vaultAuthRef: victim/auth", "secret/victim", "NamespaceNotAllowed", "VaultAuth victim/auth does not allow namespace mallory"},
 		{"inline", inline("victim"), "secret/victim", "LoginFailed", "namespace mallory cannot log in"},
 		{"path", inline("mallory"), "secret/victim", "PermissionDenied", `no capability "read" on secret/data/victim`},
 		{"traversal", inline("mallory"), "secret/mallory/../victim", "InvalidSpec", ""},
+		{"lent-account", "vaultAuthRef: own\n  serviceAccount: victim/default", "secret/mallory", "InvalidSpec", "one of another namespace cannot be used"},
+		{"file", strings.Replace(inline("mallory"), "8200', ", "8200', caCert: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt, ", 1), "secret/mallory", "InvalidSpec", ""},
 		{"other-account", inline("victim") + "\n  serviceAccount: victim/default", "secret/victim", "InvalidSpec", "one of another namespace cannot be used"},
 	} {
 		tenant(manifest("mallory", attempt.name, attempt.path, attempt.spec, ""))
@@ -108,7 +119,137 @@ spec: {defaultAuthMethod: kubernetes, vaultConnectionRef: conn, kubernetes: {rol
 	if out, err := w.try(strings.ReplaceAll(connectionManifest, "NS", "victim"), "apply", "--as=mallory", "-f", "-"); err == nil {
 		t.Errorf("the tenant writes to the victim's namespace:\n%s", out)
 	}
+	testIsolationOfGlobals(t, w, tenant)
+	testIsolationOfSources(t, w, tenant)
+	testIsolationOfKinds(t, w, tenant)
+	testIsolationOfTargets(t, w, tenant)
 	testThief(t, w, tenant)
+}
+
+// What a VaultAuth inherits from a VaultAuthGlobal of the tenant's own reaches no farther than what it says itself.
+func testIsolationOfGlobals(t *testing.T, w *world, tenant func(string)) {
+	for _, attempt := range []struct{ name, spec, reason, says string }{
+		{"connection", "vaultConnectionRef: victim/conn, kubernetes: {role: mallory}", "NamespaceNotAllowed", "VaultConnection victim/conn does not allow namespace mallory"},
+		{"account", "vaultConnectionRef: conn, kubernetes: {role: victim, serviceAccount: victim/default}", "InvalidSpec", "one of another namespace cannot be used"},
+		{"jwt", "vaultConnectionRef: conn, defaultAuthMethod: jwt, jwt: {role: victim, secretRef: victim/credentials}", "InvalidSpec", "must be the name of a Secret in the namespace"},
+		{"approle", "vaultConnectionRef: conn, defaultAuthMethod: appRole, appRole: {roleId: victim, secretRef: victim/credentials}", "InvalidSpec", "must be the name of a Secret in the namespace"},
+	} {
+		name := "global-" + attempt.name
+		tenant(resource("VaultAuthGlobal", "mallory", name, "{defaultAuthMethod: kubernetes, "+attempt.spec+"}"))
+		if strings.Contains(attempt.spec, "defaultAuthMethod") {
+			tenant(resource("VaultAuthGlobal", "mallory", name, "{"+attempt.spec+"}"))
+		}
+		tenant(resource("VaultAuth", "mallory", name, "{vaultAuthGlobalRef: {name: "+name+"}}"))
+		w.status(t, &v1beta1.VaultAuth{}, "mallory", name, attempt.reason, attempt.says)
+	}
+	w.status(t, &v1beta1.VaultAuthGlobal{}, "mallory", "global-connection", "NamespaceNotAllowed", "VaultConnection victim/conn")
+}
+
+// Several sources are bound as one is.
+func testIsolationOfSources(t *testing.T, w *world, tenant func(string)) {
+	for _, attempt := range []struct{ name, source, reason, says string }{
+		{"path", "path: secret/data/victim", "PermissionDenied", "secret/data/victim"},
+		{"path-traversal", "path: secret/data/mallory/../victim", "InvalidSpec", "a . or .."},
+		{"find", "find: {path: secret/victim}", "PermissionDenied", "secret/metadata/victim"},
+		{"find-traversal", "find: {path: secret/mallory/../victim}", "InvalidSpec", "a . or .."},
+		{"kv", "kv: {path: secret/victim}", "PermissionDenied", "secret/data/victim"},
+	} {
+		tenant(resource("VaultSecret", "mallory", "sources-"+attempt.name, "{vaultAuthRef: own, sources: [{"+attempt.source+"}], target: {name: sources}}"))
+		w.secretStatus(t, "mallory", "sources-"+attempt.name, attempt.reason, attempt.says)
+	}
+}
+
+// The kinds beside VaultSecret, by each field of theirs that refers to something.
+func testIsolationOfKinds(t *testing.T, w *world, tenant func(string)) {
+	w.plain(t, "mallory", "mine", map[string]string{"A": "1"})
+	type status = interface {
+		client.Object
+		CommonStatus() *v1beta1.Status
+	}
+	try := func(into status, kind, name, spec, reason string, says ...string) {
+		t.Helper()
+		name = strings.ToLower(kind) + "-" + name
+		tenant(resource(kind, "mallory", name, "{"+strings.ReplaceAll(spec, "NAME", name)+"}"))
+		w.status(t, into, "mallory", name, reason, says...)
+	}
+	const at, destination = "mount: MOUNT, path: PATH", ", destination: {name: NAME, create: true"
+	for _, each := range []struct {
+		kind, fields, mount, denied string
+		empty                       status
+	}{
+		{"VaultStaticSecret", at + ", type: kv-v2", "secret", "secret/data/victim", &v1beta1.VaultStaticSecret{}},
+		{"VaultDynamicSecret", at, "db/creds", "db/creds/victim", &v1beta1.VaultDynamicSecret{}},
+		{"VaultPKISecret", "mount: MOUNT, role: PATH", "pki", "pki/issue/victim", &v1beta1.VaultPKISecret{}},
+		{"VaultPushSecret", at + ", secretRef: {name: mine}", "secret", "secret/metadata/victim", &v1beta1.VaultPushSecret{}},
+	} {
+		fill := func(mount, path string) string {
+			return strings.NewReplacer("MOUNT", mount, "PATH", path).Replace(each.fields)
+		}
+		spec, end := fill(each.mount, "victim"), destination+"}"
+		if each.kind == "VaultPushSecret" {
+			end = ""
+		}
+		try(each.empty, each.kind, "auth", "vaultAuthRef: victim/auth, "+spec+end, "NamespaceNotAllowed", "VaultAuth victim/auth does not allow namespace mallory")
+		try(each.empty, each.kind, "no-auth", "vaultAuthRef: victim/none, "+spec+end, "NamespaceNotAllowed", "VaultAuth victim/none does not allow namespace mallory")
+		try(each.empty, each.kind, "denied", "vaultAuthRef: own, "+spec+end, "PermissionDenied", each.denied)
+		try(each.empty, each.kind, "mount", "vaultAuthRef: own, "+fill(each.mount+"/..", "victim")+end, "InvalidSpec", "a . or ..")
+		try(each.empty, each.kind, "path", "vaultAuthRef: own, "+fill(each.mount, "../victim")+end, "InvalidSpec", "a . or ..")
+		if each.kind == "VaultPushSecret" {
+			try(each.empty, each.kind, "account", "vaultAuthRef: own, serviceAccount: victim/default, "+spec, "InvalidSpec", "one of another namespace cannot be used")
+			try(each.empty, each.kind, "secret", "vaultAuthRef: own, "+strings.Replace(spec, "mine", "credentials", 1), "SourceNotFound", "there is no Secret credentials in namespace mallory")
+			continue
+		}
+		for _, name := range []string{"shapes", "none"} {
+			try(each.empty, each.kind, name, "vaultAuthRef: own, "+spec+destination+", transformation: {transformationRefs: [{namespace: victim, name: "+name+"}]}}",
+				"NamespaceNotAllowed", "SecretTransformation victim/"+name+" does not allow namespace mallory")
+		}
+	}
+	for _, each := range [][2]string{
+		{"VaultSecret", "{vaultAuthRef: own, source: {kv: {path: secret/mallory}}, target: {name: app}, rolloutRestartTargets: [{kind: Deployment, name: ../../victim/deployments/app}]}"},
+		{"VaultStaticSecret", "{vaultAuthRef: own, mount: secret, type: kv-v2, path: mallory, destination: {name: ../../victim/secrets/credentials}}"},
+		{"VaultPushSecret", "{vaultAuthRef: own, mount: secret, path: mallory, secretRef: {name: ../../victim/secrets/credentials}}"},
+		{"VaultSecret", "{vaultAuthRef: own, source: {kv: {path: secret/mallory}}, target: {name: victim/credentials}}"},
+	} {
+		if out, err := w.try(resource(each[0], "mallory", "elsewhere", each[1]), "apply", "--as=mallory", "-f", "-"); err == nil || !strings.Contains(out, "ame: Invalid value") {
+			t.Errorf("%s with a name that leads elsewhere: %v %s", each, err, out)
+		}
+	}
+}
+
+// Nothing is written, overwritten or restarted where nobody accepts it; who accepts copies accepts no overwriting.
+func testIsolationOfTargets(t *testing.T, w *world, tenant func(string)) {
+	w.vault.Put("secret/mallory", map[string]any{"id": "hers"})
+	w.namespace(t, "friend")
+	w.kubectl(t, "", "annotate", "namespace", "friend", "secrets.hashicorp.com/accept-from=mallory")
+	w.kubectl(t, "", "annotate", "namespace", "victim", "secrets.hashicorp.com/accept-from=friend")
+	w.plain(t, "friend", "credentials", map[string]string{"id": canary + "friend"})
+	w.kubectl(t, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"app","namespace":"victim"},"spec":{"replicas":0,
+"selector":{"matchLabels":{"app":"app"}},"template":{"metadata":{"labels":{"app":"app"}},"spec":{"containers":[{"name":"c","image":"none"}]}}}}`, "apply", "-f", "-")
+	tenant(resource("VaultSecret", "mallory", "spread", `{refreshAfter: 1s, vaultAuthRef: own, source: {kv: {path: secret/mallory}}, target: {name: credentials, overwrite: true, namespaceSelector: {}},
+  rolloutRestartTargets: [{kind: Deployment, name: app}, {kind: Deployment, selector: {}}]}`))
+	w.secretStatus(t, "mallory", "spread", "TargetConflict", "in namespace friend", "no VaultSecret made it", "label")
+	w.vault.Put("secret/mallory", map[string]any{"id": "hers, changed"})
+	w.holds(t, "mallory", "credentials", map[string]string{"id": "hers, changed"})
+	w.secretStatus(t, "mallory", "spread", "RestartFailed", "cannot restart Deployment app")
+	if friend, err := w.secret("friend", "credentials"); err != nil || string(friend.Data["id"]) != canary+"friend" {
+		t.Errorf("a Secret is overwritten where copies are accepted (%v)", err)
+	}
+	if victim, err := w.secret("victim", "credentials"); err != nil || string(victim.Data["id"]) != canary+"id" || len(victim.Labels) != 0 {
+		t.Errorf("a Secret is overwritten where nothing is accepted (%v)", err)
+	}
+	if at := w.kubectl(t, "", "get", "deployment", "app", "-n", "victim", "-o", "jsonpath={.spec.template.metadata.annotations}"); at != "" {
+		t.Errorf("another's workload is restarted: %s", at)
+	}
+	tenant(resource("VaultSecret", "mallory", "spread", "{refreshAfter: 1s, vaultAuthRef: own, source: {kv: {path: secret/mallory}}, target: {name: spread, namespaceSelector: {}}}"))
+	w.secretStatus(t, "mallory", "spread", "Valid")
+	for _, secret := range managed(t, w) {
+		if secret.Annotations[v1beta1.SourceAnnotation] == "VaultSecret/mallory/spread" && secret.Namespace != "mallory" && secret.Namespace != "friend" {
+			t.Errorf("a copy is in namespace %s, which accepts none of mallory's", secret.Namespace)
+		}
+	}
+	if _, err := w.secret("friend", "spread"); err != nil {
+		t.Errorf("who accepts copies gets none: %v", err)
+	}
 }
 
 // What an address of the tenant's choice gets is a token of the tenant's own service account, and nothing of the operator's.

@@ -12,6 +12,7 @@ type Destination struct {
 	// Name of the Secret, in the namespace of the resource.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
 	// Create makes the Secret, and keeps it: it goes with the resource. Without it the Secret must be there, and only
 	// its data is filled.
@@ -124,9 +125,11 @@ type RolloutRestartTarget struct {
 	// Kind of the workload.
 	// +kubebuilder:validation:Enum=Deployment;DaemonSet;StatefulSet;argo.Rollout
 	Kind string `json:"kind"`
-	// Name of the workload.
+	// Name of the workload, in the namespace of the resource.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name,omitempty"`
 	// Selector chooses workloads of the kind by their labels.
 	// +optional

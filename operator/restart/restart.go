@@ -14,6 +14,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -96,6 +97,9 @@ func (w Workloads) Restart(ctx context.Context, namespace string, targets []v1be
 			return 0, condition.Problemf(v1beta1.ReasonInvalidSpec, "rolloutRestartTargets: kind %q is not Deployment, DaemonSet, StatefulSet or argo.Rollout", target.Kind)
 		}
 		names, err := w.names(ctx, gvk, namespace, target)
+		if condition.Is(err, v1beta1.ReasonInvalidSpec) && first == nil {
+			first = err
+		}
 		for _, name := range names {
 			if key := target.Kind + "/" + name; !done[key] {
 				err = w.one(ctx, gvk, types.NamespacedName{Namespace: namespace, Name: name}, at)
@@ -118,6 +122,10 @@ func (w Workloads) Restart(ctx context.Context, namespace string, targets []v1be
 
 func (w Workloads) names(ctx context.Context, gvk schema.GroupVersionKind, namespace string, target v1beta1.RolloutRestartTarget) ([]string, error) {
 	if target.Selector == nil {
+		// The client that patches by metadata puts a name into its URL as it is: ../../NAMESPACE/KIND/NAME is another's.
+		if wrong := path.IsValidPathSegmentName(target.Name); len(wrong) > 0 {
+			return nil, condition.Problemf(v1beta1.ReasonInvalidSpec, "rolloutRestartTargets: %q is not the name of a workload of this namespace: %s", target.Name, wrong[0])
+		}
 		return []string{target.Name}, nil
 	}
 	selector, err := metav1.LabelSelectorAsSelector(target.Selector)

@@ -32,6 +32,18 @@ func TestDue(t *testing.T) {
 	}
 }
 
+// A name is a name: the client that patches by metadata would follow one that leads to another namespace.
+func TestRestartStaysInItsNamespace(t *testing.T) {
+	count := NewCounter()
+	for _, name := range []string{"../../victim/deployments/app", "app/status", "..", "a%2fb"} {
+		workloads := Workloads{Count: count} // without a client: to ask the API server is a panic
+		n, err := workloads.Restart(t.Context(), "ns", []v1beta1.RolloutRestartTarget{{Kind: "Deployment", Name: name}}, time.Now())
+		if n != 0 || !condition.Is(err, v1beta1.ReasonInvalidSpec) {
+			t.Errorf("%q: %d, %v", name, n, err)
+		}
+	}
+}
+
 func TestWait(t *testing.T) {
 	now := time.Unix(1000, 0)
 	status := &v1beta1.SyncStatus{LastRestartTime: &metav1.Time{Time: now.Add(-time.Minute)}}

@@ -32,7 +32,7 @@ type Found struct {
 // ParseFind checks a find of a spec. Errors are Problems: InvalidSpec.
 func ParseFind(spec v1beta1.FindSource) (Find, error) {
 	path := strings.Trim(spec.Path, "/")
-	if err := checkPath("find.path", path); err != nil {
+	if err := CheckPath("find.path", path); err != nil {
 		return Find{}, err
 	}
 	version, err := engineVersion(spec.Version)

@@ -25,10 +25,10 @@ type Static struct {
 func (r *Reader) ReadStatic(ctx context.Context, login vaultclient.Login, s Static) (*Secret, error) {
 	at := mount{path: strings.Trim(s.Mount, "/") + "/", version: s.Engine}
 	key := strings.Trim(s.Path, "/")
-	if err := checkPath("spec.mount", s.Mount); err != nil {
+	if err := CheckPath("spec.mount", s.Mount); err != nil {
 		return nil, err
 	}
-	if err := checkPath("spec.path", s.Path); err != nil {
+	if err := CheckPath("spec.path", s.Path); err != nil {
 		return nil, err
 	}
 	path := at.path + key
@@ -47,8 +47,8 @@ func (r *Reader) ReadStatic(ctx context.Context, login vaultclient.Login, s Stat
 	return secret, err
 }
 
-// checkPath refuses what would reach another path of the API than it reads like. Errors are Problems: InvalidSpec.
-func checkPath(field, path string) error {
+// CheckPath refuses what would reach another path of the API than it reads like. Errors are Problems: InvalidSpec.
+func CheckPath(field, path string) error {
 	for segment := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
 		if segment == "" || segment == "." || segment == ".." || strings.ContainsFunc(segment, control) {
 			return condition.Problemf(v1beta1.ReasonInvalidSpec, "%s %q is empty, or has an empty part, a . or .. or a control character", field, path)
@@ -60,7 +60,7 @@ func checkPath(field, path string) error {
 // ReadPath reads what a GET of a path of the API answers, of any engine. Errors are Problems: PermissionDenied,
 // NotFound, InvalidSpec, and those of the login and the connection.
 func (r *Reader) ReadPath(ctx context.Context, login vaultclient.Login, path string) (*Secret, error) {
-	if err := checkPath("path", path); err != nil {
+	if err := CheckPath("path", path); err != nil {
 		return nil, err
 	}
 	path = strings.Trim(path, "/")

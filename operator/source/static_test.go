@@ -12,7 +12,7 @@ func FuzzCheckPath(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		if checkPath("spec.path", path) != nil {
+		if CheckPath("spec.path", path) != nil {
 			return
 		}
 		full := "secret/data/" + strings.Trim(path, "/")

@@ -159,6 +159,9 @@ func (c *course) dry() bool { return c.resource.GetAnnotations()[v1beta1.DryRunA
 // prepare finds what would make the sync fail in the end, before the server is asked for anything: a credential that
 // cannot be stored must not be made.
 func (c *course) prepare(ctx context.Context) error {
+	if err := c.spec.Want.Check(); err != nil {
+		return err
+	}
 	if c.held != nil {
 		if err := target.Conflict(c.held, c.spec.Want); err != nil {
 			c.live, c.asked = nil, true // it is not ours to tell about

@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,7 +134,7 @@ func (e *Engine) specOf(object client.Object) (Spec, bool) {
 }
 
 // owner is the resource whose target changed.
-func (e *Engine) owner(_ context.Context, object client.Object) []reconcile.Request {
+func (e *Engine) owner(ctx context.Context, object client.Object) []reconcile.Request {
 	if owner := metav1.GetControllerOf(object); owner != nil && owner.Kind == e.Name && strings.HasPrefix(owner.APIVersion, v1beta1.Group+"/") {
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: owner.Name}}}
 	}
@@ -141,7 +142,17 @@ func (e *Engine) owner(_ context.Context, object client.Object) []reconcile.Requ
 	if len(parts) != 3 || parts[0] != e.Name {
 		return nil
 	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: parts[1], Name: parts[2]}}}
+	name := types.NamespacedName{Namespace: parts[1], Name: parts[2]}
+	if name.Namespace != object.GetNamespace() && !e.copied(ctx, name, object.GetNamespace()) {
+		return nil // anybody can write an annotation, and must not keep another's resource busy
+	}
+	return []reconcile.Request{{NamespacedName: name}}
+}
+
+// copied tells whether the status of a resource records copies in a namespace.
+func (e *Engine) copied(ctx context.Context, name types.NamespacedName, namespace string) bool {
+	resource := e.Kind.New()
+	return e.Targets.Client.Get(ctx, name, resource) == nil && slices.Contains(copiedTo(resource), namespace)
 }
 
 // users lists the resources that refer to something, and wakes them.

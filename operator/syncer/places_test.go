@@ -345,6 +345,30 @@ func TestAnEditDuringASyncIsSyncedAgain(t *testing.T) {
 	}
 }
 
+// A Secret that says it is a copy is looked at only where the resource makes copies.
+func TestOnlyItsOwnCopiesWakeAResource(t *testing.T) {
+	l := newLab(t)
+	l.well()
+	for namespace, want := range map[string]int{"giver": 1, "taker": 1, "mallory": 0} {
+		claims := &metav1.ObjectMeta{Namespace: namespace, Name: "app", Annotations: map[string]string{v1beta1.SourceAnnotation: "VaultSecret/giver/vs"}}
+		if got := l.engine.owner(t.Context(), &corev1.Secret{ObjectMeta: *claims}); len(got) != want {
+			t.Errorf("a Secret of namespace %s wakes %v", namespace, got)
+		}
+	}
+}
+
+// A Secret that Kubernetes fills itself is none to fill.
+func TestNoServiceAccountToken(t *testing.T) {
+	l := newLab(t)
+	l.edit(func(vs *v1beta1.VaultSecret) {
+		vs.Spec.Target.Template = &v1beta1.SecretTemplate{Type: string(corev1.SecretTypeServiceAccountToken)}
+	})
+	if status := l.well().Status; status.Status.Status != v1beta1.ReasonInvalidSpec || l.source.reads != 0 {
+		t.Errorf("status %+v after %d reads", status, l.source.reads)
+	}
+	l.has()
+}
+
 // A spec that can be read no longer keeps nothing from being given back.
 func TestReleaseOfWhatCannotBeRead(t *testing.T) {
 	l := newLab(t)

@@ -35,6 +35,15 @@ func (n noWrites) Patch(context.Context, client.Object, client.Patch, ...client.
 	return nil
 }
 
+// A status is no more than what somebody may have written: a name in it that leads elsewhere is not followed.
+func TestDropFollowsNoPath(t *testing.T) {
+	for _, ref := range []string{"Secret/../../victim/secrets/app", "Secret/..", "ConfigMap/a%2fb"} {
+		if err := (Store{}).Drop(t.Context(), wanted().At("ns", ref)); err != nil { // without a client: to ask is a panic
+			t.Error(ref, err)
+		}
+	}
+}
+
 // A resource whose target was refused, because the Secret is somebody else's, does not empty that Secret when it goes.
 func TestClearLeavesWhatIsNotOurs(t *testing.T) {
 	want := wanted()

@@ -95,6 +95,15 @@ func (w Want) At(namespace, ref string) Want {
 	return w
 }
 
+// Check finds what no target can be. Errors are Problems: InvalidSpec.
+func (w Want) Check() error {
+	if w.kind() == Secret && w.Type == corev1.SecretTypeServiceAccountToken {
+		return condition.Problemf(v1beta1.ReasonInvalidSpec,
+			"Secret %s is to have the type %s, which Kubernetes fills itself: the two would rewrite it forever; name another type", w.Name, w.Type)
+	}
+	return nil
+}
+
 // kind is Secret or ConfigMap.
 func (w Want) kind() string {
 	if w.Kind == ConfigMap {

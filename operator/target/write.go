@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -219,6 +220,9 @@ func split(data map[string][]byte) (text map[string]string, binary map[string][]
 // filled it: labels and owner references alone are also on what somebody copied by hand. Errors are Problems:
 // TargetRefused, or of the API server.
 func (s Store) Drop(ctx context.Context, want Want) error {
+	if len(path.IsValidPathSegmentName(want.Name)) > 0 || len(path.IsValidPathSegmentName(want.Namespace)) > 0 {
+		return nil // nothing that was filled has such a name; as part of a URL it would lead elsewhere
+	}
 	found := &metav1.PartialObjectMetadata{}
 	found.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(want.kind()))
 	err := s.Live.Get(ctx, types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, found)

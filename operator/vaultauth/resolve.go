@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -273,7 +274,7 @@ func credential(spec v1beta1.VaultAuthSpec, namespace, account string) (vaultcli
 
 // plain refuses a reference that could be read as one to another namespace.
 func plain(field, name string) error {
-	if strings.ContainsAny(name, "/% ") {
+	if len(path.IsValidPathSegmentName(name)) > 0 || strings.Contains(name, " ") {
 		return fmt.Errorf("has %s %q, which must be the name of a Secret in the namespace of the resource that logs in", field, name)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -36,7 +37,7 @@ func Credentials(kube client.Client, live client.Reader) TokenSource {
 			return fromSecret(ctx, live, login)
 		case login.ServiceAccount.Name == "":
 			return "", nil // an AppRole that asks for no secret id
-		case strings.ContainsAny(login.ServiceAccount.Name, "/%"):
+		case len(path.IsValidPathSegmentName(login.ServiceAccount.Name)) > 0:
 			return "", condition.Problemf(v1beta1.ReasonInvalidSpec,
 				"the service account %q is not a name in namespace %s: one of another namespace cannot be used", login.ServiceAccount.Name, login.ServiceAccount.Namespace)
 		}

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -43,7 +44,7 @@ func (r Resolver) Server(ctx context.Context, connection *v1beta1.VaultConnectio
 		}
 		server.Timeout = min(timeout, maxTimeout)
 	}
-	if strings.ContainsAny(spec.CACertSecretRef, "/%") {
+	if len(path.IsValidPathSegmentName(spec.CACertSecretRef)) > 0 {
 		return server, condition.Problemf(v1beta1.ReasonInvalidSpec,
 			"caCertSecretRef %q of VaultConnection %s is not the name of a Secret in namespace %s: one of another namespace cannot be used",
 			spec.CACertSecretRef, connection.Name, connection.Namespace)

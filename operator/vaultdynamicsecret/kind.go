@@ -52,7 +52,8 @@ func (k *Kind) Spec(vds *v1beta1.VaultDynamicSecret) (syncer.Spec, error) {
 	if vds.Spec.AllowStaticCreds {
 		spec.Transient = []string{"ttl", transform.RawKey}
 	}
-	return spec.Into(Name, vds, vds.Spec.Destination), err
+	return spec.Into(Name, vds, vds.Spec.Destination),
+		errors.Join(err, source.CheckPath("spec.mount", vds.Spec.Mount), source.CheckPath("spec.path", vds.Spec.Path))
 }
 
 // Read keeps the credentials, renews their lease, or gets new ones.

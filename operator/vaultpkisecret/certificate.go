@@ -2,6 +2,7 @@ package vaultpkisecret
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
+	"strongroom/operator/source"
 )
 
 const (
@@ -24,6 +26,29 @@ func issuePath(spec *v1beta1.VaultPKISecretSpec) string {
 		return trim(spec.Mount) + "/issuer/" + trim(spec.IssuerRef) + "/issue/" + trim(spec.Role)
 	}
 	return trim(spec.Mount) + "/issue/" + trim(spec.Role)
+}
+
+// checkPaths finds what makes the path another one than it reads like. Errors are Problems: InvalidSpec.
+func checkPaths(spec *v1beta1.VaultPKISecretSpec) error {
+	err := errors.Join(source.CheckPath("spec.mount", spec.Mount), source.CheckPath("spec.role", spec.Role))
+	if spec.IssuerRef != "" {
+		err = errors.Join(err, source.CheckPath("spec.issuerRef", spec.IssuerRef))
+	}
+	return err
+}
+
+// issuedAt is the mount that issued the certificate at hand, though the spec may name another by now.
+func issuedAt(pki *v1beta1.VaultPKISecret) string {
+	path := pki.Status.SourcePath
+	at := strings.LastIndex(path, "/issue/")
+	if at < 0 || path == issuePath(&pki.Spec) {
+		return trim(pki.Spec.Mount)
+	}
+	mount := path[:at]
+	if at := strings.LastIndex(mount, "/issuer/"); at >= 0 {
+		mount = mount[:at]
+	}
+	return mount
 }
 
 // request is the body of the request: what the spec names, and no more, so that the role's own defaults hold.

@@ -94,3 +94,34 @@ func TestGoodFor(t *testing.T) {
 		}
 	}
 }
+
+// A certificate is revoked where it was issued, though the spec was edited since.
+func TestIssuedAt(t *testing.T) {
+	for _, test := range []struct{ mount, issuer, recorded, want string }{
+		{"/pki/", "", "pki/issue/web", "pki"},
+		{"new", "", "pki/issue/web", "pki"},
+		{"new", "x", "team/pki/issuer/root/issue/web", "team/pki"},
+		{"an/issuer/of", "", "an/issuer/of/issue/web", "an/issuer/of"},
+		{"pki", "", "", "pki"},
+	} {
+		pki := &v1beta1.VaultPKISecret{Spec: v1beta1.VaultPKISecretSpec{Mount: test.mount, IssuerRef: test.issuer, Role: "web"}}
+		pki.Status.SourcePath = test.recorded
+		if got := issuedAt(pki); got != test.want {
+			t.Errorf("issued at %q: %q, want %q", test.recorded, got, test.want)
+		}
+	}
+}
+
+// What the paths are made of cannot reach another path of the API.
+func TestSpecRefusesOtherPaths(t *testing.T) {
+	for _, spec := range []v1beta1.VaultPKISecretSpec{
+		{Mount: "..", Role: "web"}, {Mount: "pki", Role: "../../sys/x"}, {Mount: "pki", Role: "web", IssuerRef: "a//b"}, {Mount: "pki/./x", Role: "web"},
+	} {
+		if _, err := (&Kind{}).Spec(&v1beta1.VaultPKISecret{Spec: spec}); !condition.Is(err, v1beta1.ReasonInvalidSpec) {
+			t.Errorf("%+v: %v", spec, err)
+		}
+	}
+	if _, err := (&Kind{}).Spec(&v1beta1.VaultPKISecret{Spec: v1beta1.VaultPKISecretSpec{Mount: "/team/pki/", Role: "web", IssuerRef: "root"}}); err != nil {
+		t.Error(err)
+	}
+}

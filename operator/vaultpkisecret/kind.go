@@ -42,7 +42,7 @@ func (k *Kind) Spec(pki *v1beta1.VaultPKISecret) (syncer.Spec, error) {
 		AuthRef: pki.Spec.VaultAuthRef, Restarts: pki.Spec.RolloutRestartTargets, Restart: pki.Spec.RestartPolicy,
 		Costly: true, Finalize: pki.Spec.Revoke || pki.Spec.Clear, Clear: pki.Spec.Clear,
 		Fallback: longest,
-	}.Into(Name, pki, pki.Spec.Destination), err
+	}.Into(Name, pki, pki.Spec.Destination), errors.Join(err, checkPaths(&pki.Spec))
 }
 
 // Read keeps the certificate while it is good, or gets a new one.
@@ -108,7 +108,7 @@ func (k *Kind) Release(ctx context.Context, pki *v1beta1.VaultPKISecret) error {
 	if err != nil {
 		return err
 	}
-	path := trim(pki.Spec.Mount) + "/revoke"
+	path := issuedAt(pki) + "/revoke"
 	err = k.Pool.Do(ctx, login, func(ctx context.Context, client *vaultclient.Client) error {
 		_, err := client.In(pki.Spec.Namespace).Write(ctx, path, map[string]any{"serial_number": pki.Status.SerialNumber})
 		return err
