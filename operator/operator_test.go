@@ -42,6 +42,7 @@ func TestOperator(t *testing.T) {
 		{"copies", testCopies},
 		{"other targets", testTargets},
 		{"workloads", testWorkloads},
+		{"Rollouts of Argo", testRollouts},
 		{"dry run", testDryRun},
 		{"restart", testRestart},
 		{"killed at every step", testKilled},

@@ -146,15 +146,7 @@ func (w Workloads) names(ctx context.Context, gvk schema.GroupVersionKind, names
 }
 
 func (w Workloads) one(ctx context.Context, gvk schema.GroupVersionKind, name types.NamespacedName, at time.Time) error {
-	stamp := at.UTC().Format(time.RFC3339)
-	body := map[string]any{"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
-		"annotations": map[string]any{v1beta1.RestartedAtAnnotation: stamp},
-	}}}}
-	if gvk.Group == "argoproj.io" {
-		// A Rollout has a field for it, and looks at nothing else.
-		body = map[string]any{"spec": map[string]any{"restartAt": stamp}}
-	}
-	patch, err := json.Marshal(body)
+	patch, err := json.Marshal(change(gvk, at))
 	if err != nil {
 		return err
 	}
@@ -163,12 +155,27 @@ func (w Workloads) one(ctx context.Context, gvk schema.GroupVersionKind, name ty
 	return w.Client.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("strongroom-operator"), client.DisableReadYourWritesConsistency)
 }
 
+// change is what restarts a workload whose Secret changed by the time at.
+func change(gvk schema.GroupVersionKind, at time.Time) map[string]any {
+	if gvk.Group == "argoproj.io" {
+		// As Argo documents it. An annotation of the pods' template would be an update, which goes through the steps of the
+		// Rollout's strategy. It replaces pods made before that second: the next one, for pods of this second may be too old.
+		return map[string]any{"spec": map[string]any{"restartAt": at.Add(time.Second - 1).Truncate(time.Second).UTC().Format(time.RFC3339)}}
+	}
+	return map[string]any{"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
+		"annotations": map[string]any{v1beta1.RestartedAtAnnotation: at.UTC().Format(time.RFC3339)},
+	}}}}
+}
+
 func failed(kind, name string, err error) error {
-	cure := "see that the operator may patch it"
-	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+	why, cure := string(apierrors.ReasonForError(err)), "see that the operator may patch it"
+	switch {
+	case meta.IsNoMatchError(err):
+		why, cure = "the cluster has no workloads of this kind", "correct rolloutRestartTargets, or install what brings it"
+	case apierrors.IsNotFound(err):
 		cure = "correct rolloutRestartTargets, or create it"
 	}
-	return condition.Problemf(v1beta1.ReasonRestartFailed, "cannot restart %s %s: %s (%s)", kind, name, apierrors.ReasonForError(err), cure)
+	return condition.Problemf(v1beta1.ReasonRestartFailed, "cannot restart %s %s: %s (%s)", kind, name, why, cure)
 }
 
 // Describe says what was restarted.

@@ -59,3 +59,17 @@ func TestWait(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A pod that was made in the second of the change, and before it, is replaced too.
+func TestARolloutRestartsPodsOfThisSecond(t *testing.T) {
+	rollout, _ := kindOf("argo.Rollout")
+	for at, want := range map[string]string{"2026-01-02T03:04:05.5Z": "2026-01-02T03:04:06Z", "2026-01-02T03:04:05Z": "2026-01-02T03:04:05Z", "2026-01-02T04:04:05.000000001+01:00": "2026-01-02T03:04:06Z"} {
+		moment, err := time.Parse(time.RFC3339Nano, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := change(rollout, moment)["spec"].(map[string]any)["restartAt"]; got != want {
+			t.Errorf("%s: %s, want %s", at, got, want)
+		}
+	}
+}
