@@ -73,6 +73,7 @@ func TestRealServer(t *testing.T) {
 	testPush(t, w, root)
 	testConsumers(t, w, root, count)
 	testSealed(t, w, servers, root, count)
+	testUninstall(t, w, root)
 }
 
 // prepare mounts an engine, and lets the service account default of namespace app log in.
@@ -140,4 +141,46 @@ func testSealed(t *testing.T, w *world, servers *cluster.Cluster, root *vault.Cl
 	} else {
 		t.Logf("all is well %s after the unsealing", took)
 	}
+}
+
+// An operator that is told to end, as `helm uninstall` does it, leaves none of its logins on the server.
+func testUninstall(t *testing.T, w *world, root *vault.Client) {
+	t.Helper()
+	w.stop()
+	former := accessors(t, root)
+	w.start(t, "operator")
+	held := 0
+	eventually(t, limit, func() string {
+		for accessor := range accessors(t, root) {
+			if !former[accessor] {
+				held++
+			}
+		}
+		if held == 0 {
+			return "the operator has not logged in"
+		}
+		return ""
+	})
+	w.secretStatus(t, "app", "s0", "Valid")
+	w.stop()
+	for accessor := range accessors(t, root) {
+		if !former[accessor] {
+			t.Errorf("after the end of the operator its login %s lives", accessor)
+		}
+	}
+}
+
+// accessors are those of all tokens that live.
+func accessors(t *testing.T, root *vault.Client) map[string]bool {
+	t.Helper()
+	answer, err := root.Logical().ListWithContext(t.Context(), "auth/token/accessors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]bool)
+	keys, _ := answer.Data["keys"].([]any)
+	for _, key := range keys {
+		all[fmt.Sprint(key)] = true
+	}
+	return all
 }

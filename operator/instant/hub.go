@@ -281,7 +281,7 @@ func (t target) wake(after time.Duration, priority int) {
 	default:
 		queue.AddAfter(t.request, after)
 	}
-	t.watcher.woken[t.request] = true
+	t.watcher.woken[t.request] = time.Now()
 }
 
 // wakeAll wakes targets one after the other, in no order.

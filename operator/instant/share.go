@@ -1,5 +1,7 @@
 package instant
 
+import "time"
+
 // Share makes the hub's controllers work only on namespaces of which begin says that they are this replica's; what it
 // returns beside is called when a look is over. It must be called before any controller starts.
 func (h *Hub) Share(begin func(namespace string) (done func(), ours bool)) { h.begins = begin }
@@ -36,7 +38,7 @@ func (h *Hub) unpark(t target) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.parked[t] {
-		t.watcher.woken[t.request] = true
+		t.watcher.woken[t.request] = time.Now()
 	}
 	delete(h.parked, t)
 }

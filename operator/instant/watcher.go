@@ -34,8 +34,8 @@ type Watcher struct {
 	hub   *Hub
 	kind  string
 	pace  *pace.Pace
-	queue queue                      // nil until the controller starts; the hub's mutex guards it
-	woken map[reconcile.Request]bool // and not yet looked at; the hub's mutex guards it
+	queue queue                           // nil until the controller starts; the hub's mutex guards it
+	woken map[reconcile.Request]time.Time // last, and not yet looked at; the hub's mutex guards it
 }
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -48,7 +48,7 @@ type target struct {
 
 // Watcher returns the part of the controller of a kind.
 func (h *Hub) Watcher(kind string) *Watcher {
-	return &Watcher{hub: h, kind: kind, pace: pace.New(), woken: make(map[reconcile.Request]bool)}
+	return &Watcher{hub: h, kind: kind, pace: pace.New(), woken: make(map[reconcile.Request]time.Time)}
 }
 
 // Source is what the controller must watch (WatchesRawSource) for its resources to be woken.
@@ -99,13 +99,13 @@ func (w *Watcher) Took(d time.Duration) {
 	w.hub.metrics.took.WithLabelValues(w.kind).Observe(d.Seconds())
 }
 
-// Woken tells, once, whether request is looked at because it was woken, and not for a change of its own.
-func (w *Watcher) Woken(request reconcile.Request) bool {
+// Woken tells, once, when request was last woken, if that is why it is looked at, and not a change of its own.
+func (w *Watcher) Woken(request reconcile.Request) (time.Time, bool) {
 	w.hub.mu.Lock()
 	defer w.hub.mu.Unlock()
-	woken := w.woken[request]
+	at, woken := w.woken[request]
 	delete(w.woken, request)
-	return woken
+	return at, woken
 }
 
 // Forget drops all that is known of a resource that is gone.

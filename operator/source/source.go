@@ -149,7 +149,11 @@ func read(ctx context.Context, client *vaultclient.Client, login vaultclient.Log
 
 // readAt reads a secret at a path of the API.
 func readAt(ctx context.Context, client *vaultclient.Client, login vaultclient.Login, at mount, path, name string, query url.Values) (*Secret, error) {
-	answer, err := client.ReadWith(ctx, path, query)
+	ask := client.ReadWith
+	if at.version == 2 { // what is called KV v1 may be another engine, of which each answer is for one only
+		ask = client.ReadShared
+	}
+	answer, err := ask(ctx, path, query)
 	var refused *vaultclient.Refused
 	if errors.As(err, &refused) {
 		return nil, refusal(login, at, path, name, answer, refused)

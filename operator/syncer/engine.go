@@ -29,6 +29,7 @@ import (
 	"strongroom/operator/restart"
 	"strongroom/operator/target"
 	"strongroom/operator/vaultauth"
+	"strongroom/operator/vaultclient"
 )
 
 const (
@@ -226,9 +227,10 @@ func (e *Engine) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	if !ok {
 		return reconcile.Result{}, fmt.Errorf("%s copies to something else", e.Name)
 	}
-	woken := e.Watcher.Woken(request)
+	at, woken := e.Watcher.Woken(request)
 	if woken {
 		e.memory.wake(request.NamespacedName)
+		ctx = vaultclient.Since(ctx, at)
 	}
 	course := &course{Engine: e, request: request, resource: resource, before: before, started: time.Now(), woken: woken}
 	course.spec, course.err = e.Kind.Spec(resource)

@@ -151,6 +151,7 @@ type Client struct {
 	vault *vault.Client
 	login Login
 	id    string
+	pool  *Pool
 }
 
 // LoginID tells one login from the next. It is not secret, and never empty. What was leased under another one has ended

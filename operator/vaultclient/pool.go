@@ -14,6 +14,7 @@ import (
 	"time"
 
 	vault "github.com/hashicorp/vault/api"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -23,7 +24,11 @@ const (
 	idleTransport = time.Hour
 	sweepEvery    = time.Minute
 	renewEvery    = 10 * time.Second
-	logoutTimeout = 2 * time.Second
+	logoutTimeout = 5 * time.Second
+	// logoutsAtOnce bounds the requests of the operator's end, so that the server answers each in time.
+	logoutsAtOnce = 32
+	// endTimeout is how long the end may take in all: well within what controller-runtime gives (30 s), and a pod (120 s).
+	endTimeout = 20 * time.Second
 	// reloginAfter is the age at which a login that is denied is made anew once, because the role may have new
 	// policies or the token may be revoked. It bounds the logins that denied resources cause.
 	reloginAfter = 10 * time.Second
@@ -87,12 +92,14 @@ type Pool struct {
 	changed     chan struct{}   // a server went out, or is back
 
 	flights    singleflight.Group // logins
+	flying     sync.WaitGroup     // the same; none begins when closed
 	probes     singleflight.Group
 	mu         sync.Mutex
 	closed     bool
 	transports map[transportKey]*transport
 	sessions   map[LoginKey]*session
 	breakers   map[ServerKey]*breaker
+	reads      map[readKey]*sharedRead
 	logins     int
 }
 
@@ -104,6 +111,7 @@ func NewPool(tokens TokenSource, dial DialFunc) *Pool {
 		transports: make(map[transportKey]*transport),
 		sessions:   make(map[LoginKey]*session),
 		breakers:   make(map[ServerKey]*breaker),
+		reads:      make(map[readKey]*sharedRead),
 	}
 }
 
@@ -133,7 +141,7 @@ func (p *Pool) Do(ctx context.Context, login Login, work func(context.Context, *
 		if err != nil {
 			return p.suspect(ctx, login.Server, err)
 		}
-		err = work(ctx, &Client{vault: s.client, login: login, id: s.id})
+		err = work(ctx, &Client{vault: s.client, login: login, id: s.id, pool: p})
 		var refused *Refused
 		again := attempt == 0 && errors.As(err, &refused) && refused.Status == http.StatusForbidden &&
 			(refused.BadToken() || time.Since(s.born) >= reloginAfter)
@@ -165,6 +173,10 @@ func (p *Pool) acquire(ctx context.Context, login Login) (*session, error) {
 		}
 		flight := p.flights.DoChan(string(key[:]), func() (any, error) {
 			// Not the first caller's context: the others must not fail when it gives up.
+			if !p.takeOff() {
+				return nil, context.Canceled
+			}
+			defer p.flying.Done()
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*login.timeout())
 			defer cancel()
 			return nil, p.refresh(ctx, key, login)
@@ -178,6 +190,17 @@ func (p *Pool) acquire(ctx context.Context, login Login) (*session, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// takeOff counts a login that begins, unless the pool is at its end. Whoever gets true calls flying.Done.
+func (p *Pool) takeOff() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.flying.Add(1)
+	return true
 }
 
 // current returns the session under key if it needs no refresh.
@@ -326,8 +349,10 @@ func logout(s *session) {
 	_ = s.client.Auth().Token().RevokeSelfWithContext(ctx, "")
 }
 
-// Start renews logins, probes servers that are out, logs out idle sessions and closes idle connections until ctx ends; then it logs out all and refuses further
-// use. It satisfies the manager's Runnable.
+// Start renews logins, probes servers that are out, logs out idle sessions and closes idle connections until ctx ends; then
+// it logs out all, those too that are under way, and refuses further use. It satisfies the manager's Runnable, which waits
+// for it: so whatever ends the operator in order (SIGTERM, as by `helm uninstall`) leaves no login behind on a server that
+// answers.
 func (p *Pool) Start(ctx context.Context) error {
 	ticker, renewals := time.NewTicker(sweepEvery), time.NewTicker(renewEvery)
 	defer ticker.Stop()
@@ -342,12 +367,26 @@ func (p *Pool) Start(ctx context.Context) error {
 		case <-renewals.C:
 			p.renewHeld(ctx)
 		case <-ctx.Done():
-			p.mu.Lock()
-			p.closed = true
-			p.mu.Unlock()
-			p.sweep(true)
+			p.end()
 			return nil
 		}
+	}
+}
+
+// end logs out all, for as long as endTimeout.
+func (p *Pool) end() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		p.sweep(true)
+		p.flying.Wait()
+	}()
+	select {
+	case <-over:
+	case <-time.After(endTimeout):
 	}
 }
 
@@ -368,11 +407,15 @@ func (p *Pool) sweep(all bool) {
 	})
 	p.mu.Unlock()
 
-	var logouts sync.WaitGroup
+	var logouts errgroup.Group
+	logouts.SetLimit(logoutsAtOnce)
 	for _, s := range unused {
-		logouts.Go(func() { logout(s) })
+		if all && p.Out(s.login.Server.Key()) {
+			continue // it cannot be told, and its tokens end with their time
+		}
+		logouts.Go(func() error { logout(s); return nil })
 	}
-	logouts.Wait()
+	_ = logouts.Wait()
 
 	p.mu.Lock()
 	defer p.mu.Unlock()

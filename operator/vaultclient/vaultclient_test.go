@@ -210,6 +210,50 @@ func TestStopLogsOutWhatIsInUse(t *testing.T) {
 	})
 }
 
+// The process may end as soon as Start returns: a login that was under way is revoked by then, and nothing is waited for
+// from a server that hangs but for a while.
+func TestTheEndWaitsForALoginUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		vault := server(time.Hour)
+		dial := vault.Dial(t)
+		pool := vaultclient.NewPool(func(ctx context.Context, login vaultclient.Login) (string, error) {
+			time.Sleep(3 * time.Second)
+			return token(ctx, login)
+		}, dial)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = pool.Start(ctx) }()
+		go func() { _ = pool.Check(ctx, login("default")) }()
+		time.Sleep(time.Second)
+		cancel()
+		began := time.Now()
+		<-ended
+		if logins, tokens := vault.Count("auth/kubernetes/login"), vault.Tokens(); logins != 1 || tokens != 0 {
+			t.Errorf("%d logins, of which %d tokens live when the pool has ended", logins, tokens)
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("the end took %s", took)
+		}
+
+		pool = vaultclient.NewPool(func(context.Context, vaultclient.Login) (string, error) {
+			time.Sleep(time.Hour)
+			return "", errors.New("no")
+		}, dial)
+		ctx, cancel = context.WithCancel(t.Context())
+		ended = make(chan struct{})
+		go func() { defer close(ended); _ = pool.Start(ctx) }()
+		go func() { _ = pool.Check(ctx, login("default")) }()
+		time.Sleep(time.Second)
+		cancel()
+		began = time.Now()
+		<-ended
+		if took := time.Since(began); took > 25*time.Second {
+			t.Errorf("the end took %s, which a manager does not wait", took)
+		}
+		time.Sleep(2 * time.Hour) // what hangs ends within the bubble
+	})
+}
+
 func TestProblems(t *testing.T) {
 	for _, test := range []struct {
 		name, path   string

@@ -1,7 +1,9 @@
 package vaultclient
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 
@@ -20,6 +22,11 @@ func (c *Client) In(namespace string) *Client {
 
 // ReadWith is Read with a query.
 func (c *Client) ReadWith(ctx context.Context, path string, query url.Values) (*vault.Secret, error) {
+	return c.parse(c.raw(ctx, path, query))
+}
+
+// raw is the body of what a GET answers: nil without one. It comes with the error of a 404.
+func (c *Client) raw(ctx context.Context, path string, query url.Values) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.login.timeout())
 	defer cancel()
 	response, err := c.vault.Logical().ReadRawWithDataWithContext(ctx, path, query)
@@ -30,7 +37,19 @@ func (c *Client) ReadWith(ctx context.Context, path string, query url.Values) (*
 	if problem != nil && (response == nil || response.StatusCode != http.StatusNotFound) {
 		return nil, problem
 	}
-	secret, err := vault.ParseSecret(response.Body)
+	body, err := io.ReadAll(response.Body)
+	if problem == nil && err != nil {
+		return nil, classify(c.login.Address, err)
+	}
+	return body, problem
+}
+
+// parse makes what Read returns of what raw does.
+func (c *Client) parse(body []byte, problem error) (*vault.Secret, error) {
+	if body == nil {
+		return nil, problem
+	}
+	secret, err := vault.ParseSecret(bytes.NewReader(body))
 	if problem == nil && err != nil {
 		return nil, unreachable(c.login.Address, "its answer is not JSON, or too long")
 	}

@@ -154,7 +154,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
 	}
-	_ = r.Watcher.Woken(request) // every look is a real one
+	_, _ = r.Watcher.Woken(request) // every look is a real one
 	before, started := push.DeepCopy(), time.Now()
 	interval, err := syncer.Duration("refreshAfter", push.Spec.RefreshAfter, 0)
 	valid, soon := "", false
