@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -149,6 +150,10 @@ func (b *bench) fill(ctx context.Context) error {
 // cold starts the operator, which finds everything still to be done.
 func (b *bench) cold(ctx context.Context) error {
 	fmt.Fprintln(b.log, "bench: starting the operator")
+	used, err := work()
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	if err := b.stage.StartOperator(strings.Fields(b.args)...); err != nil {
 		return err
@@ -158,6 +163,9 @@ func (b *bench) cold(ctx context.Context) error {
 	}
 	took := time.Since(began)
 	b.row("all synced from cold", took.Round(100*time.Millisecond).String(), "< 3 min")
+	if err := b.cost("all synced from cold", used); err != nil {
+		return err
+	}
 	for _, figure := range []struct{ what, metric, goal string }{
 		{"logins until then", "strongroom_operator_logins_total", "100"},
 		{"requests to the server until then", "strongroom_operator_server_requests_total", ""},
@@ -178,6 +186,10 @@ func (b *bench) valid(ctx context.Context, within time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not all are Valid after %s", within))
 	defer cancel()
 	return stage.Until(ctx, func(ctx context.Context) error {
+		// Looking is work for the operator, and for the API server, beside what is measured.
+		if err := sleep(ctx, time.Second/2); err != nil {
+			return err
+		}
 		select {
 		case <-b.stage.Operator.Exited():
 			return b.stage.Operator.Failure()
@@ -265,6 +277,54 @@ func cpuTime(pid int) (time.Duration, error) {
 		ticks += n
 	}
 	return time.Duration(ticks) * 10 * time.Millisecond, nil // 100 a second, on every Linux
+}
+
+// work is the CPU time that the processes of the stage have used, by name: what a figure costs on a machine that has
+// other work too.
+func work() (map[string]time.Duration, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	used := make(map[string]time.Duration)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it ended
+		}
+		before, rest, _ := strings.Cut(string(text), ") ")
+		pid, name, _ := strings.Cut(before, " (")
+		if fields := strings.Fields(rest); len(fields) < 2 || fields[1] != strconv.Itoa(os.Getpid()) {
+			continue
+		}
+		number, err := strconv.Atoi(pid)
+		if err != nil {
+			return nil, err
+		}
+		took, err := cpuTime(number)
+		if err == nil {
+			used[name] += took
+		}
+	}
+	return used, nil
+}
+
+// cost prints the work since before.
+func (b *bench) cost(what string, before map[string]time.Duration) error {
+	after, err := work()
+	if err != nil {
+		return err
+	}
+	var all time.Duration
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		took := after[name] - before[name]
+		if all += took; took >= time.Second/10 {
+			parts = append(parts, fmt.Sprintf("%s %.1f", name, took.Seconds()))
+		}
+	}
+	b.row(what+": CPU of all processes, in seconds", fmt.Sprintf("%.1f: %s", all.Seconds(), strings.Join(parts, ", ")), "")
+	return nil
 }
 
 // memory prints what the operator has resident, and what it had at most.
@@ -355,12 +415,40 @@ func (b *bench) gone(ctx context.Context, long string, wait func(context.Context
 	if err := b.back(ctx, node); err != nil {
 		return err
 	}
+	used, err := work()
+	if err != nil {
+		return err
+	}
+	looks, writes, err := b.effort(ctx)
+	if err != nil {
+		return err
+	}
 	began = time.Now()
 	if err := b.valid(ctx, 10*time.Minute); err != nil {
 		return err
 	}
 	b.row(what+": server back → all statuses true", time.Since(began).Round(100*time.Millisecond).String(), "< 30 s")
-	return nil
+	looksThen, writesThen, err := b.effort(ctx)
+	if err != nil {
+		return err
+	}
+	b.row(what+", until then: times looked at, writes to the API server", fmt.Sprintf("%.0f, %.0f", looksThen-looks, writesThen-writes), "")
+	return b.cost(what+", until then", used)
+}
+
+// effort is how often the operator has looked at a resource, and how often it has written to the API server.
+func (b *bench) effort(ctx context.Context) (looks, writes float64, err error) {
+	if looks, err = b.stage.Metric(ctx, "strongroom_operator_syncs_total", ""); err != nil {
+		return 0, 0, err
+	}
+	for _, method := range []string{"POST", "PUT", "PATCH"} {
+		n, err := b.stage.Metric(ctx, "rest_client_requests_total", `method="`+method+`"`)
+		if err != nil {
+			return 0, 0, err
+		}
+		writes += n
+	}
+	return looks, writes, nil
 }
 
 // allOut waits until every status says that the server is out.
