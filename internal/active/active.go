@@ -114,7 +114,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	s.bus = events.NewBus(events.DefaultLimits)
 	s.Gateway = s.Telling(s.bus)
 	s.done.Go(func() { s.bus.Run(background) })
-	s.usage = usage{store: c.Store, every: c.Metrics.UsagePeriod(), logger: c.Logger, ctx: background}
+	s.usage = usage{store: c.Store, mounts: deps.Mounts, every: c.Metrics.UsagePeriod(), logger: c.Logger, ctx: background}
 	s.done.Go(func() {
 		lease.Run(background, c.Logger.Named("sweep"), map[string]lease.Job{
 			"end what is due": func(ctx context.Context) (int, error) {
