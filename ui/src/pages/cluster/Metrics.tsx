@@ -35,6 +35,13 @@ export function Metrics() {
           { head: 'Slowest', cell: (r) => `${ms(r.max)} ms` },
         ]} />
       </Card>
+      <Card title="Leases by mount" flush>
+        <Table label="Leases by mount" rows={leases(data)} id={(r) => r.namespace + ' ' + r.mount} empty={<p className="card-body muted">None, as the active node counted them last; a standby does not count them.</p>} columns={[
+          { head: 'Mount', cell: (r) => <code>{r.mount}</code> },
+          { head: 'Namespace', cell: (r) => r.namespace },
+          { head: 'Leases and tokens', cell: (r) => r.count.toLocaleString('en') },
+        ]} />
+      </Card>
       <Card title="Tokens given" flush>
         <Table label="Tokens given" rows={data.Counters.filter((c) => c.Name === 'vault.token.creation')} id={(c) => JSON.stringify(c.Labels)} empty={<p className="card-body muted">None in this time.</p>} columns={[
           { head: 'Auth method', cell: (c) => <code>{c.Labels?.mount_point}</code> },
@@ -48,6 +55,10 @@ export function Metrics() {
 }
 
 const Figure = ({ name, children }: { name: string; children: ReactNode }) => <div className="figure"><dt>{name}</dt><dd>{children}</dd></div>
+
+/** What lives of what each mount has lent, the most first. */
+const leases = (of: MetricsReport) => of.Gauges.filter((g) => g.Name === 'vault.expire.leases.by_mount')
+  .map((g) => ({ namespace: g.Labels?.namespace ?? '', mount: g.Labels?.mount_point ?? '', count: g.Value })).sort((a, b) => b.count - a.count)
 
 /** vault.route.read.secret- and its kin, together for each mount. */
 function byMount(samples: MetricsTotal[]) {
