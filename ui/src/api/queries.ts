@@ -1,7 +1,7 @@
 import { queryOptions, useQuery } from '@tanstack/react-query'
 import { useSyncExternalStore } from 'react'
 import { read, request, write } from './client'
-import type { SysGrantedHere, SysHaStatus, SysSealStatus, SysUiMounts } from './generated'
+import type { SysGrantedHere, SysHaStatus, SysPlugins, SysSealStatus, SysUiMounts } from './generated'
 import { session } from './session'
 
 export type { SysHaNode as HaNode, SysSealStatus as SealStatus, SysSeenMount as Mount, SysUiMounts as Mounts } from './generated'
@@ -21,6 +21,12 @@ export const mounts = queryOptions({
   queryKey: ['mounts'],
   queryFn: async ({ signal }) => (await read<SysUiMounts>('sys/internal/ui/mounts', { signal })).data,
   staleTime: 30_000,
+})
+
+/** The types of engines and methods that this server has. */
+export const plugins = queryOptions({
+  queryKey: ['plugins'], retry: false, staleTime: Infinity, // it changes with the program
+  queryFn: async ({ signal }) => (await read<SysPlugins>('sys/plugins/catalog', { signal })).data,
 })
 
 export const haStatus = queryOptions({

@@ -24,6 +24,7 @@ export const nav: { section: string; entries: NavEntry[] }[] = [
   { section: 'Operate', entries: [
     { label: 'Cluster', to: '/cluster', icon: 'server', key: 'c', path: 'sys/storage/raft/configuration', needs: 'read' },
     { label: 'Kubernetes', to: '/kubernetes', icon: 'wheel', key: 'k', path: 'sys/kubernetes/consumers', needs: 'read' },
+    { label: 'Quotas', to: '/quotas', icon: 'chart', key: 'q', path: 'sys/quotas/rate-limit', needs: 'list' },
     { label: 'Audit', to: '/audit', icon: 'list', key: 'a', path: 'sys/internal/audit/search', needs: 'read' },
   ] },
 ]

@@ -1,9 +1,8 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
-import { read, remove, write } from '../../api/client'
-import type { SysPlugins } from '../../api/generated'
-import { mounts, useMay } from '../../api/queries'
+import { remove, write } from '../../api/client'
+import { mounts, plugins, useMay } from '../../api/queries'
 import { requestSchema } from '../../api/schema'
 import { Badge, Button, Confirm, Dialog, Empty, Loading, Menu, PageHead, Problem, Select, Table, TextField, toast, type MenuEntry } from '../../kit'
 import { ActForm, Loaded } from '../../kit/parts'
@@ -46,7 +45,7 @@ export default function Methods() {
 }
 
 function Enable({ onClose, onDone }: { onClose: () => void; onDone: () => Promise<void> }) {
-  const { data: types = Object.keys(kinds).filter((k) => k !== 'token') } = useQuery({ queryKey: ['plugins', 'auth'], retry: false, queryFn: async () => (await read<SysPlugins>('sys/plugins/catalog')).data.auth })
+  const { data: types, error } = useQuery(plugins)
   const [type, setType] = useState('kubernetes')
   const [path, setPath] = useState('')
   const [description, setDescription] = useState('')
@@ -59,7 +58,8 @@ function Enable({ onClose, onDone }: { onClose: () => void; onDone: () => Promis
         toast(`${at}/ enabled.`)
         onClose()
       }}>
-        <Select label="Type" value={type} onChange={setType} options={types.map((t) => ({ value: t, label: t }))} hint={kinds[type]?.about} />
+        {types ? <Select label="Type" value={type} onChange={setType} options={types.auth.map((t) => ({ value: t, label: t }))} hint={kinds[type]?.about} />
+          : error && <TextField label="Type" value={type} onChange={setType} hint={kinds[type]?.about ?? 'Your token may not see which types this server has.'} code />}
         <TextField label="Path" hint={`Where it stands; empty: ${type}/`} value={path} onChange={setPath} code />
         <TextField label="Description" value={description} onChange={setDescription} />
       </ActForm>

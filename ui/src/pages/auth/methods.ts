@@ -17,7 +17,6 @@ export const kinds: Record<string, Kind> = {
   approle: { about: 'Programs log in with a role ID and a secret ID.', items: { ...roles(['bind_secret_id', 'secret_id_ttl', 'secret_id_num_uses']), param: '{role_name}' } },
   userpass: { about: 'People log in with a name and a password.', items: { path: 'users', param: '{username}', one: 'user', many: 'users', first: ['password'] } },
   cert: { about: 'Clients log in with a TLS certificate.', config: true, items: { path: 'certs', param: '{name}', one: 'certificate', many: 'certificates', first: ['certificate', 'display_name', 'allowed_common_names', 'allowed_dns_sans'] } },
-  ldap: { about: 'People log in with their name in a directory.', config: true, items: { path: 'groups', param: '{name}', one: 'group', many: 'groups', first: ['policies'] } },
   token: { about: 'Tokens that are made from tokens. It cannot be disabled.', items: { path: 'roles', param: '{role_name}', one: 'role', many: 'roles', first: ['allowed_policies', 'disallowed_policies', 'orphan', 'renewable', 'token_period'] } },
 }
 /** What the tokens of nearly every role are; the fields of all of them that are shown at once. */

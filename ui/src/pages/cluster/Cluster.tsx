@@ -2,6 +2,7 @@ import { useMay } from '../../api/queries'
 import { PageHead } from '../../kit'
 import { Tabs } from '../../kit/parts'
 import { About } from './About'
+import { Browsers } from './Browsers'
 import { Metrics } from './Metrics'
 import { Nodes } from './Nodes'
 import { Seal } from './Seal'
@@ -12,6 +13,7 @@ export default function Cluster() {
   const mayNodes = useMay('sys/storage/raft/configuration', 'read')
   const maySnapshot = useMay('sys/storage/raft/snapshot', 'read')
   const mayPlan = useMay('sys/storage/raft/snapshot-auto/config', 'list', 'sudo')
+  const mayBrowsers = useMay('sys/config/cors', 'read', 'sudo')
   const mayMetrics = useMay('sys/metrics', 'read')
   return (
     <div>
@@ -21,6 +23,7 @@ export default function Cluster() {
         (maySnapshot || mayPlan) && { id: 'snapshots', label: 'Snapshots', show: () => <Snapshots mayTake={maySnapshot} mayPlan={mayPlan} /> },
         { id: 'seal', label: 'Seal', show: () => <Seal /> },
         mayMetrics && { id: 'metrics', label: 'Metrics', show: () => <Metrics /> },
+        mayBrowsers && { id: 'browsers', label: 'Browsers', show: () => <Browsers /> },
         { id: 'about', label: 'Version', show: () => <About /> },
       ]} />
     </div>

@@ -88,43 +88,53 @@ function Form({ of, it, may, onDone }: { of: Of; it: Entity & Group; may: boolea
   )
 }
 
-function AliasForm({ onClose, save, title }: { title: string; onClose: () => void; save: (name: string, accessor: string) => Promise<unknown> }) {
+/** An alias to add, or one that is there: whom a method's logins are of. */
+function AliasForm({ of, it, alias, onClose, onDone }: { of: Of; it: Entity | Group; alias?: Partial<SysAliasInfo>; onClose: () => void; onDone: () => Promise<void> }) {
   const { data } = useQuery(mounts)
-  const [name, setName] = useState('')
-  const [chosen, setChosen] = useState('')
+  const [name, setName] = useState(alias?.name ?? '')
+  const [chosen, setChosen] = useState(alias?.mount_accessor ?? '')
+  const [metadata, setMetadata] = useState(lines(alias?.custom_metadata ?? null))
   const methods = Object.entries(data?.auth ?? {}).flatMap(([label, m]) => label !== 'token/' && m.accessor ? [{ value: m.accessor, label }] : []) // of a method that one may only know of, nothing is told
   const accessor = chosen || methods[0]?.value || ''
   return (
-    <Dialog title={title} onClose={onClose}>
-      <ActForm action="Add" cancel={onClose} disabled={!name.trim() || !accessor} onSubmit={async () => { await save(name.trim(), accessor); onClose() }}>
+    <Dialog title={alias ? `Change ${alias.name}` : of === 'entity' ? 'Add an alias' : 'Group of the auth method'} onClose={onClose}>
+      <ActForm action={alias ? 'Save' : 'Add'} cancel={onClose} disabled={!name.trim() || !accessor} onSubmit={async () => {
+        await write(`identity/${of}-alias${alias ? `/id/${alias.id}` : ''}`, { name: name.trim(), mount_accessor: accessor, canonical_id: it.id, ...(of === 'entity' && { custom_metadata: pairs(metadata) }) })
+        await onDone()
+        onClose()
+      }}>
         <Select label="Auth method" value={accessor} onChange={setChosen} options={methods} />
         <TextField label="Name there" hint="What the method calls them: a user name, the uid of a service account, a role ID, the name of a group." value={name} onChange={setName} code />
+        {of === 'entity' && <TextArea label="Metadata of the alias" hint="key=value, one a line; templates of policies can name it." value={metadata} onChange={setMetadata} rows={2} code />}
       </ActForm>
     </Dialog>
   )
 }
 
 function EntityAliases({ it, may, onDone }: { it: Entity; may: boolean; onDone: () => Promise<void> }) {
-  const [adding, add] = useState(false)
+  const [open, setOpen] = useState<SysAliasInfo | 'new'>()
   const [ending, end] = useState<SysAliasInfo>()
   return (
-    <Card title="Logs in as" flush actions={may && <Button small icon="plus" onPress={() => add(true)}>Add an alias</Button>}>
+    <Card title="Logs in as" flush actions={may && <Button small icon="plus" onPress={() => setOpen('new')}>Add an alias</Button>}>
       <Table label="Aliases" rows={it.aliases ?? []} id={(a) => a.id} empty={<p className="card-body muted">Nobody logs in as this entity yet.</p>} columns={[
         { head: 'Name', cell: (a) => <span className="break">{a.name}</span> }, { head: 'At', cell: (a) => <code>{a.mount_path}</code> }, { head: 'Type', cell: (a) => a.mount_type },
-        { head: 'Actions', hideHead: true, right: true, cell: (a) => may && <Button small look="quiet" icon="trash" aria-label={`Remove ${a.name}`} onPress={() => end(a)} /> },
+        { head: 'Metadata', cell: (a) => <span className="muted break">{lines(a.custom_metadata ?? null).replaceAll('\n', ', ')}</span> },
+        { head: 'Actions', hideHead: true, right: true, cell: (a) => may && <><Button small look="quiet" icon="edit" aria-label={`Change ${a.name}`} onPress={() => setOpen(a)} /><Button small look="quiet" icon="trash" aria-label={`Remove ${a.name}`} onPress={() => end(a)} /></> },
       ]} />
-      {adding && <AliasForm title="Add an alias" onClose={() => add(false)} save={(name, mount_accessor) => write('identity/entity-alias', { name, mount_accessor, canonical_id: it.id }).then(onDone)} />}
+      {open && <AliasForm of="entity" it={it} alias={open === 'new' ? undefined : open} onClose={() => setOpen(undefined)} onDone={onDone} />}
       {ending && <Confirm title={`Remove ${ending.name}?`} action="Remove" onClose={() => end(undefined)} run={() => remove(`identity/entity-alias/id/${ending.id}`).then(onDone)}>Who logs in by that name gets a new entity.</Confirm>}
     </Card>
   )
 }
 
 function GroupAlias({ it, may, onDone }: { it: Group; may: boolean; onDone: () => Promise<void> }) {
-  const [adding, add] = useState(false)
+  const [ask, setAsk] = useState<'change' | 'remove'>()
+  const alias = it.alias?.id ? it.alias : undefined
   return (
-    <Card title="Group of the auth method" actions={may && !it.alias?.id && <Button small icon="plus" onPress={() => add(true)}>Set it</Button>}>
-      {it.alias?.id ? <Facts of={[['Name', it.alias.name], ['At', it.alias.mount_path && <code>{it.alias.mount_path}</code>]]} /> : <p className="muted">An external group has the members that an auth method says. Say which group of which method this is.</p>}
-      {adding && <AliasForm title="Group of the auth method" onClose={() => add(false)} save={(name, mount_accessor) => write('identity/group-alias', { name, mount_accessor, canonical_id: it.id }).then(onDone)} />}
+    <Card title="Group of the auth method" actions={may && <><Button small onPress={() => setAsk('change')}>{alias ? 'Change it' : 'Set it'}</Button>{alias && <Button small onPress={() => setAsk('remove')}>Remove it</Button>}</>}>
+      {alias ? <Facts of={[['Name', alias.name], ['At', alias.mount_path && <code>{alias.mount_path}</code>]]} /> : <p className="muted">An external group has the members that an auth method says. Say which group of which method this is.</p>}
+      {ask === 'change' && <AliasForm of="group" it={it} alias={alias} onClose={() => setAsk(undefined)} onDone={onDone} />}
+      {ask === 'remove' && alias && <Confirm title={`Remove ${alias.name}?`} action="Remove" onClose={() => setAsk(undefined)} run={() => remove(`identity/group-alias/id/${alias.id}`).then(onDone)}>Nobody is in this group from their next login on.</Confirm>}
     </Card>
   )
 }

@@ -4,17 +4,20 @@ import { useState } from 'react'
 import { useMay } from '../../api/queries'
 import { Badge, Empty, Icon, Loading, PageHead, Problem, SearchField, Table } from '../../kit'
 import { Tabs } from '../../kit/parts'
+import { PasswordList } from './Passwords'
 import { names } from './policies'
 import { Tester } from './Tester'
 
 /** What tokens may do, by name. */
 export default function Policies() {
+  const mayPasswords = useMay('sys/policies/password', 'list')
   return (
     <div>
       <PageHead title="Policies" about="A policy lists paths and what may be done there. Tokens carry policies; what none of them allows is refused.">
         <NewPolicy />
       </PageHead>
-      <Tabs label="About policies" tabs={[{ id: 'list', label: 'Policies', show: () => <List /> }, { id: 'test', label: 'Test a token', show: () => <Tester /> }]} />
+      <Tabs label="About policies" tabs={[{ id: 'list', label: 'Policies', show: () => <List /> }, { id: 'test', label: 'Test a token', show: () => <Tester /> },
+        mayPasswords && { id: 'passwords', label: 'Passwords', show: () => <PasswordList /> }]} />
     </div>
   )
 }

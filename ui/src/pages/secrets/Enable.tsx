@@ -1,9 +1,9 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useState, type FormEvent } from 'react'
-import { read, write } from '../../api/client'
-import type { SysPlugins } from '../../api/generated'
-import { Button, Loading, PageHead, Problem, Select, toast } from '../../kit'
+import { write } from '../../api/client'
+import { Button, Loading, PageHead, Problem, Select, TextField, toast } from '../../kit'
+import { plugins } from '../../api/queries'
 import { requestSchema } from '../../api/schema'
 import { initial, SchemaForm, toBody } from '../../kit/SchemaForm'
 import { Crumbs } from './Crumbs'
@@ -12,7 +12,7 @@ import { Crumbs } from './Crumbs'
 export default function Enable() {
   const client = useQueryClient()
   const navigate = useNavigate()
-  const { data: types } = useQuery({ queryKey: ['plugins', 'secret'], queryFn: async () => (await read<SysPlugins>('sys/plugins/catalog')).data.secret })
+  const { data: types, error: untold } = useQuery(plugins)
   const { data: schema, error } = useQuery(requestSchema('/sys/mounts/{path}'))
   const [type, setType] = useState('kv')
   const [version, setVersion] = useState('2')
@@ -21,8 +21,7 @@ export default function Enable() {
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<unknown>()
   if (error) return <Problem error={error} />
-  if (!schema || !types) return <Loading />
-  const choices = types.filter((t) => !['system', 'identity', 'cubbyhole', 'token'].includes(t))
+  if (!schema || !types && !untold) return <Loading />
   const submit = async (e: FormEvent) => {
     e.preventDefault()
     setBusy(true)
@@ -39,7 +38,8 @@ export default function Enable() {
       <PageHead above={<Crumbs mount="" path="" />} title="Enable an engine" />
       <form className="card pad stack" onSubmit={submit}>
         <div className="columns">
-          <Select label="Type" value={type} onChange={setType} options={choices.map((t) => ({ value: t, label: t }))} />
+          {types ? <Select label="Type" value={type} onChange={setType} options={types.secret.map((t) => ({ value: t, label: t }))} />
+            : <TextField label="Type" hint="Your token may not see which types this server has." value={type} onChange={setType} code />}
           {type === 'kv' && <Select label="Version" value={version} onChange={setVersion} options={[{ value: '2', label: '2: keeps versions' }, { value: '1', label: '1: keeps the last value' }]} />}
         </div>
         <SchemaForm schema={schema} values={initial(schema, values)} onChange={setValues} skip={['type', 'options', 'plugin_name', 'plugin_version', 'seal_wrap', 'external_entropy_access', 'local', 'config']}

@@ -48,7 +48,7 @@ export default function SignIn({ reason, locked }: { reason?: string; locked?: I
     try {
       switch (way.kind) {
         case 'token': await adopt(value('token'), where); break
-        case 'userpass': case 'ldap': await signIn(`${at}/login/${value('username')}`, { password: values.password ?? '' }, where); break
+        case 'userpass': await signIn(`${at}/login/${value('username')}`, { password: values.password ?? '' }, where); break
         case 'approle': await signIn(`${at}/login`, { role_id: value('role_id'), secret_id: value('secret_id') }, where); break
         case 'kubernetes': case 'jwt': await signIn(`${at}/login`, { role: value('role'), jwt: value('jwt') }, where); break
         case 'oidc': await adopt(await oidcLogin(at, value('role'), where.namespace, stop.current.signal), where); break
@@ -94,7 +94,7 @@ export default function SignIn({ reason, locked }: { reason?: string; locked?: I
 function Credentials({ way, field }: { way: Way; field: (name: string, props: { label: string; hint?: string; autoComplete?: string }) => { name: string; label: string; value: string; onChange: (v: string) => void; required: boolean } }) {
   switch (way.kind) {
     case 'token': return <SecretField key="token" {...field('token', { label: 'Token' })} autoFocus />
-    case 'userpass': case 'ldap': return <>
+    case 'userpass': return <>
       <TextField {...field('username', { label: 'Username', autoComplete: 'username' })} autoFocus />
       <SecretField key="password" {...field('password', { label: 'Password', autoComplete: 'current-password' })} />
     </>

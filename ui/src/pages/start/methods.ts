@@ -4,13 +4,13 @@ import type { SysUiMounts } from '../../api/generated'
 
 // The ways to sign in that this UI knows, and those that the server says it has.
 
-export type Kind = 'token' | 'userpass' | 'oidc' | 'jwt' | 'approle' | 'kubernetes' | 'ldap'
+export type Kind = 'token' | 'userpass' | 'oidc' | 'jwt' | 'approle' | 'kubernetes'
 
 /** One way to sign in: `mount` is where its method is, below auth/. */
 export interface Way { value: string; label: string; kind: Kind; mount: string }
 
 const kinds: Record<Exclude<Kind, 'token'>, string> = {
-  userpass: 'Username and password', oidc: 'Single sign-on (OIDC)', approle: 'AppRole', kubernetes: 'Kubernetes service account', jwt: 'JWT', ldap: 'LDAP',
+  userpass: 'Username and password', oidc: 'Single sign-on (OIDC)', approle: 'AppRole', kubernetes: 'Kubernetes service account', jwt: 'JWT',
 }
 export const token: Way = { value: 'token', label: 'Token', kind: 'token', mount: '' }
 export const other = 'other'

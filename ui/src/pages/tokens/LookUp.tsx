@@ -12,7 +12,9 @@ import { Tester } from '../policies/Tester'
 /** What a token is, by itself or by its accessor: the accessor is no secret and allows nothing. */
 export function LookUp({ given }: { given: string }) {
   const [by, setBy] = useState<'accessor' | 'token'>('accessor')
-  const [text, setText] = useState(given)
+  const [texts, setTexts] = useState({ accessor: given, token: '' })
+  const text = texts[by]
+  const setText = (t: string) => setTexts({ ...texts, [by]: t })
   const [found, setFound] = useState<SysTokenInfo>()
   const [ending, end] = useState(false)
   const act = useAct()
@@ -28,7 +30,7 @@ export function LookUp({ given }: { given: string }) {
     <div className="stack">
       <div className="card pad">
         <ActForm action="Look up" disabled={!text.trim()} onSubmit={() => { setFound(undefined); return look().catch((e) => { throw isForbidden(e) ? new Error('There is no such token, or you may not look tokens up. It may have expired or been revoked.') : e }) }}>
-          <div><Segments label="By" value={by} onChange={(b) => { setBy(b); setText(''); setFound(undefined) }} options={[{ value: 'accessor', label: 'By its accessor' }, { value: 'token', label: 'By the token itself' }]} /></div>
+          <div><Segments label="By" value={by} onChange={(b) => { setBy(b); setFound(undefined) }} options={[{ value: 'accessor', label: 'By its accessor' }, { value: 'token', label: 'By the token itself' }]} /></div>
           {by === 'accessor' ? <TextField label="Accessor" value={text} onChange={setText} code data-search /> : <SecretField label="Token" value={text} onChange={setText} />}
         </ActForm>
       </div>
