@@ -7,9 +7,13 @@ package ui_test
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +23,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"strongroom/test/bench/tokenreview"
 	"strongroom/test/cluster"
@@ -100,6 +107,7 @@ func setting(t *testing.T) string {
 		"database":   map[string]string{"url": pg.URL("postgres", ""), "password": pg.Password},
 		"owners":     newOwners(t, 5),
 		"reporter":   reporter(t, tokens[1]),
+		"jwt":        signedToken(t),
 		"oidc":       map[string]string{"oidc_discovery_url": provider.URL, "oidc_discovery_ca_pem": provider.CA, "oidc_client_id": oidctest.Client, "oidc_client_secret": oidctest.Secret},
 		"kubernetes": map[string]any{"jwt": tokens[1], "config": map[string]string{"kubernetes_host": review.URL, "kubernetes_ca_cert": review.CA, "token_reviewer_jwt": tokens[0]}},
 	})
@@ -107,6 +115,28 @@ func setting(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// signedToken is a JWT of https://issuer.example, and the public key that it is verified with.
+func signedToken(t *testing.T) map[string]string {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jwt.Signed(signer).Claims(map[string]any{"iss": "https://issuer.example", "sub": "build-7", "aud": "strongroom", "project": "shop",
+		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()}).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"key": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})), "token": token}
 }
 
 // report makes a subtest of each step, as it comes.

@@ -1,5 +1,5 @@
 // Who may do what: policies, auth methods, tokens, entities.
-import { api, both, check, enter, equal, keys, retype, until, vault } from './lib.mjs'
+import { api, both, check, enter, equal, keys, nodes, open as openPage, retype, setting, signIn, until, vault } from './lib.mjs'
 
 const text = (page) => page.getByRole('textbox', { name: 'Text of the policy' })
 const denied = async (promise) => check(await promise.then(() => false, (e) => / 40[03] /.test(e.message)), 'it was not refused')
@@ -124,6 +124,120 @@ export async function methods() {
   equal((await api('POST', 'auth/approle/login', { role_id, secret_id }, '')).auth.policies, ['app', 'default'], 'what the program gets')
 }
 
+/** Roles of the methods for tokens of others and for certificates: made in their forms, and used. */
+export async function foreign() {
+  const page = await enter(keys.root, '/auth')
+  for (const type of ['jwt', 'oidc', 'cert']) {
+    await page.getByRole('button', { name: 'Enable method' }).click()
+    await page.getByRole('dialog').getByLabel('Type').selectOption(type)
+    await page.getByRole('dialog').getByRole('button', { name: 'Enable' }).click()
+    await page.getByRole('link', { name: type + '/', exact: true }).waitFor()
+  }
+  const field = (name) => page.getByRole('main').getByLabel(name, { exact: true })
+  const fill = async (values) => { for (const [name, value] of Object.entries(values)) await field(name).fill(value) }
+  const open = async (name) => { await page.getByRole('link', { name: 'Auth methods' }).first().click(); await page.getByRole('link', { name: name + '/', exact: true }).click() }
+  const configure = async (at, values) => {
+    await open(at)
+    await page.getByRole('tab', { name: 'Configuration' }).click()
+    await fill(values)
+    await both(page, `config-${at}`)
+    await page.getByRole('button', { name: 'Save configuration' }).click()
+    await page.getByText('Configuration saved').last().waitFor()
+  }
+  const create = async (at, one, values) => {
+    await open(at)
+    await page.getByRole('link', { name: `Create ${one}` }).click()
+    await fill(values)
+    await both(page, `create-${at}`)
+    await page.getByRole('button', { name: 'Create', exact: true }).click()
+    await page.getByRole('heading', { name: values.Name, level: 1 }).waitFor()
+  }
+
+  await configure('jwt', { 'JWT validation pubkeys': setting.jwt.key, 'Bound issuer': 'https://issuer.example' })
+  await create('jwt', 'role', { Name: 'builds', 'Role type': 'jwt', 'User claim': 'sub', 'Bound audiences': 'strongroom', 'Bound claims': '{ "project": "shop" }', 'Token policies': 'app', 'Token TTL': '5m' })
+  equal((await api('GET', 'auth/jwt/role/builds')).data.bound_claims, { project: 'shop' }, 'claims of the role')
+  await open('jwt')
+  await page.getByRole('tab', { name: 'Test a login' }).click()
+  await page.getByRole('tabpanel').getByLabel('Token', { exact: true }).fill(setting.jwt.token)
+  await page.getByRole('button', { name: 'Log in and out' }).click()
+  await page.getByText('This works').waitFor()
+  await both(page, 'login-test-jwt')
+
+  const { oidc } = setting
+  await configure('oidc', { 'OIDC discovery URL': oidc.oidc_discovery_url, 'OIDC discovery CA PEM': oidc.oidc_discovery_ca_pem, 'OIDC client ID': oidc.oidc_client_id, 'OIDC client secret': oidc.oidc_client_secret })
+  await create('oidc', 'role', { Name: 'people', 'Role type': 'oidc', 'User claim': 'sub', 'Allowed redirect uris': `${nodes[1]}/ui/vault/auth/oidc/oidc/callback`, 'Token policies': 'app' })
+  const other = await openPage(nodes[1] + '/ui/', { ignoreHTTPSErrors: true })
+  await other.getByLabel('Method').selectOption({ label: 'Single sign-on (OIDC)' })
+  await other.getByLabel('Role').fill('people')
+  await other.getByRole('button', { name: 'Continue with the provider' }).click()
+  await other.locator('nav[aria-label="Main"]').waitFor({ state: 'attached' })
+
+  await create('cert', 'certificate', { Name: 'workers', Certificate: oidc.oidc_discovery_ca_pem, 'Display name': 'worker', 'Allowed common names': 'worker-1\nworker-2', 'Token policies': 'app' })
+  const cert = (await api('GET', 'auth/cert/certs/workers')).data
+  equal([cert.certificate.trim(), cert.allowed_common_names, cert.token_policies], [oidc.oidc_discovery_ca_pem.trim(), ['worker-1', 'worker-2'], ['app']], 'the certificate')
+  await page.getByRole('button', { name: 'Delete' }).click()
+  await page.getByLabel('Type workers to go on').fill('workers')
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click()
+  await page.getByText('No certificates yet').waitFor()
+}
+
+/** Nothing is offered that this server has not: ways to sign in, methods, engines. */
+export async function offered() {
+  const { auth, secret } = (await api('GET', 'sys/plugins/catalog')).data
+  const options = (select) => select.locator('option').evaluateAll((all) => all.map((o) => o.value))
+  const out = await openPage(nodes[0] + '/ui/')
+  await out.getByLabel('Method').waitFor()
+  const direct = (await options(out.getByLabel('Method'))).filter((v) => !['token', 'other'].includes(v) && !v.includes('@'))
+  equal(direct.filter((kind) => !auth.includes(kind)), [], 'ways to sign in that nothing answers')
+  check(direct.length > 3 || (await options(out.getByLabel('Method'))).includes('other'), 'no way to sign in is offered')
+  const page = await enter(keys.root, '/auth')
+  await page.getByRole('button', { name: 'Enable method' }).click()
+  const types = async (select) => { await select.locator('option').first().waitFor({ state: 'attached' }); return options(select) }
+  equal(await types(page.getByRole('dialog').getByLabel('Type')), auth, 'methods to enable')
+  await page.keyboard.press('Escape')
+  await page.getByRole('link', { name: 'Secrets', exact: true }).click()
+  await page.getByRole('link', { name: 'Enable engine' }).click()
+  equal(await types(page.getByLabel('Type')), secret.filter((t) => t !== 'cubbyhole'), 'engines to enable') // which is there always, once
+
+  // Who may not see the catalog may still say what to enable.
+  await api('POST', 'sys/policies/acl/mounts-only', { policy: 'path "sys/mounts/*" { capabilities = ["create", "update", "sudo"] }\npath "sys/auth/*" { capabilities = ["create", "update", "sudo"] }\npath "sys/auth" { capabilities = ["read"] }' })
+  const { auth: narrow } = await api('POST', 'auth/token/create', { policies: ['mounts-only'], ttl: '1h' })
+  const blind = await enter(narrow.client_token, '/secrets/enable')
+  await blind.getByLabel('Type').fill('transit')
+  await blind.getByLabel('Path', { exact: true }).fill('blind')
+  await blind.getByRole('button', { name: 'Enable' }).click()
+  await until('it is enabled', async () => !!(await api('GET', 'sys/mounts')).data['blind/'])
+}
+
+/** A password policy: its fault is said, it makes a sample, it is changed and deleted. */
+export async function passwords() {
+  const page = await enter(keys.root, '/policies')
+  await page.getByRole('tab', { name: 'Passwords' }).click()
+  await page.getByText('No password policies yet').waitFor()
+  await both(page, 'passwords-none')
+  await page.getByRole('link', { name: 'Create password policy' }).click()
+  const text = page.getByRole('textbox', { name: 'Text of the password policy' })
+  await page.getByLabel('Name', { exact: true }).fill('pins')
+  await retype(text, 'length = 2\nrule "charset" {\n  charset = "0123456789"\n  min-chars = 9\n}\n')
+  await page.getByRole('button', { name: 'Create', exact: true }).click()
+  await page.getByRole('alert').filter({ hasText: 'password policy' }).waitFor()
+  await retype(text, 'length = 12\nrule "charset" {\n  charset = "0123456789"\n}\n')
+  await page.getByRole('button', { name: 'Create', exact: true }).click()
+  await page.getByRole('heading', { name: 'pins', level: 1 }).waitFor()
+  await page.getByRole('button', { name: 'Generate a sample' }).click()
+  await page.locator('code').filter({ hasText: /^[0-9]{12}$/ }).waitFor()
+  await both(page, 'password-policy')
+  await retype(text, 'length = 6\nrule "charset" {\n  charset = "0123456789"\n}\n')
+  await page.getByRole('button', { name: 'Save', exact: true }).click()
+  await until('it is saved', async () => (await api('GET', 'sys/policies/password/pins')).data.policy.includes('length = 6'))
+  await page.getByRole('button', { name: 'Generate a sample' }).click()
+  await page.locator('code').filter({ hasText: /^[0-9]{6}$/ }).waitFor()
+  await page.getByRole('button', { name: 'Delete' }).click()
+  await page.getByLabel('Type pins to go on').fill('pins')
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click()
+  await until('it is gone', () => api('GET', 'sys/policies/password/pins').then(() => false, (e) => e.message.includes('404')))
+}
+
 /** A token is looked up, renewed and revoked; all below a prefix are. */
 export async function tokens() {
   const { auth } = await api('POST', 'auth/token/create', { policies: ['app'], ttl: '1h', display_name: 'batch-job' })
@@ -149,6 +263,16 @@ export async function tokens() {
   await page.getByRole('tab', { name: 'Leases' }).click()
   for (const part of ['auth/', 'userpass/', 'login/', 'ada/']) await page.getByRole('region', { name: 'Leases' }).getByRole('button', { name: part, exact: true }).click()
   await both(page, 'leases')
+  await page.getByRole('region', { name: 'Leases' }).getByRole('button').first().click()
+  const lease = page.getByRole('dialog', { name: 'Lease' })
+  await lease.getByText('Ends').waitFor()
+  await both(page, 'lease')
+  equal(await lease.getByText('Renewed', { exact: true }).count(), 0, 'renewals before')
+  const lease_id = await lease.locator('code').first().innerText()
+  await lease.getByRole('button', { name: 'Renew' }).click()
+  await until('it is renewed', async () => !!(await api('POST', 'sys/leases/lookup', { lease_id })).data.last_renewal)
+  await lease.getByText('Renewed', { exact: true }).waitFor()
+  await lease.getByRole('button', { name: 'Close' }).click()
   await page.getByRole('button', { name: 'Revoke all of these…' }).click()
   await page.getByLabel(/^Type .* to go on$/).fill('ada')
   await page.getByRole('alertdialog').getByRole('button', { name: 'Revoke all' }).click()
@@ -163,6 +287,7 @@ export async function identity() {
   const ada = (await api('POST', 'auth/userpass/login/ada', { password: 'correct horse' }, '')).auth
   await denied(api('GET', 'secret/data/lift', undefined, ada.client_token))
   const other = (await api('POST', 'identity/entity', { name: 'ada-elsewhere' })).data.id
+  const outside = (await api('POST', 'identity/group', { name: 'outside', type: 'external' })).data.id
   const page = await enter(keys.root, '/identity')
   await page.getByText('ada at auth/userpass/').waitFor()
   await both(page, 'entities')
@@ -186,9 +311,45 @@ export async function identity() {
   await page.getByRole('dialog').waitFor({ state: 'hidden' })
   equal((await api('GET', `identity/entity/id/${ada.entity_id}`)).data.merged_entity_ids, [other], 'what was merged')
   await both(page, 'entity')
+
+  // An alias is given, changed and taken away; so is the alias of an external group.
+  await page.getByRole('button', { name: 'Add an alias' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('Auth method').selectOption('approle/')
+  await dialog.getByLabel('Name there').fill('a-role-id')
+  await dialog.getByLabel('Metadata of the alias').fill('team=storage')
+  await both(page, 'entity-alias')
+  await dialog.getByRole('button', { name: 'Add' }).click()
+  const aliases = async () => (await api('GET', `identity/entity/id/${ada.entity_id}`)).data.aliases.filter((a) => a.mount_path === 'auth/approle/').map((a) => [a.name, a.custom_metadata])
+  await page.getByText('team=storage').waitFor()
+  equal(await aliases(), [['a-role-id', { team: 'storage' }]], 'the alias')
+  await page.getByRole('button', { name: 'Change a-role-id' }).click()
+  await dialog.getByLabel('Name there').fill('another-role-id')
+  await dialog.getByLabel('Metadata of the alias').fill('team=compute')
+  await dialog.getByRole('button', { name: 'Save' }).click()
+  await page.getByText('team=compute').waitFor()
+  equal(await aliases(), [['another-role-id', { team: 'compute' }]], 'the changed alias')
+  await page.getByRole('button', { name: 'Remove another-role-id' }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Remove' }).click()
+  await until('the alias is gone', async () => (await aliases()).length === 0)
+
+  await page.getByRole('link', { name: 'Entities and groups' }).first().click()
+  await page.getByRole('tab', { name: 'Groups' }).click()
+  await page.getByRole('link', { name: 'outside' }).click()
+  await page.getByRole('button', { name: 'Set it' }).click()
+  await dialog.getByLabel('Name there').fill('admins')
+  await dialog.getByRole('button', { name: 'Add' }).click()
+  await page.getByRole('button', { name: 'Change it' }).click()
+  await dialog.getByLabel('Name there').fill('operators')
+  await dialog.getByRole('button', { name: 'Save' }).click()
+  await until('the group has its alias', async () => (await api('GET', `identity/group/id/${outside}`)).data.alias.name === 'operators')
+  await both(page, 'group-external')
+  await page.getByRole('button', { name: 'Remove it' }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Remove' }).click()
+  await until('the group has none', async () => !(await api('GET', `identity/group/id/${outside}`)).data.alias?.name)
 }
 
-/** A key encrypts, is rotated, and decrypts what it encrypted before. */
+/** A key encrypts, is rotated, decrypts what it encrypted before, and does all else that keys do. */
 export async function transit() {
   await api('POST', 'sys/mounts/transit', { type: 'transit' })
   const page = await enter(keys.root, '/secrets/transit%2F/list/')
@@ -196,18 +357,78 @@ export async function transit() {
   await page.getByRole('dialog').getByLabel('Name').fill('orders')
   await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click()
   await page.getByRole('link', { name: 'orders' }).click()
-  await page.getByLabel('Text').fill('größer als ASCII ✓')
-  await page.getByRole('button', { name: 'Encrypt' }).last().click()
-  const ciphertext = await page.locator('code').filter({ hasText: /^vault:v1:/ }).innerText()
+  const tool = async (name) => {
+    await page.getByRole('tab', { name, exact: true }).click()
+    const panel = page.getByRole('tabpanel', { name, exact: true })
+    const form = panel.getByRole('form', { name, exact: true })
+    return { panel, form, run: () => form.getByRole('button').last().click(), text: (re) => panel.locator('code').filter({ hasText: re }).innerText() }
+  }
+  const plain = 'größer als ASCII ✓'
+  const encrypt = await tool('Encrypt')
+  await encrypt.form.getByLabel('Text').fill(plain)
+  await encrypt.run()
+  const ciphertext = await encrypt.text(/^vault:v1:/)
   await both(page, 'transit')
   await page.getByRole('button', { name: 'Rotate…' }).click()
   await page.getByRole('alertdialog').getByRole('button', { name: 'Rotate' }).click()
   await page.getByText('version 2').waitFor()
-  await page.getByRole('button', { name: 'Decrypt' }).first().click()
-  await page.getByLabel('Ciphertext').fill(ciphertext)
-  await page.getByRole('button', { name: 'Decrypt' }).last().click()
-  await page.getByRole('button', { name: 'Reveal the plaintext' }).click()
-  await page.getByText('größer als ASCII ✓').waitFor()
+  const decrypt = await tool('Decrypt')
+  await decrypt.form.getByLabel('Ciphertext').fill(ciphertext)
+  await decrypt.run()
+  await decrypt.panel.getByRole('button', { name: 'Reveal the plaintext' }).click()
+  await decrypt.panel.getByText(plain).waitFor()
+  const rewrap = await tool('Rewrap')
+  await rewrap.form.getByLabel('Ciphertext').fill(ciphertext)
+  await rewrap.run()
+  const again = (await api('POST', 'transit/decrypt/orders', { ciphertext: await rewrap.text(/^vault:v2:/) })).data.plaintext
+  equal(Buffer.from(again, 'base64').toString(), plain, 'what was rewrapped')
+  const datakey = await tool('Data key')
+  await datakey.form.getByLabel('Size').selectOption('512 bits')
+  await datakey.run()
+  equal(Buffer.from((await api('POST', 'transit/decrypt/orders', { ciphertext: await datakey.text(/^vault:v2:/) })).data.plaintext, 'base64').length, 64, 'bytes of the data key')
+  equal(await datakey.panel.getByText('Key, in base64').count(), 0, 'keys that were shown unasked')
+  await datakey.form.getByText('Show the key too').click()
+  await datakey.run()
+  await datakey.panel.getByRole('button', { name: 'Reveal the key' }).click()
+  equal((await api('POST', 'transit/decrypt/orders', { ciphertext: await datakey.text(/^vault:v2:/) })).data.plaintext, await datakey.text(/^[A-Za-z0-9+/=]+$/), 'the data key')
+  await both(page, 'transit-datakey')
+  const hmac = await tool('HMAC')
+  await hmac.form.getByLabel('Text').fill(plain)
+  await hmac.run()
+  const mac = await hmac.text(/^vault:v2:/)
+  const verify = await tool('Verify')
+  await verify.form.getByLabel('Text').fill(plain)
+  await verify.form.getByLabel('HMAC').fill(mac)
+  await verify.run()
+  await verify.panel.getByText('It is good').waitFor()
+  await verify.form.getByLabel('Text').fill(plain + '!')
+  await verify.run()
+  await verify.panel.getByText('It is not of this text and key').waitFor()
+  equal(await (await tool('Encrypt')).form.getByLabel('Text').inputValue(), plain, 'what was typed into another tool')
+
+  // A key that signs: its signatures, and its HMACs, are verified by the same tool.
+  await api('POST', 'transit/keys/signer', { type: 'ecdsa-p256' })
+  await page.goto(nodes[0] + '/ui/secrets/transit%2F/show/signer')
+  await signIn(page, keys.root)
+  const proofs = []
+  for (const [name, re] of [['Sign', /^vault:v1:/], ['HMAC', /^vault:v1:/]]) {
+    const t = await tool(name)
+    await t.form.getByLabel('Text').fill(plain)
+    await t.run()
+    proofs.push(await t.text(re))
+  }
+  equal((await api('POST', 'transit/verify/signer', { input: Buffer.from(plain).toString('base64'), signature: proofs[0] })).data.valid, true, 'the signature')
+  for (const proof of proofs) {
+    const t = await tool('Verify')
+    await t.form.getByLabel('Text').fill(plain)
+    await t.form.getByLabel('Signature or HMAC').fill(proof)
+    await t.run()
+    await t.panel.getByText('It is good').waitFor()
+    await t.form.getByLabel('Text').fill('another')
+    await t.run()
+    await t.panel.getByText('It is not of this text and key').waitFor()
+  }
+  await both(page, 'transit-verify')
 }
 
 /** A namespace is made, entered, left and deleted. */
@@ -266,7 +487,7 @@ export async function accessMarkup() {
 
 /** All of these pages in a narrow window. */
 export async function smallAccess() {
-  for (const [name, path] of [['policies', '/policies'], ['methods', '/auth'], ['role', '/auth/kubernetes/edit/shop'], ['entities', '/identity'], ['tokens', '/tokens'], ['transit', '/secrets/transit%2F/show/orders']]) {
+  for (const [name, path] of [['policies', '/policies'], ['methods', '/auth'], ['role', '/auth/kubernetes/edit/shop'], ['entities', '/identity'], ['tokens', '/tokens'], ['password-policy', '/policies/passwords/create'], ['jwt-role', '/auth/jwt/create'], ['transit', '/secrets/transit%2F/show/orders']]) {
     const page = await enter(keys.root, path, { width: 360, height: 720 })
     await page.getByRole('heading', { level: 1 }).waitFor()
     await both(page, `small-${name}`)

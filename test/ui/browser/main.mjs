@@ -29,6 +29,9 @@ const steps = [
   ['a narrow policy', hard.narrow],
   ['policies', access.policies],
   ['auth methods and roles', access.methods],
+  ['roles of jwt, oidc and cert', access.foreign],
+  ['what the server has', access.offered],
+  ['password policies', access.passwords],
   ['tokens and leases', access.tokens],
   ['entities and groups', access.identity],
   ['transit', access.transit],
@@ -38,6 +41,9 @@ const steps = [
   ['a narrow policy, access', access.narrowAccess],
   ['names that look like HTML', access.accessMarkup],
   ['audit log', operate.audit],
+  ['recorded headers', operate.headers],
+  ['quotas', operate.quotas],
+  ['browsers', operate.browsers],
   ['cluster', operate.cluster],
   ['seal', operate.seal],
   ['snapshots', operate.snapshots],
@@ -62,6 +68,7 @@ const steps = [
   ['renewal', signin.renewal],
   ['nobody is there', signin.idle],
   ['where the token is kept', signin.storage],
+  ['a node is removed', operate.removal],
 ]
 
 process.on('SIGTERM', () => void browser.close().finally(() => process.exit(1)))

@@ -1,7 +1,7 @@
 // What operators do: the audit log, the cluster, its seal and snapshots.
 import { readFileSync } from 'node:fs'
 import { decrypt } from './founding.mjs'
-import { api, both, check, enter, equal, keys, nodes, setting, until, vault } from './lib.mjs'
+import { api, both, check, enter, equal, keys, nodes, open, setting, until, vault } from './lib.mjs'
 
 /** The audit log shows who asked for what, never a value, and finds the hash of one. */
 export async function audit() {
@@ -193,10 +193,134 @@ export async function seal(note) {
   note(`${fresh.length} new shares, proven`)
 }
 
+/** A rate limit holds, and so does a limit of leases; both are changed and deleted. */
+export async function quotas() {
+  await api('POST', 'sys/mounts/limited', { type: 'kv', options: { version: '1' } })
+  await api('POST', 'limited/a', { k: 'v' })
+  const page = await enter(keys.root, '/quotas')
+  await page.getByText('No rate limit yet').waitFor()
+  await page.getByRole('button', { name: 'Add a rate limit' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('Name', { exact: true }).fill('few')
+  await dialog.getByLabel('Path', { exact: true }).fill('limited/')
+  await dialog.getByLabel('Rate', { exact: true }).fill('none')
+  await dialog.getByRole('button', { name: 'Save' }).click()
+  await dialog.getByRole('alert').filter({ hasText: 'rate must be a number' }).waitFor()
+  await both(page, 'quota-form')
+  await dialog.getByLabel('Rate', { exact: true }).fill('2')
+  await dialog.getByLabel('Interval', { exact: true }).fill('10m')
+  await dialog.getByLabel('Counted together').selectOption('everyone together')
+  await dialog.getByRole('button', { name: 'Save' }).click()
+  await page.getByText('2 in 10 min').waitFor()
+  await both(page, 'quotas')
+  const refused = () => api('GET', 'limited/a').then(() => false, (e) => e.message.includes(' 429 '))
+  await until('it holds', refused)
+  await page.getByRole('button', { name: 'few' }).first().click()
+  await dialog.getByLabel('Rate', { exact: true }).fill('100000')
+  await dialog.getByRole('button', { name: 'Save' }).click()
+  await page.getByText('100000 in 10 min').waitFor()
+  await until('it is wider', async () => !await refused())
+  await page.getByRole('button', { name: 'Delete few' }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click()
+  await page.getByText('No rate limit yet').waitFor()
+
+  await api('POST', 'sys/auth/counted', { type: 'userpass' })
+  await api('POST', 'auth/counted/users/u', { password: 'p' })
+  await page.getByRole('tab', { name: 'Lease limits' }).click()
+  await page.getByRole('button', { name: 'Add a lease limit' }).click()
+  await dialog.getByLabel('Name', { exact: true }).fill('one-login')
+  await dialog.getByLabel('Path', { exact: true }).fill('auth/counted/')
+  await dialog.getByLabel('Max leases').fill('1')
+  await dialog.getByRole('button', { name: 'Save' }).click()
+  await page.getByText('0 of 1').waitFor()
+  const login = () => api('POST', 'auth/counted/login/u', { password: 'p' }, '')
+  await login()
+  check(await login().then(() => false, () => true), 'a second login is let in')
+  await page.getByRole('tab', { name: 'Settings' }).click()
+  await page.getByRole('tabpanel').getByLabel('Rate limit exempt paths').fill('sys/internal/*')
+  await page.getByRole('button', { name: 'Save' }).click()
+  await until('the settings hold', async () => (await api('GET', 'sys/quotas/config')).data.rate_limit_exempt_paths.includes('sys/internal/*'))
+  await both(page, 'quotas-settings')
+  await page.getByRole('tab', { name: 'Lease limits' }).click()
+  await page.getByRole('button', { name: 'Delete one-login' }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click()
+  await page.getByText('No lease limit yet').waitFor()
+  await api('POST', 'sys/quotas/config', { rate_limit_exempt_paths: [] })
+}
+
+/** A header of requests comes into the records, as a hash and as it is. */
+export async function headers() {
+  const page = await enter(keys.root, '/audit')
+  await page.getByRole('tab', { name: 'Headers' }).click()
+  for (const [name, hashed] of [['X-Hashed', true], ['X-Plain', false]]) {
+    await page.getByRole('button', { name: 'Record a header' }).click()
+    await page.getByRole('dialog').getByRole('textbox', { name: 'Header' }).fill(name)
+    if (!hashed) await page.getByText('Record a keyed hash').click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Record it' }).click()
+    await page.getByRole('button', { name: new RegExp(`Stop recording ${name}`, 'i') }).waitFor()
+  }
+  await both(page, 'audit-headers')
+  await fetch(`${nodes[0]}/v1/secret/data/with-headers`, { headers: { 'X-Vault-Token': keys.root, 'X-Hashed': 'one', 'X-Plain': 'two' } })
+  await until('they are recorded', async () => {
+    const { records } = (await api('GET', 'sys/internal/audit/search?path_prefix=secret/data/with-headers&type=request')).data
+    const seen = records[0]?.request.headers
+    return seen && /^hmac-sha256:/.test(seen['x-hashed']?.[0]) && seen['x-plain']?.[0] === 'two'
+  })
+  await page.getByRole('button', { name: /Stop recording x-plain/i }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Stop' }).click()
+  await until('it is no longer recorded', async () => !Object.keys((await api('GET', 'sys/config/auditing/request-headers')).data.headers).some((h) => /plain/i.test(h)))
+}
+
+/** Pages of another origin are let in, and no longer; a header is sent with the UI's pages. */
+export async function browsers() {
+  const page = await enter(keys.root, '/cluster')
+  await page.getByRole('tab', { name: 'Browsers' }).click()
+  await page.getByLabel('Origins whose pages may use the API').fill('https://console.example.com')
+  await page.getByRole('button', { name: 'Save' }).click()
+  await page.getByText('may use the API').first().waitFor()
+  const asked = () => fetch(`${nodes[0]}/v1/sys/health`, { headers: { Origin: 'https://console.example.com' } })
+  await until('they are let in', async () => (await asked()).headers.get('access-control-allow-origin') === 'https://console.example.com')
+  await page.getByRole('button', { name: 'Add a header' }).click()
+  await page.getByRole('dialog').getByRole('textbox', { name: 'Header' }).fill('X-Of-Ours')
+  await page.getByRole('dialog').getByLabel('Values').fill('yes')
+  await both(page, 'ui-header')
+  await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click()
+  await page.getByRole('button', { name: 'Remove X-Of-Ours' }).waitFor()
+  equal((await fetch(nodes[0] + '/ui/')).headers.get('x-of-ours'), 'yes', 'the header')
+  await both(page, 'browsers')
+  await page.getByRole('button', { name: 'Remove X-Of-Ours' }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Remove' }).click()
+  await page.getByText('Only the usual headers').waitFor()
+  await page.getByRole('button', { name: 'Allow none…' }).click()
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Allow none' }).click()
+  await until('they are not', async () => !(await asked()).headers.get('access-control-allow-origin'))
+}
+
+/** A node is removed: it is a member no more, and its own page says so. The last step, for it cannot be undone. */
+export async function removal() {
+  const leader = (await api('GET', 'sys/leader')).leader_address
+  const gone = nodes.findLast((n) => n !== leader)
+  const page = await enter(keys.root, '/cluster', { node: leader })
+  const row = page.getByRole('region', { name: 'Nodes' }).locator('tbody tr').filter({ hasText: gone })
+  await row.getByRole('button', { name: /^Remove / }).click()
+  const ask = page.getByRole('alertdialog')
+  const name = /Remove (.*)\?/.exec(await ask.getByRole('heading').innerText())[1]
+  check(await ask.getByRole('button', { name: 'Remove' }).isDisabled(), 'it is removed without its name')
+  await ask.getByLabel(`Type ${name} to go on`).fill(name)
+  await both(page, 'remove-node')
+  await ask.getByRole('button', { name: 'Remove' }).click()
+  await until('it is no member', async () => (await api('GET', 'sys/storage/raft/configuration', undefined, keys.root, leader)).data.config.servers.every((s) => s.node_id !== name))
+  await until('its row is gone', async () => await page.getByRole('region', { name: 'Nodes' }).locator('tbody tr').count() === nodes.length - 1)
+  const own = await open(gone + '/ui/')
+  await own.getByRole('heading', { name: 'This node was removed' }).waitFor({ timeout: 30_000 })
+  await both(own, 'removed')
+}
+
 export async function smallOperate() {
-  for (const [name, path, tabs] of [['audit', '/audit', ['Devices', 'Hash of a value']], ['cluster', '/cluster', ['Snapshots', 'Seal', 'Metrics']]]) {
+  for (const [name, path, tabs] of [['audit', '/audit', ['Devices', 'Headers', 'Hash of a value']], ['cluster', '/cluster', ['Snapshots', 'Seal', 'Metrics', 'Browsers', 'Version']], ['quotas', '/quotas', ['Lease limits', 'Settings']]]) {
     const page = await enter(keys.root, path, { width: 360, height: 720 })
-    await page.getByRole('table').first().waitFor()
+    await page.getByRole('tabpanel').waitFor()
+    await page.getByRole('status', { name: 'Loading' }).waitFor({ state: 'detached' })
     await both(page, `small-${name}`)
     for (const tab of tabs) {
       await page.getByRole('tab', { name: tab }).click()

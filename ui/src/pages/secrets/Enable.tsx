@@ -38,7 +38,7 @@ export default function Enable() {
       <PageHead above={<Crumbs mount="" path="" />} title="Enable an engine" />
       <form className="card pad stack" onSubmit={submit}>
         <div className="columns">
-          {types ? <Select label="Type" value={type} onChange={setType} options={types.secret.map((t) => ({ value: t, label: t }))} />
+          {types ? <Select label="Type" value={type} onChange={setType} options={types.secret.filter((t) => t !== 'cubbyhole').map((t) => ({ value: t, label: t }))} />
             : <TextField label="Type" hint="Your token may not see which types this server has." value={type} onChange={setType} code />}
           {type === 'kv' && <Select label="Version" value={version} onChange={setVersion} options={[{ value: '2', label: '2: keeps versions' }, { value: '1', label: '1: keeps the last value' }]} />}
         </div>
