@@ -90,6 +90,7 @@ export async function methods() {
   await page.getByLabel('Token TTL').fill('30m')
   await page.getByRole('button', { name: 'Save', exact: true }).click()
   await until('the role is changed', async () => (await api('GET', 'auth/kubernetes/role/shop')).data.token_ttl === 1800)
+  await until('the page knows it', () => page.getByRole('button', { name: 'Save', exact: true }).isDisabled()) // else it asks before it is left
   await page.getByRole('link', { name: 'kubernetes/' }).click()
   await page.getByRole('tab', { name: 'Test a login' }).click()
   await page.getByLabel('Token of a service account').fill('not-a-token')

@@ -2,10 +2,10 @@ import { defaultKeymap, history, historyKeymap } from '@codemirror/commands'
 import { json, jsonParseLinter } from '@codemirror/lang-json'
 import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from '@codemirror/language'
 import { linter } from '@codemirror/lint'
-import { EditorState, type Extension } from '@codemirror/state'
+import { Compartment, EditorState, type Extension } from '@codemirror/state'
 import { EditorView, keymap, lineNumbers } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
-import { useEffect, useRef } from 'react'
+import { useEffect, useRef, useState } from 'react'
 
 const look = EditorView.theme({
   '&': { fontSize: '13px', color: 'var(--text)', backgroundColor: 'var(--surface)', border: '1px solid var(--line-strong)', borderRadius: '6px', overflow: 'hidden' },
@@ -36,6 +36,7 @@ export default function Editor({ label, value, onChange, extensions, readOnly, o
   const view = useRef<EditorView>(undefined)
   const told = useRef(onChange)
   told.current = onChange
+  const [locked] = useState(() => new Compartment()) // whether one may write can become known later
   useEffect(() => {
     const root = host.current!.shadowRoot ?? host.current!.attachShadow({ mode: 'open' })
     const made = new EditorView({
@@ -44,7 +45,7 @@ export default function Editor({ label, value, onChange, extensions, readOnly, o
         doc: value,
         extensions: [
           lineNumbers(), history(), indentOnInput(), bracketMatching(), syntaxHighlighting(colours), look, EditorView.lineWrapping,
-          keymap.of([...defaultKeymap, ...historyKeymap]), ...(extensions ?? [json(), linter(jsonParseLinter())]), EditorState.readOnly.of(!!readOnly),
+          keymap.of([...defaultKeymap, ...historyKeymap]), ...(extensions ?? [json(), linter(jsonParseLinter())]), locked.of(EditorState.readOnly.of(!!readOnly)),
           EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0', spellcheck: 'false', autocorrect: 'off', autocapitalize: 'off' }),
           EditorView.updateListener.of((u) => { if (u.docChanged) told.current?.(u.state.doc.toString()) }),
         ],
@@ -59,5 +60,6 @@ export default function Editor({ label, value, onChange, extensions, readOnly, o
     const now = view.current
     if (now && now.state.doc.toString() !== value) now.dispatch({ changes: { from: 0, to: now.state.doc.length, insert: value } })
   }, [value])
+  useEffect(() => view.current?.dispatch({ effects: locked.reconfigure(EditorState.readOnly.of(!!readOnly)) }), [readOnly, locked])
   return <div ref={host} />
 }

@@ -20,14 +20,13 @@ export default function Enable() {
   const [path, setPath] = useState('')
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<unknown>()
-  if (error) return <Problem error={error} />
-  if (!schema || !types && !untold) return <Loading />
+  if (!schema && !error || !types && !untold) return <Loading />
   const submit = async (e: FormEvent) => {
     e.preventDefault()
     setBusy(true)
     try {
       const at = (path.trim() || type).replace(/\/+$/, '')
-      await write(`sys/mounts/${at}`, { ...toBody(schema, values), type, ...(type === 'kv' ? { options: { version } } : {}) })
+      await write(`sys/mounts/${at}`, { ...(schema && toBody(schema, values)), type, ...(type === 'kv' ? { options: { version } } : {}) })
       await client.invalidateQueries({ queryKey: ['mounts'] })
       toast(`${at}/ enabled.`)
       void navigate({ to: '/secrets/$mount/list/$', params: { mount: at + '/', _splat: '' } })
@@ -42,8 +41,8 @@ export default function Enable() {
             : <TextField label="Type" hint="Your token may not see which types this server has." value={type} onChange={setType} code />}
           {type === 'kv' && <Select label="Version" value={version} onChange={setVersion} options={[{ value: '2', label: '2: keeps versions' }, { value: '1', label: '1: keeps the last value' }]} />}
         </div>
-        <SchemaForm schema={schema} values={initial(schema, values)} onChange={setValues} skip={['type', 'options', 'plugin_name', 'plugin_version', 'seal_wrap', 'external_entropy_access', 'local', 'config']}
-          first={[{ name: 'path', label: 'Path', hint: `Where it stands; empty: ${type}/`, value: path, onChange: setPath }]} />
+        <TextField label="Path" hint={`Where it stands; empty: ${type}/`} value={path} onChange={setPath} code />
+        {schema && <SchemaForm schema={schema} values={initial(schema, values)} onChange={setValues} skip={['type', 'options', 'plugin_name', 'plugin_version', 'seal_wrap', 'external_entropy_access', 'local', 'config']} />}
         {problem !== undefined && <Problem error={problem} />}
         <div className="row"><Button type="submit" look="primary" busy={busy}>Enable</Button><Button onPress={() => history.back()}>Cancel</Button></div>
       </form>
