@@ -268,17 +268,23 @@ export async function tokens() {
   const lease = page.getByRole('dialog', { name: 'Lease' })
   await lease.getByText('Ends').waitFor()
   await both(page, 'lease')
-  equal(await lease.getByText('Renewed', { exact: true }).count(), 0, 'renewals before')
   const lease_id = await lease.locator('code').first().innerText()
-  await lease.getByRole('button', { name: 'Renew' }).click()
-  await until('it is renewed', async () => !!(await api('POST', 'sys/leases/lookup', { lease_id })).data.last_renewal)
-  await lease.getByText('Renewed', { exact: true }).waitFor()
-  await lease.getByRole('button', { name: 'Close' }).click()
+  await lease.getByText('It is a token').waitFor()
+  equal(await lease.getByRole('button', { name: 'Renew' }).count(), 0, 'offers to renew what the server does not renew here')
+  await lease.getByRole('button', { name: 'Revoke' }).click()
+  await lease.waitFor({ state: 'detached' })
+  await denied(api('POST', 'sys/leases/lookup', { lease_id }))
+  const another = (await api('POST', 'auth/userpass/login/ada', { password: 'correct horse' }, '')).auth
+  await until('its lease is listed', async () => {
+    await page.getByRole('button', { name: 'login', exact: true }).click()
+    await page.getByRole('region', { name: 'Leases' }).getByRole('button', { name: 'ada/', exact: true }).click()
+    return page.getByRole('button', { name: 'Revoke all of these…' }).isVisible()
+  })
   await page.getByRole('button', { name: 'Revoke all of these…' }).click()
   await page.getByLabel(/^Type .* to go on$/).fill('ada')
   await page.getByRole('alertdialog').getByRole('button', { name: 'Revoke all' }).click()
   await page.getByText('Nothing is lent here').waitFor()
-  await denied(api('GET', 'auth/token/lookup-self', undefined, ada.client_token))
+  for (const t of [ada, another]) await denied(api('GET', 'auth/token/lookup-self', undefined, t.client_token))
 }
 
 /** An entity is put into a group, and its token has the group's policies; two entities become one. */

@@ -50,13 +50,15 @@ function Lease({ id, onClose, onEnd }: { id: string; onClose: () => void; onEnd:
   const { data, error, refetch } = useQuery({ queryKey: ['leases', 'of', id], queryFn: async () => (await write<SysLeaseInfo>('sys/leases/lookup', { lease_id: id })).data })
   const mayRenew = useMay('sys/leases/renew', 'update')
   const mayEnd = useMay('sys/leases/revoke', 'update')
+  const isToken = id.startsWith('auth/') // the server renews those by the token or its accessor only
   return (
     <Dialog title="Lease" onClose={onClose}>
       <code className="break">{id}</code>
       {error ? <Problem error={error} retry={() => void refetch()} /> : !data ? <Loading /> : <>
         <Facts of={[['Lent', <When at={data.issue_time} />], ['Ends', data.expire_time ? <><When at={data.expire_time} /> <span className="muted">({seconds(data.ttl)} left)</span></> : 'never'], ['Renewed', data.last_renewal && <When at={data.last_renewal} />]]} />
+        {isToken && data.renewable && <p className="small muted">It is a token: it is renewed by whoever has it, or by its accessor under “Look up”.</p>}
         <div className="row-top">
-          {mayRenew && data.renewable && <ActForm action="Renew" onSubmit={async () => { await write('sys/leases/renew', { lease_id: id }); await refetch(); toast('Renewed.') }}>{null}</ActForm>}
+          {mayRenew && data.renewable && !isToken && <ActForm action="Renew" onSubmit={async () => { await write('sys/leases/renew', { lease_id: id }); await refetch(); toast('Renewed.') }}>{null}</ActForm>}
           {mayEnd && <ActForm action="Revoke" look="danger" onSubmit={async () => { await write('sys/leases/revoke', { lease_id: id, sync: true }); await onEnd(); toast('Revoked.'); onClose() }}>{null}</ActForm>}
         </div>
       </>}
