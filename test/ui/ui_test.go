@@ -57,6 +57,8 @@ func TestUI(t *testing.T) {
 	cmd := exec.CommandContext(ctx, tools.node, filepath.Join(root, "test", "ui", "browser", "main.mjs"))
 	cmd.Env = append(tools.env, "CHROMIUM="+tools.chromium, "VAULT_BIN="+filepath.Join(c.BinDir, "vault"), "SHOTS="+os.Getenv("STRONGROOM_UI_SHOTS"), "HOME="+t.TempDir(),
 		"ONLY="+os.Getenv("STRONGROOM_UI_ONLY"), "SETTING="+setting(t))
+	answers := filepath.Join(t.TempDir(), "answers")
+	cmd.Env = append(cmd.Env, "ANSWERS="+answers)
 	for i, n := range c.Nodes {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("NODE_%d=%s", i, n.Addr))
 	}
@@ -81,6 +83,11 @@ func TestUI(t *testing.T) {
 	steps := report(t, bufio.NewScanner(out))
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the browser's steps: %v", errors.Join(err, context.Cause(ctx)))
+	}
+	if n := checkAnswers(t, answers); n < 200 && os.Getenv("STRONGROOM_UI_ONLY") == "" {
+		t.Errorf("only %d answers were held against the OpenAPI document", n)
+	} else {
+		t.Logf("%d answers were held against the OpenAPI document", n)
 	}
 	if steps < 10 && os.Getenv("STRONGROOM_UI_ONLY") == "" {
 		t.Errorf("only %d steps ran", steps)

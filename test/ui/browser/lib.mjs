@@ -1,6 +1,6 @@
 // What the steps share: the browser, pages of it that report what they must not do, the API and the command line.
 import { execFile } from 'node:child_process'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { isDeepStrictEqual, promisify } from 'node:util'
@@ -28,6 +28,26 @@ export const takeComplaints = () => complaints.splice(0)
 // Answers that a page provokes on purpose are not faults of it; the console tells of them all the same.
 const expected = /Failed to load resource: the server responded with a status of (400|403|404|405|503)/
 
+// What pages are answered is written down; the test holds it against the server's OpenAPI document, of which their types are made.
+// Answers of other namespaces are not: the document is the root's.
+const reading = new Set()
+function writeDown(response) {
+  const asked = response.request(), url = new URL(response.url())
+  if (!url.pathname.startsWith('/v1/') || asked.headers()['x-vault-namespace']) return
+  const line = response.text().then((Body) => appendFileSync(process.env.ANSWERS, JSON.stringify({
+    Method: asked.method(), URL: decodeURI(url.pathname) + url.search, Status: response.status(), Type: response.headers()['content-type'] ?? '', Body,
+  }) + '\n'), () => {}) // the page has gone
+  reading.add(line)
+  void line.finally(() => reading.delete(line))
+}
+
+/** Ends a step: with the document, as the server then is. */
+export async function endAnswers() {
+  await Promise.all(reading)
+  const document = keys.root && await api('GET', 'sys/internal/specs/openapi').catch(() => undefined) // it may be sealed just now
+  if (document) appendFileSync(process.env.ANSWERS, JSON.stringify({ Document: document }) + '\n')
+}
+
 /** A page of its own, signed in as nobody. */
 export async function open(url, { theme = 'light', width = 1280, height = 820, clock = false, ignoreHTTPSErrors = false } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, ignoreHTTPSErrors, reducedMotion: 'reduce' })
@@ -38,6 +58,7 @@ export async function open(url, { theme = 'light', width = 1280, height = 820, c
   page.on('console', (m) => { if (['error', 'warning'].includes(m.type()) && !expected.test(m.text())) complaints.push(`console: ${m.text().slice(0, 300)}`) })
   page.on('pageerror', (e) => complaints.push(`error: ${e.message}`))
   page.on('request', (r) => { if (!r.url().startsWith(origin + '/') && !r.url().startsWith('blob:')) complaints.push(`asked another origin: ${r.url().slice(0, 200)}`) })
+  page.on('response', writeDown)
   if (clock) await page.clock.install()
   await page.goto(url)
   return page

@@ -1,5 +1,5 @@
 // Runs the steps in order, and says of each on a line of JSON how it went. One that fails does not end the others, but for the first.
-import { browser, takeComplaints } from './lib.mjs'
+import { browser, endAnswers, takeComplaints } from './lib.mjs'
 import * as access from './access.mjs'
 import * as database from './database.mjs'
 import * as founding from './founding.mjs'
@@ -83,6 +83,7 @@ for (const [name, run] of steps) {
   } catch (e) {
     error = String(e.stack ?? e)
   }
+  await endAnswers()
   const complaints = takeComplaints()
   if (complaints.length > 0) error += `\npages complained: ${complaints.join('\n')}`
   console.log(JSON.stringify({ name, error, notes, ms: Date.now() - began }))
