@@ -125,7 +125,7 @@ func (d *Document) Checked(method, asked string, status int, header http.Header,
 		return false, nil
 	}
 	switch _, nothing := op.Responses["204"]; {
-	case !ok && nothing && warned || len(said.Content) == 0 && (ok || status == 202):
+	case nothing && warned || len(said.Content) == 0 && (ok || status == 202):
 		return false, nil // there would be nothing to say but for the warning; or it is not described
 	case !ok:
 		return fail(fmt.Errorf("its status %d is not there", status))
