@@ -181,6 +181,7 @@ func newClient(t *testing.T, addr, token string) *api.Client {
 	t.Helper()
 	config := api.DefaultConfig()
 	config.Address, config.MaxRetries = addr, 0
+	config.HttpClient.Transport = watched{t, config.HttpClient.Transport}
 	c, err := api.NewClient(config)
 	if err != nil {
 		t.Fatal(err)
