@@ -30,6 +30,7 @@ type config struct {
 	Path          string        `json:"path,omitempty"`     // URL of the mount, for templates
 	AIAPath       string        `json:"aia_path,omitempty"` // URL of where its files are published
 	CRL           crlConfig     `json:"crl,omitzero"`
+	AutoTidy      *autoTidy     `json:"auto_tidy,omitempty"`
 }
 
 // issuerEntry is what an issuer is called, which key is its own, and who signed it.

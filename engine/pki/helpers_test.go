@@ -208,3 +208,16 @@ func requestBy(tb testing.TB, t *x509.CertificateRequest, k crypto.Signer) strin
 func named(common string, dns ...string) *x509.CertificateRequest {
 	return &x509.CertificateRequest{Subject: pkix.Name{CommonName: common}, DNSNames: dns}
 }
+
+// opensslFails is openssl where it is to fail.
+func opensslFails(tb testing.TB, args ...string) string {
+	tb.Helper()
+	out, err := exec.CommandContext(tb.Context(), "openssl", args...).CombinedOutput()
+	if err == nil {
+		tb.Errorf("openssl %s succeeded", strings.Join(args, " "))
+	}
+	return string(out)
+}
+
+// viewOf is what the engine sees of its storage.
+func viewOf(m *enginetest.Mounted) storage.View { return storage.Begin(m.Store).View("mount/test/") }

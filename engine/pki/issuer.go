@@ -273,6 +273,3 @@ func pems(chain []*issuer) []string {
 	}
 	return out
 }
-
-// listAll has a list of revoked certificates for each authority of c whose key is here.
-func (b *backend) listAll(ctx context.Context, req *engine.Request, c *config) error { return nil }

@@ -29,6 +29,7 @@ type backend struct {
 	issuers *storage.Cache[*issuerRecord]
 	keys    *storage.Cache[crypto.Signer]
 	roles   *storage.Cache[*role]
+	lists   lists
 }
 
 // Factory makes the engine of a pki mount.
@@ -44,7 +45,8 @@ func Factory(env engine.Env) (engine.Engine, error) {
 
 // Routes serves Vault's PKI API.
 func (b *backend) Routes() []engine.Route {
-	return slices.Concat(b.configRoutes(), b.keyRoutes(), b.issuerRoutes(), b.importRoutes(), b.authorityRoutes(), b.roleRoutes(), b.issueRoutes())
+	return slices.Concat(b.configRoutes(), b.keyRoutes(), b.issuerRoutes(), b.importRoutes(), b.authorityRoutes(), b.roleRoutes(), b.issueRoutes(),
+		b.revokeRoutes(), b.crlRoutes(), b.readRoutes(), b.tidyRoutes())
 }
 
 // ref is the path parameter that names an issuer or a key.
