@@ -46,9 +46,11 @@ const (
 	defaultConcurrency = 8
 	defaultLeaseName   = "strongroom-operator"
 	defaultLease       = 8 * time.Second
-	defaultQPS         = 200
-	defaultBurst       = 400
-	reconcileTimeout   = time.Minute
+	// defaultQPS lets ten thousand statuses be true again within 30 seconds of a server's return: a write each. How much of
+	// that the API server takes it decides itself, by priority and fairness.
+	defaultQPS       = 500
+	defaultBurst     = 1000
+	reconcileTimeout = time.Minute
 )
 
 // Options are what an operator is started with. The zero value watches all namespaces, without leader election,
@@ -72,8 +74,8 @@ type Options struct {
 	AllowDefaultGlobals bool // VaultAuths may inherit from a VaultAuthGlobal that they do not name
 
 	Concurrency int                  // reconciliations at a time of each kind; 0: 8
-	QPS         float64              // requests a second to the API server in the long run; 0: 200
-	Burst       int                  // and at once; 0: 400
+	QPS         float64              // requests a second to the API server in the long run; 0: 500
+	Burst       int                  // and at once; 0: 1000
 	Dial        vaultclient.DialFunc // to servers; nil: as they are named
 	Logger      logr.Logger
 }

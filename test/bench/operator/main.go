@@ -10,6 +10,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -185,6 +186,8 @@ func (b *bench) cold(ctx context.Context) error {
 func (b *bench) valid(ctx context.Context, within time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not all are Valid after %s", within))
 	defer cancel()
+	ctx, ended := context.WithCancelCause(ctx)
+	defer ended(nil)
 	return stage.Until(ctx, func(ctx context.Context) error {
 		// Looking is work for the operator, and for the API server, beside what is measured.
 		if err := sleep(ctx, time.Second/2); err != nil {
@@ -192,6 +195,7 @@ func (b *bench) valid(ctx context.Context, within time.Duration) error {
 		}
 		select {
 		case <-b.stage.Operator.Exited():
+			ended(errors.New("the operator has ended"))
 			return b.stage.Operator.Failure()
 		default:
 		}
