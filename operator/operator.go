@@ -43,7 +43,8 @@ import (
 //go:generate go tool -modfile=../tools/go.mod controller-gen rbac:roleName=strongroom-operator paths=./... output:rbac:dir=../config/rbac
 
 const (
-	defaultConcurrency = 8
+	// defaultConcurrency reaches defaultQPS where the API server takes 30 ms for a write.
+	defaultConcurrency = 16
 	defaultLeaseName   = "strongroom-operator"
 	defaultLease       = 8 * time.Second
 	// defaultQPS lets ten thousand statuses be true again within 30 seconds of a server's return: a write each. How much of
@@ -73,7 +74,7 @@ type Options struct {
 	ReportAs            string
 	AllowDefaultGlobals bool // VaultAuths may inherit from a VaultAuthGlobal that they do not name
 
-	Concurrency int                  // reconciliations at a time of each kind; 0: 8
+	Concurrency int                  // reconciliations at a time of each kind; 0: 16
 	QPS         float64              // requests a second to the API server in the long run; 0: 500
 	Burst       int                  // and at once; 0: 1000
 	Dial        vaultclient.DialFunc // to servers; nil: as they are named

@@ -80,7 +80,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	flags.StringVar(&s.ReportAs, "report-as", "", "`name` of this cluster: tell each server, as that, which resources use its secrets and how they are, without any value (default: tell nothing)")
 	flags.Float64Var(&s.QPS, "kube-client-qps", 0, "requests a second to the API server, in the `long` run (default 500)")
 	flags.IntVar(&s.Burst, "kube-client-burst", 0, "`requests` to the API server at once (default 1000)")
-	flags.IntVar(&s.Concurrency, "concurrency", 0, "resources of each kind to work on at a `time` (default 8)")
+	flags.IntVar(&s.Concurrency, "concurrency", 0, "resources of each kind to work on at a `time` (default 16)")
 	flags.StringVar(&s.logLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")
 	flags.StringVar(&s.logFormat, "log-format", "json", "`format` of logs: json or text")
 	flags.BoolVar(&s.version, "version", false, "print the version and exit")

@@ -62,7 +62,7 @@ func TestCounts(t *testing.T) {
 		// Those that were read before the stream of their login flowed are read again: as many as are worked on at a time.
 		{"strongroom_operator_syncs_total", `kind="VaultSecret"`, 200, 200 + 10*8},
 		// A read and a question about events each, and of each login itself, its mount and its stream.
-		{"strongroom_operator_server_requests_total", "", 200, 2*(200+10*8) + 10*5},
+		{"strongroom_operator_server_requests_total", "", 200, 2*(200+10*16) + 10*5},
 	} {
 		n, err := s.Metric(t.Context(), count.metric, count.label)
 		if err != nil {
