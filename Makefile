@@ -1,7 +1,7 @@
 # Strongroom's everyday commands. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build ui ui-types demo test e2e lint fmt generate bench chaos soak image clean
+.PHONY: help build ui licences ui-types demo test e2e lint fmt generate bench chaos soak image clean
 
 VERSION ?= 0.1.0-dev
 ARCH    ?= amd64,arm64
@@ -18,7 +18,7 @@ build: ui ## bin/strongroom, bin/vault (the same program) and bin/strongroom-ope
 	ln -sf strongroom bin/vault
 
 # What npm fetches stays in its own cache and in ui/node_modules; it runs again when the lock file has changed, and Vite when a source has.
-ui: ui/dist/app/index.html.gz ## the web UI, which build puts into the server; needs Node.js 20.19 or later
+ui: ui/dist/app/index.html.gz licences ## the web UI, which build puts into the server; needs Node.js 20.19 or later
 
 ui/node_modules/.package-lock.json: ui/package-lock.json
 	cd ui && npm ci --no-audit --no-fund
@@ -31,6 +31,10 @@ ui/dist/app/index.html.gz: ui/node_modules/.package-lock.json $(shell find ui/sr
 ui-types: ui/node_modules/.package-lock.json ## the web UI's types, of what the server says that it answers
 	go test -count=1 -run TestTypesOfTheUIAreCurrent ./internal/server -update
 	cd ui && npm run --silent types
+
+# Which modules are in the server depends on every import: it is always looked at, and written only when it has changed.
+licences:
+	go run ./build/licences
 
 # KUBECONFIG and DEMO_EXIT reach the program through its environment, given before make or after.
 # It builds the rest itself, and says how far it is. Not by go run, which would leave it behind when it is told to end.

@@ -8,11 +8,13 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"io/fs"
 	"mime"
 	"net/http"
 	"path"
+	"runtime/debug"
 	"strconv"
 	"strings"
 )
@@ -50,11 +52,67 @@ func New() *Handler {
 	if err == nil {
 		err = h.load(app)
 	}
+	if err == nil && h.built {
+		err = h.credit()
+	}
 	if err != nil || !h.built {
 		page, _ := dist.ReadFile("dist/missing.html") // it is embedded, or this would not compile
 		h.files = map[string]file{"index.html": newFile("index.html", page, nil, nil)}
 	}
 	return h
+}
+
+// part is something that was made elsewhere and is in this program.
+type part struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Licence string `json:"licence"` // SPDX; empty: it is not known, as the UI was built before the part came in
+	Page    bool   `json:"page"`    // it runs in the browser
+}
+
+// credit makes licences.json, which lists the packages in the pages as their bundler left it, and the modules in this
+// program as the linker did, with the licences that build/licences found.
+func (h *Handler) credit() error {
+	packages, err := h.files["licences.json"].unpacked()
+	if err != nil {
+		return err
+	}
+	var parts []part
+	if err := json.Unmarshal(packages, &parts); err != nil {
+		return err
+	}
+	for i := range parts {
+		parts[i].Page = true
+	}
+	licences := map[string]string{}
+	if text, err := dist.ReadFile("dist/modules.json"); err == nil {
+		if err := json.Unmarshal(text, &licences); err != nil {
+			return err
+		}
+	}
+	info, ok := debug.ReadBuildInfo()
+	if ok {
+		parts = append(parts, part{Name: "Go", Version: info.GoVersion, Licence: "BSD-3-Clause"})
+		for _, m := range info.Deps {
+			p := part{Name: m.Path, Version: m.Version, Licence: licences[m.Path]}
+			if m.Replace != nil {
+				p.Version = m.Replace.Version
+			}
+			parts = append(parts, p)
+		}
+	}
+	text, err := json.Marshal(parts)
+	h.files["licences.json"] = newFile("licences.json", text, nil, nil)
+	return err
+}
+
+// unpacked is f as it was before it was packed.
+func (f file) unpacked() ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(f.gz))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
 }
 
 // Built is whether the program was built with the UI in it.
@@ -129,11 +187,8 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	case f.gz != nil && accepts(r, "gzip"):
 		encoding, body = "gzip", f.gz
 	case f.gz != nil:
-		unpacked, err := gzip.NewReader(bytes.NewReader(f.gz))
-		if err == nil {
-			body, err = io.ReadAll(unpacked)
-		}
-		if err != nil {
+		var err error
+		if body, err = f.unpacked(); err != nil {
 			http.Error(w, "this file of the UI is damaged: install the program again", http.StatusInternalServerError)
 			return
 		}

@@ -3,8 +3,10 @@ package ui
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -90,6 +92,30 @@ func TestPolicyAndTags(t *testing.T) {
 	}
 	if again := get(h, "/ui/", "Accept-Encoding", "br", "If-None-Match", tag); again.Code != http.StatusNotModified || again.Body.Len() > 0 {
 		t.Errorf("asked again with its tag: %d, %d bytes", again.Code, again.Body.Len())
+	}
+}
+
+// What is in the program is listed as the linker and the bundler left it.
+func TestCredits(t *testing.T) {
+	h := sample(t)
+	h.files["licences.json"] = newFile("licences.json", nil, pack(t, `[{"name":"react","version":"19.0.0","licence":"MIT"}]`), []byte("br"))
+	if err := h.credit(); err != nil {
+		t.Fatal(err)
+	}
+	w := get(h, "/ui/licences.json", "Accept-Encoding", "br")
+	var parts []part
+	if err := json.Unmarshal(w.Body.Bytes(), &parts); err != nil || len(parts) < 2 {
+		t.Fatalf("%v: %s", err, w.Body)
+	}
+	if want := (part{Name: "react", Version: "19.0.0", Licence: "MIT", Page: true}); parts[0] != want {
+		t.Errorf("%+v, want %+v", parts[0], want)
+	}
+	if parts[1].Name != "Go" || parts[1].Version != runtime.Version() || parts[1].Page {
+		t.Errorf("Go itself: %+v", parts[1])
+	}
+	delete(h.files, "licences.json")
+	if h.credit() == nil {
+		t.Error("a UI without its list is taken for whole")
 	}
 }
 

@@ -1,10 +1,11 @@
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vite'
+import { licences } from './scripts/licences.mjs'
 
 // VAULT_ADDR is the server that `npm run dev` passes the API's requests on to.
 export default defineConfig({
   base: '/ui/',
-  plugins: [react()],
+  plugins: [react(), licences()],
   build: {
     outDir: 'dist/app', // dist/ itself holds what is committed: the page of a program built without the UI
     emptyOutDir: true,

@@ -62,6 +62,9 @@ func (s source) compile(ctx context.Context, arch, dir string) (server, operator
 			return server, operator, fmt.Errorf("the web UI, which is part of the server: %w", err)
 		}
 	}
+	if _, err := output(ctx, s.root, "go", "run", "./build/licences"); err != nil { // the server shows them
+		return server, operator, err
+	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", s.ldflags,
 		"-o", dir+string(filepath.Separator), "./cmd/strongroom", "./cmd/strongroom-operator")
 	cmd.Dir = s.root

@@ -9,10 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -50,6 +53,11 @@ func sources(t *testing.T, dir string) (copied string) {
 		t.Fatal(err)
 	}
 	root, copied := filepath.Dir(mod), t.TempDir()
+	if _, err := os.Stat(filepath.Join(root, "Makefile")); err == nil { // not of a copy, which has it
+		if _, err := output(t.Context(), root, "make", "ui"); err != nil {
+			t.Fatalf("the web UI, which is part of the server's image: %v", err)
+		}
+	}
 	folders, err := output(t.Context(), root, "go", "list", "-deps", "-f", "{{if not .Standard}}{{with .Module}}{{if .Main}}{{$.Dir}}{{end}}{{end}}{{end}}", "./cmd/...")
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +72,7 @@ func sources(t *testing.T, dir string) (copied string) {
 		tops[top] = true
 	}
 	for top := range tops {
-		if err := os.CopyFS(filepath.Join(copied, top), os.DirFS(filepath.Join(root, top))); err != nil {
+		if err := os.CopyFS(filepath.Join(copied, top), withoutModules{os.DirFS(filepath.Join(root, top))}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,6 +83,14 @@ func sources(t *testing.T, dir string) (copied string) {
 		}
 	}
 	return copied
+}
+
+// withoutModules leaves out what npm fetched, which is large and of no use once the UI is built.
+type withoutModules struct{ fs.FS }
+
+func (w withoutModules) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(w.FS, name)
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "node_modules" }), err
 }
 
 func build(t *testing.T, dir string, args ...string) {
@@ -427,12 +443,17 @@ func testProcessName(t *testing.T, o opened) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
+	address := ""
 	for lines := bufio.NewScanner(stdout); lines.Scan() && !strings.HasPrefix(lines.Text(), "Root Token:"); { // the last it says when it has started
+		if name, value, _ := strings.Cut(strings.TrimSpace(lines.Text()), ": "); name == "Api Address" {
+			address = value
+		}
 	}
 	out, err := shell(t.Context(), bin, nil, "-c", "pidof vault").CombinedOutput()
 	if pid := fmt.Sprint(server.Process.Pid); err != nil || !slices.Contains(strings.Fields(string(out)), pid) {
 		t.Errorf("pidof vault: %q, %v; the server is process %s", out, err, pid)
 	}
+	testServesUI(t, address)
 	if err := server.Process.Signal(os.Interrupt); err != nil {
 		t.Error(err)
 	}
@@ -441,6 +462,33 @@ func testProcessName(t *testing.T, o opened) {
 	}
 	if err := server.Wait(); err != nil {
 		t.Errorf("it ends with %v", err)
+	}
+}
+
+// testServesUI asks for the web UI's page, for what it loads, and for the list of what is in it: the page that says how to build the UI has none of these.
+func testServesUI(t *testing.T, address string) {
+	get := func(path string) string {
+		answer, err := http.Get(address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s, %v", path, answer.Status, err)
+		}
+		return string(body)
+	}
+	page := get("/ui/")
+	script := regexp.MustCompile(`src="(/ui/assets/[^"]+\.js)"`).FindStringSubmatch(page)
+	if script == nil {
+		t.Fatalf("the image's server has no web UI; its page is\n%s", page)
+	}
+	if got := get(script[1]); len(got) < 100<<10 {
+		t.Errorf("%s is %d bytes", script[1], len(got))
+	}
+	if list := get("/ui/licences.json"); !strings.Contains(list, `"name":"react"`) || !strings.Contains(list, `"name":"Go"`) || strings.Contains(list, `"licence":""`) {
+		t.Errorf("the list of parts: %.2000s", list)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"debug/buildinfo"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
@@ -46,7 +47,7 @@ func TestUI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tools := install(t)
+	tools := install(t, root)
 	run(t, root, tools.env, "make", "ui")
 	// One file for all three: each node appends whole lines, and the page on any of them then finds what any of them was asked.
 	audit := fmt.Sprintf("audit \"file\" \"main\" {\n  file_path = %q\n}", filepath.Join(t.TempDir(), "audit.log"))
@@ -56,7 +57,7 @@ func TestUI(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, tools.node, filepath.Join(root, "test", "ui", "browser", "main.mjs"))
 	cmd.Env = append(tools.env, "CHROMIUM="+tools.chromium, "VAULT_BIN="+filepath.Join(c.BinDir, "vault"), "SHOTS="+os.Getenv("STRONGROOM_UI_SHOTS"), "HOME="+t.TempDir(),
-		"ONLY="+os.Getenv("STRONGROOM_UI_ONLY"), "SETTING="+setting(t))
+		"ONLY="+os.Getenv("STRONGROOM_UI_ONLY"), "SETTING="+setting(t, modules(t, filepath.Join(c.BinDir, "strongroom"))))
 	answers := filepath.Join(t.TempDir(), "answers")
 	cmd.Env = append(cmd.Env, "ANSWERS="+answers)
 	for i, n := range c.Nodes {
@@ -95,7 +96,7 @@ func TestUI(t *testing.T) {
 }
 
 // setting starts what sign-ins and engines ask besides the server, and describes it in JSON.
-func setting(t *testing.T) string {
+func setting(t *testing.T, modules map[string]string) string {
 	provider := oidctest.Start(t)
 	review, err := tokenreview.Start()
 	if err != nil {
@@ -115,6 +116,7 @@ func setting(t *testing.T) string {
 		"owners":     newOwners(t, 5),
 		"reporter":   reporter(t, tokens[1]),
 		"jwt":        signedToken(t),
+		"modules":    modules,
 		"oidc":       map[string]string{"oidc_discovery_url": provider.URL, "oidc_discovery_ca_pem": provider.CA, "oidc_client_id": oidctest.Client, "oidc_client_secret": oidctest.Secret},
 		"kubernetes": map[string]any{"jwt": tokens[1], "config": map[string]string{"kubernetes_host": review.URL, "kubernetes_ca_cert": review.CA, "token_reviewer_jwt": tokens[0]}},
 	})
@@ -122,6 +124,22 @@ func setting(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// modules are those that the linker says are in a program, and their versions.
+func modules(t *testing.T, program string) map[string]string {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{"Go": info.GoVersion}
+	for _, m := range info.Deps {
+		all[m.Path] = m.Version
+		if m.Replace != nil {
+			all[m.Path] = m.Replace.Version
+		}
+	}
+	return all
 }
 
 // signedToken is a JWT of https://issuer.example, and the public key that it is verified with.
@@ -172,45 +190,25 @@ type tools struct {
 	env            []string
 }
 
-// install finds Node.js and Chromium, and has Debian's packages, or npm's of Node.js where Debian's is too old, when they are not there.
-func install(t *testing.T) tools {
+// install finds Node.js and Chromium; .ci/tools has them installed where they are not there.
+func install(t *testing.T, root string) tools {
 	t.Helper()
-	var missing []string
-	for program, pkg := range map[string]string{"make": "make", "npm": "npm", "chromium": "chromium"} {
-		if _, err := exec.LookPath(program); err != nil {
-			missing = append(missing, pkg)
-		}
-	}
-	if len(missing) > 0 {
-		if os.Getuid() != 0 {
-			t.Fatalf("%v are needed: apt-get install %s", missing, strings.Join(missing, " "))
-		}
-		env := append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		run(t, "", env, "apt-get", "update", "-q")
-		run(t, "", env, "apt-get", append([]string{"install", "-qy", "--no-install-recommends"}, missing...)...)
-	}
-	chromium, err := exec.LookPath("chromium")
+	cmd := exec.CommandContext(t.Context(), filepath.Join(root, ".ci", "tools"))
+	cmd.Stderr = t.Output()
+	before, err := cmd.Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf(".ci/tools: %v", err)
 	}
-	env := os.Environ()
-	const fits = "const [a, b] = process.versions.node.split('.').map(Number); process.exit(a > 22 || a == 22 && b >= 12 || a == 20 && b >= 19 ? 0 : 1)"
-	if exec.CommandContext(t.Context(), "node", "-e", fits).Run() != nil {
-		cache, err := os.UserCacheDir()
-		if err != nil {
+	if dir := strings.TrimSpace(string(before)); dir != "" {
+		t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	}
+	found := tools{env: os.Environ()}
+	for program, path := range map[string]*string{"node": &found.node, "chromium": &found.chromium} {
+		if *path, err = exec.LookPath(program); err != nil {
 			t.Fatal(err)
 		}
-		dir := filepath.Join(cache, "strongroom", "node")
-		run(t, "", env, "npm", "install", "--no-audit", "--no-fund", "--prefix", dir, "node@22")
-		path := filepath.Join(dir, "node_modules", ".bin") + string(filepath.ListSeparator) + os.Getenv("PATH")
-		t.Setenv("PATH", path)
-		env = append(env, "PATH="+path)
 	}
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tools{node: node, chromium: chromium, env: env}
+	return found
 }
 
 func run(t *testing.T, dir string, env []string, name string, args ...string) {

@@ -45,6 +45,7 @@ const steps = [
   ['quotas', operate.quotas],
   ['browsers', operate.browsers],
   ['cluster', operate.cluster],
+  ['licences of the parts', operate.licences],
   ['seal', operate.seal],
   ['snapshots', operate.snapshots],
   ['Kubernetes', kubernetes.consumers],

@@ -296,6 +296,31 @@ export async function browsers() {
   await until('they are not', async () => !(await asked()).headers.get('access-control-allow-origin'))
 }
 
+/** Everything that was made elsewhere is listed with its licence: by what the linker and the lock file say, not by a list of ours. */
+export async function licences(note) {
+  const parts = await (await fetch(`${nodes[0]}/ui/licences.json`)).json()
+  equal(parts.filter((p) => !p.licence).map((p) => p.name), [], 'parts without a licence')
+  const server = Object.fromEntries(parts.filter((p) => !p.page).map((p) => [p.name, p.version]))
+  equal(server, setting.modules, 'modules of the server')
+  const here = (name) => JSON.parse(readFileSync(new URL(`../../../ui/${name}`, import.meta.url), 'utf8'))
+  const locked = here('package-lock.json').packages
+  const page = new Map(parts.filter((p) => p.page).map((p) => [p.name, p]))
+  equal(Object.keys(here('package.json').dependencies).filter((name) => !page.has(name)), [], 'dependencies that are not listed')
+  for (const { name, version, licence } of page.values()) {
+    const is = Object.entries(locked).filter(([at]) => at.endsWith('node_modules/' + name)).map(([, p]) => `${p.version} ${p.license}`)
+    check(is.includes(`${version} ${licence}`), `${name} is listed as ${version} ${licence}, and locked as ${is}`)
+  }
+  const shown = await enter(keys.root, '/cluster')
+  await shown.getByRole('tab', { name: 'Version' }).click()
+  for (const [title, name] of [['Parts of this page', 'react-aria-components'], ['Parts of the server', 'go.etcd.io/bbolt']]) {
+    await shown.locator('section').filter({ hasText: title }).locator('summary').click()
+    if (title.includes('server') && !server[name]) continue
+    await shown.getByRole('region', { name: title }).getByText(name, { exact: true }).waitFor()
+  }
+  await both(shown, 'licences')
+  note(`${page.size} packages, ${Object.keys(server).length} modules`)
+}
+
 /** A node is removed: it is a member no more, and its own page says so. The last step, for it cannot be undone. */
 export async function removal() {
   const leader = (await api('GET', 'sys/leader')).leader_address
