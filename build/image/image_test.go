@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -435,7 +436,12 @@ func testEntrypoint(t *testing.T, o opened) {
 func testProcessName(t *testing.T, o opened) {
 	bin := filepath.Join(o.write(t), "bin")
 	script := filepath.Join(bin, "../usr/local/bin/docker-entrypoint.sh")
-	server := shell(t.Context(), bin, []string{"HOME=" + t.TempDir(), "VAULT_DEV_LISTEN_ADDRESS=127.0.0.1:0"}, script, "vault", "server", "-dev", "-dev-no-store-token")
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	server := shell(t.Context(), bin, []string{"HOME=" + t.TempDir(), "VAULT_DEV_LISTEN_ADDRESS=" + free.Addr().String()}, script, "vault", "server", "-dev", "-dev-no-store-token")
 	stdout, err := server.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -443,17 +449,13 @@ func testProcessName(t *testing.T, o opened) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	address := ""
 	for lines := bufio.NewScanner(stdout); lines.Scan() && !strings.HasPrefix(lines.Text(), "Root Token:"); { // the last it says when it has started
-		if name, value, _ := strings.Cut(strings.TrimSpace(lines.Text()), ": "); name == "Api Address" {
-			address = value
-		}
 	}
 	out, err := shell(t.Context(), bin, nil, "-c", "pidof vault").CombinedOutput()
 	if pid := fmt.Sprint(server.Process.Pid); err != nil || !slices.Contains(strings.Fields(string(out)), pid) {
 		t.Errorf("pidof vault: %q, %v; the server is process %s", out, err, pid)
 	}
-	testServesUI(t, address)
+	testServesUI(t, "http://"+free.Addr().String())
 	if err := server.Process.Signal(os.Interrupt); err != nil {
 		t.Error(err)
 	}
