@@ -10,6 +10,7 @@
 //   - asks the server in vaultclient.Pool.Do only, and retries nothing itself: Do fails at once while the server is out;
 //   - sets Login.Leases before it takes anything with a lease, and issues anew when Client.LoginID has changed;
 //   - notes the time before it reads, and calls instant.Watcher.Follow with it and with the paths that it read;
+//   - has the server told, where that is on, by consumers.Reporter.Tell;
 //   - reports by condition.Reporter, and ends with instant.Watcher.Next, with the Problem or one with the same Cause: that
 //     says which server is out, so that the resource is woken when it is back;
 //   - calls instant.Watcher.Forget for what is gone.
