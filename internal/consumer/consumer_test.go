@@ -83,6 +83,8 @@ func TestInstances(t *testing.T) {
 		want(t, "its successor", r.Report(report("b", true, entry("x", "secret/data/x"))), consumer.Outcome{Known: true, Accepted: 1, Held: 1})
 		want(t, "shown once", names(r, consumer.Query{}), "gone x")
 		want(t, "renewal of the first", r.Report(report("a", false)).Held, 1)
+		r.Report(report("a", false, entry("x")))
+		want(t, "what the first has no more to tell of is the other's", names(r, consumer.Query{}), "gone x")
 		r.Report(report("a", true))
 		want(t, "it takes back only its own", names(r, consumer.Query{}), "x")
 		time.Sleep(consumer.Life)
@@ -136,6 +138,8 @@ func TestHostile(t *testing.T) {
 		"a long path":         with(func(e *consumer.Entry) { e.Paths = []string{long} }),
 		"an empty path":       with(func(e *consumer.Entry) { e.Paths = []string{""} }),
 		"a slash at first":    with(func(e *consumer.Entry) { e.Paths = []string{"/secret/data/x"} }),
+		"a step up":           with(func(e *consumer.Entry) { e.Paths = []string{"secret/data/x/../y"} }),
+		"two slashes":         with(func(e *consumer.Entry) { e.Paths = []string{"secret/data/x//"} }),
 		"many paths":          with(func(e *consumer.Entry) { e.Paths = slices.Repeat([]string{"secret/data/x"}, 100) }),
 		"a line break":        with(func(e *consumer.Entry) { e.State = "a\nb" }),
 		"an escape":           with(func(e *consumer.Entry) { e.Name = "a\x1b[31m" }),
@@ -148,8 +152,8 @@ func TestHostile(t *testing.T) {
 	want(t, "nothing of it", r.Find(consumer.Query{Namespace: "root"}).Total, 0)
 }
 
-// TestRoom: no reporter, and not all of them together, take more memory than they may; what ends makes room.
-func TestRoom(t *testing.T) {
+// TestLessonReportsAreBounded: no reporter, and not all of them together, take more memory than they may; what ends makes room.
+func TestLessonReportsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := consumer.New(consumer.Limits{Reporter: 10 << 10, All: 15 << 10})
 		var many []consumer.Entry

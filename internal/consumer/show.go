@@ -21,7 +21,7 @@ func (e Entry) sound() bool {
 		}
 	}
 	for _, p := range e.Paths {
-		if p == "" || p[0] == '/' || len(p) > maxPath || !printable(p) {
+		if len(p) > maxPath || !printable(p) || !canonical(p) {
 			return false
 		}
 	}
@@ -30,6 +30,16 @@ func (e Entry) sound() bool {
 	}
 	_, err := time.Parse(time.RFC3339, e.Synced)
 	return err == nil
+}
+
+// canonical says whether p could be the path of a request: none with a segment that is empty or steps up gets as far as a policy.
+func canonical(p string) bool {
+	for segment := range strings.SplitSeq(strings.TrimSuffix(p, "/"), "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
 }
 
 // Printable says whether a text is one that people can be shown, of at most 128 bytes.
