@@ -1,6 +1,10 @@
 package engine
 
-import "strongroom/internal/schema"
+import (
+	"slices"
+
+	"strongroom/internal/schema"
+)
 
 // Answers say what a Route's operations answer when they succeed (Update stands for Create too). The OpenAPI document describes
 // answers by them, and the web UI has its types from there; tests hold every answer against them (enginetest.CheckAnswer).
@@ -28,6 +32,38 @@ type (
 	// Stream is a body of this media type, which is not JSON; "*/*" is one of several.
 	Stream string
 )
+
+// Shown is Data with the values of these fields, all of them: durations in seconds.
+type Shown []Field
+
+// Schema implements schema.Described.
+func (s Shown) Schema() schema.Object {
+	properties, names := schema.Object{}, []string{}
+	for _, f := range s {
+		one := schema.Object{}
+		switch f.Type {
+		case Int, Duration:
+			one["type"] = "integer"
+		case Bool:
+			one["type"] = "boolean"
+		case StringList:
+			one["type"], one["items"] = "array", schema.Object{"type": "string"}
+		case StringMap:
+			one["type"], one["additionalProperties"] = "object", schema.Object{"type": "string"}
+		case Object:
+			one["type"], one["additionalProperties"] = "object", schema.Object{}
+		case String, Name:
+			one["type"] = "string"
+		}
+		if f.Help != "" {
+			one["description"] = f.Help
+		}
+		properties[f.Name] = one
+		names = append(names, f.Name)
+	}
+	slices.Sort(names)
+	return schema.Object{"type": "object", "properties": properties, "required": names}
+}
 
 // Keys is what most lists answer.
 type Keys struct {

@@ -202,14 +202,17 @@ func (b *backend) configRoutes() []engine.Route {
 	defaultRef := engine.Field{Name: "default", Help: "Name or ID."}
 	follow := engine.Field{Name: "default_follows_latest_issuer", Type: engine.Bool, Help: "An issuer that is made or imported with its key becomes the default."}
 	return []engine.Route{
-		{Path: "config/issuers", Help: "The default issuer.", Fields: []engine.Field{defaultRef, follow}, Read: b.readIssuersConfig, Write: b.writeIssuersConfig},
+		{Path: "config/issuers", Help: "The default issuer.", Fields: []engine.Field{defaultRef, follow},
+			Answers: engine.Answers{engine.Read: issuersConfig{}, engine.Update: issuersConfig{}}, Read: b.readIssuersConfig, Write: b.writeIssuersConfig},
 		{Path: "root/replace", Help: `Make an issuer the default: the one called "next" if none is named.`,
-			Fields: []engine.Field{{Name: "default", Default: "next", Help: "Name or ID."}}, Write: b.writeIssuersConfig},
-		{Path: "config/keys", Help: "The default key.", Fields: []engine.Field{defaultRef}, Read: b.readKeysConfig, Write: b.writeKeysConfig},
-		{Path: "config/urls", Help: "URLs that certificates name, unless their issuer has its own.", Fields: urlFields("enable_templating"), Read: b.readURLs, Write: b.writeURLs},
+			Fields: []engine.Field{{Name: "default", Default: "next", Help: "Name or ID."}}, Answers: engine.Answers{engine.Update: issuersConfig{}}, Write: b.writeIssuersConfig},
+		{Path: "config/keys", Help: "The default key.", Fields: []engine.Field{defaultRef},
+			Answers: engine.Answers{engine.Read: keysConfig{}, engine.Update: keysConfig{}}, Read: b.readKeysConfig, Write: b.writeKeysConfig},
+		{Path: "config/urls", Help: "URLs that certificates name, unless their issuer has its own.", Fields: urlFields("enable_templating"),
+			Answers: engine.Answers{engine.Read: urlsConfig{}, engine.Update: urlsConfig{}}, Read: b.readURLs, Write: b.writeURLs},
 		{Path: "config/cluster", Help: "Where this mount is reached, for templates of URLs.", Fields: []engine.Field{
 			{Name: "path", Help: "URL of the mount's API: https://vault.example.com/v1/pki."},
-			{Name: "aia_path", Help: "URL of where certificates and lists are published; may be plain HTTP."}}, Read: b.readCluster, Write: b.writeCluster},
+			{Name: "aia_path", Help: "URL of where certificates and lists are published; may be plain HTTP."}}, Answers: engine.Answers{engine.Read: clusterConfig{}, engine.Update: clusterConfig{}}, Read: b.readCluster, Write: b.writeCluster},
 	}
 }
 

@@ -11,12 +11,13 @@ import (
 func (b *backend) importRoutes() []engine.Route {
 	both := []engine.Field{{Name: "pem_bundle", Required: true, Help: "PEM of certificates and private keys, in any order."}}
 	const help = "Import certificates of CAs, and their keys."
+	brought := engine.Answers{engine.Update: importInfo{}}
 	return []engine.Route{
-		{Path: "config/ca", Help: help, Fields: both, Write: b.importBundle("pem_bundle", true)},
-		{Path: "issuers/import/bundle", Help: help, Fields: both, Write: b.importBundle("pem_bundle", true)},
-		{Path: "issuers/import/cert", Help: "Import certificates of CAs.", Fields: []engine.Field{{Name: "pem_bundle", Required: true, Help: "PEM of certificates."}}, Write: b.importBundle("pem_bundle", false)},
+		{Path: "config/ca", Help: help, Fields: both, Answers: brought, Write: b.importBundle("pem_bundle", true)},
+		{Path: "issuers/import/bundle", Help: help, Fields: both, Answers: brought, Write: b.importBundle("pem_bundle", true)},
+		{Path: "issuers/import/cert", Help: "Import certificates of CAs.", Fields: []engine.Field{{Name: "pem_bundle", Required: true, Help: "PEM of certificates."}}, Answers: brought, Write: b.importBundle("pem_bundle", false)},
 		{Path: "intermediate/set-signed", Help: "Import the certificate that was signed for a request.",
-			Fields: []engine.Field{{Name: "certificate", Required: true, Help: "PEM of the certificate, and of those above it."}}, Write: b.importBundle("certificate", false)},
+			Fields: []engine.Field{{Name: "certificate", Required: true, Help: "PEM of the certificate, and of those above it."}}, Answers: brought, Write: b.importBundle("certificate", false)},
 	}
 }
 

@@ -34,15 +34,16 @@ func (b *backend) issueRoutes() []engine.Route {
 	with := func(fields []engine.Field, more ...engine.Field) []engine.Field {
 		return append(slices.Clip(fields), more...)
 	}
+	issued := engine.Answers{engine.Update: certificateInfo{}}
 	return []engine.Route{
-		{Path: "issue/{role}", Help: made, Fields: common, Write: b.issue},
-		{Path: "issuer/{issuer_ref}/issue/{role}", Help: made, Fields: with(common, issuer), Write: b.issue},
-		{Path: "sign/{role}", Help: signed, Fields: signing, Write: b.signCSR},
-		{Path: "issuer/{issuer_ref}/sign/{role}", Help: signed, Fields: with(signing, issuer), Write: b.signCSR},
-		{Path: "sign-verbatim", Help: taken, Fields: verbatim, Write: b.signVerbatim},
-		{Path: "sign-verbatim/{role}", Help: taken, Fields: with(verbatim, role), Write: b.signVerbatim},
-		{Path: "issuer/{issuer_ref}/sign-verbatim", Help: taken, Fields: with(verbatim, issuer), Write: b.signVerbatim},
-		{Path: "issuer/{issuer_ref}/sign-verbatim/{role}", Help: taken, Fields: with(verbatim, issuer, role), Write: b.signVerbatim},
+		{Path: "issue/{role}", Help: made, Fields: common, Answers: issued, Write: b.issue},
+		{Path: "issuer/{issuer_ref}/issue/{role}", Help: made, Fields: with(common, issuer), Answers: issued, Write: b.issue},
+		{Path: "sign/{role}", Help: signed, Fields: signing, Answers: issued, Write: b.signCSR},
+		{Path: "issuer/{issuer_ref}/sign/{role}", Help: signed, Fields: with(signing, issuer), Answers: issued, Write: b.signCSR},
+		{Path: "sign-verbatim", Help: taken, Fields: verbatim, Answers: issued, Write: b.signVerbatim},
+		{Path: "sign-verbatim/{role}", Help: taken, Fields: with(verbatim, role), Answers: issued, Write: b.signVerbatim},
+		{Path: "issuer/{issuer_ref}/sign-verbatim", Help: taken, Fields: with(verbatim, issuer), Answers: issued, Write: b.signVerbatim},
+		{Path: "issuer/{issuer_ref}/sign-verbatim/{role}", Help: taken, Fields: with(verbatim, issuer, role), Answers: issued, Write: b.signVerbatim},
 	}
 }
 

@@ -23,10 +23,11 @@ func issuerFields() []engine.Field {
 // issuerRoutes are the life of issuers.
 func (b *backend) issuerRoutes() []engine.Route {
 	return []engine.Route{
-		{Path: "issuers", Help: "The issuers of this mount.", Public: true, List: b.listIssuers},
+		{Path: "issuers", Help: "The issuers of this mount.", Public: true, Answers: engine.Answers{engine.List: engine.Named[issuerListed]{}}, List: b.listIssuers},
 		{Path: "issuer/{issuer_ref}", Help: "An issuer: its certificate, chain and settings.", Fields: issuerFields(),
-			Read: b.readIssuer, Write: b.writeIssuer(true), Patch: b.writeIssuer(false), Delete: b.deleteIssuer},
-		{Path: "root", Help: "Delete all issuers and keys.", Sudo: true, Delete: b.deleteAll},
+			Answers: engine.Answers{engine.Read: issuerInfo{}, engine.Update: issuerInfo{}, engine.Patch: issuerInfo{}, engine.Delete: engine.Nothing{}},
+			Read:    b.readIssuer, Write: b.writeIssuer(true), Patch: b.writeIssuer(false), Delete: b.deleteIssuer},
+		{Path: "root", Help: "Delete all issuers and keys.", Sudo: true, Answers: engine.Answers{engine.Delete: engine.Nothing{}}, Delete: b.deleteAll},
 	}
 }
 

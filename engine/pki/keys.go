@@ -25,13 +25,14 @@ func typeField(help string) engine.Field {
 func (b *backend) keyRoutes() []engine.Route {
 	keyName := engine.Field{Name: "key_name", Help: "Name of the key."}
 	return []engine.Route{
-		{Path: "keys", Help: "The keys of this mount.", List: b.listKeys},
-		{Path: "keys/generate/{type}", Help: "Make a key, for an issuer or a request of type existing.", Write: b.generateKey,
+		{Path: "keys", Help: "The keys of this mount.", Answers: engine.Answers{engine.List: engine.Named[keyListed]{}}, List: b.listKeys},
+		{Path: "keys/generate/{type}", Help: "Make a key, for an issuer or a request of type existing.", Answers: engine.Answers{engine.Update: keyInfo{}}, Write: b.generateKey,
 			Fields: append([]engine.Field{typeField("exported: the answer holds the private key; internal: it never leaves."), keyName, formatField(), privateFormatField()}, kindFields()...)},
-		{Path: "keys/import", Help: "Import a private key.", Write: b.importKey,
+		{Path: "keys/import", Help: "Import a private key.", Answers: engine.Answers{engine.Update: keyInfo{}}, Write: b.importKey,
 			Fields: []engine.Field{{Name: "pem_bundle", Required: true, Help: "PEM of the private key."}, keyName}},
 		{Path: "key/{key_ref}", Help: "A key: its name and type.", Fields: []engine.Field{ref("key_ref"), keyName},
-			Read: b.readKey, Write: b.renameKey, Delete: b.deleteKey},
+			Answers: engine.Answers{engine.Read: keyInfo{}, engine.Update: keyInfo{}, engine.Delete: engine.Nothing{}},
+			Read:    b.readKey, Write: b.renameKey, Delete: b.deleteKey},
 	}
 }
 

@@ -68,8 +68,9 @@ func (b *backend) roleRoutes() []engine.Route {
 	name := engine.Field{Name: "name", Required: true, Help: "Name of the role."}
 	return []engine.Route{
 		{Path: "roles", Help: "The names of all roles.",
-			Fields: []engine.Field{{Name: "after", Help: "Begin after this name."}, {Name: "limit", Type: engine.Int, Help: "Answer at most so many names."}}, List: listOf(rolePrefix, nil)},
+			Fields: []engine.Field{{Name: "after", Help: "Begin after this name."}, {Name: "limit", Type: engine.Int, Help: "Answer at most so many names."}}, Answers: engine.Answers{engine.List: engine.Keys{}}, List: listOf(rolePrefix, nil)},
 		{Path: "roles/{name}", Help: "A role: what certificates may be issued.", Fields: append([]engine.Field{name}, roleFields()...),
+			Answers: engine.Answers{engine.Read: engine.Shown(roleFields()), engine.Update: engine.Shown(roleFields()), engine.Patch: engine.Shown(roleFields()), engine.Delete: engine.Nothing{}},
 			Exists: func(ctx context.Context, req *engine.Request) (bool, error) {
 				version, err := req.Storage.Version(ctx, rolePrefix+req.Data.String("name"))
 				return version != 0, err

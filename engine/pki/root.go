@@ -54,16 +54,16 @@ func (b *backend) authorityRoutes() []engine.Route {
 	const makes, asks, signs, crosses = "Make a CA that is signed by itself.", "Make a request for the certificate of a CA.", "Sign the request of a CA.", "Sign a certificate that is signed by itself, for its holder to be trusted by both."
 	issuer := ref("issuer_ref")
 	return []engine.Route{
-		{Path: "root/generate/{type}", Help: makes, Fields: root, Write: b.generateRoot("")},
-		{Path: "issuers/generate/root/{type}", Help: makes, Fields: root, Write: b.generateRoot("")},
-		{Path: "root/rotate/{type}", Help: makes + ` Unless it is named, it is called "next".`, Fields: root, Write: b.generateRoot("next")},
-		{Path: "intermediate/generate/{type}", Help: asks, Fields: append([]engine.Field{kind}, request...), Write: b.generateRequest},
-		{Path: "issuers/generate/intermediate/{type}", Help: asks, Fields: append([]engine.Field{kind}, request...), Write: b.generateRequest},
-		{Path: "intermediate/cross-sign", Help: asks, Fields: append([]engine.Field{{Name: "type", Default: "existing", Help: "existing: the key is key_ref's."}}, request...), Write: b.generateRequest},
-		{Path: "root/sign-intermediate", Help: signs, Fields: sign, Write: b.signIntermediate},
-		{Path: "issuer/{issuer_ref}/sign-intermediate", Help: signs, Fields: append(slices.Clip(sign), issuer), Write: b.signIntermediate},
-		{Path: "root/sign-self-issued", Help: crosses, Fields: self, Sudo: true, Write: b.signSelfIssued},
-		{Path: "issuer/{issuer_ref}/sign-self-issued", Help: crosses, Fields: append(slices.Clip(self), issuer), Write: b.signSelfIssued},
+		{Path: "root/generate/{type}", Help: makes, Fields: root, Answers: engine.Answers{engine.Update: rootInfo{}}, Write: b.generateRoot("")},
+		{Path: "issuers/generate/root/{type}", Help: makes, Fields: root, Answers: engine.Answers{engine.Update: rootInfo{}}, Write: b.generateRoot("")},
+		{Path: "root/rotate/{type}", Help: makes + ` Unless it is named, it is called "next".`, Fields: root, Answers: engine.Answers{engine.Update: rootInfo{}}, Write: b.generateRoot("next")},
+		{Path: "intermediate/generate/{type}", Help: asks, Fields: append([]engine.Field{kind}, request...), Answers: engine.Answers{engine.Update: requestInfo{}}, Write: b.generateRequest},
+		{Path: "issuers/generate/intermediate/{type}", Help: asks, Fields: append([]engine.Field{kind}, request...), Answers: engine.Answers{engine.Update: requestInfo{}}, Write: b.generateRequest},
+		{Path: "intermediate/cross-sign", Help: asks, Fields: append([]engine.Field{{Name: "type", Default: "existing", Help: "existing: the key is key_ref's."}}, request...), Answers: engine.Answers{engine.Update: requestInfo{}}, Write: b.generateRequest},
+		{Path: "root/sign-intermediate", Help: signs, Fields: sign, Answers: engine.Answers{engine.Update: certificateInfo{}}, Write: b.signIntermediate},
+		{Path: "issuer/{issuer_ref}/sign-intermediate", Help: signs, Fields: append(slices.Clip(sign), issuer), Answers: engine.Answers{engine.Update: certificateInfo{}}, Write: b.signIntermediate},
+		{Path: "root/sign-self-issued", Help: crosses, Fields: self, Sudo: true, Answers: engine.Answers{engine.Update: crossInfo{}}, Write: b.signSelfIssued},
+		{Path: "issuer/{issuer_ref}/sign-self-issued", Help: crosses, Fields: append(slices.Clip(self), issuer), Answers: engine.Answers{engine.Update: crossInfo{}}, Write: b.signSelfIssued},
 	}
 }
 

@@ -30,6 +30,9 @@ type Either []any
 // Forms is a type whose values have several forms in JSON.
 type Forms interface{ Forms() Either }
 
+// Described is a value that says itself what values like it are.
+type Described interface{ Schema() Object }
+
 // Of is the schema of what v, or any other value of its type, is in JSON; nil has no value that counts, so anything.
 //
 // It follows encoding/json: names and omissions are those of the json tag, and embedded structs are laid out among the others.
@@ -38,6 +41,9 @@ type Forms interface{ Forms() Either }
 func (b *Book) Of(v any) Object {
 	if v == nil {
 		return Object{}
+	}
+	if d, ok := v.(Described); ok {
+		return d.Schema()
 	}
 	if either, ok := v.(Either); ok {
 		var all []any

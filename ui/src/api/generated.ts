@@ -472,6 +472,18 @@ export interface components {
             Stddev: number;
             Sum: number;
         };
+        NamedPkiIssuerListed: {
+            key_info: {
+                [key: string]: components["schemas"]["PkiIssuerListed"];
+            };
+            keys: string[];
+        };
+        NamedPkiKeyListed: {
+            key_info: {
+                [key: string]: components["schemas"]["PkiKeyListed"];
+            };
+            keys: string[];
+        };
         NamedSysEntityAliasListed: {
             key_info: {
                 [key: string]: components["schemas"]["SysEntityAliasListed"];
@@ -507,6 +519,113 @@ export interface components {
                 [key: string]: components["schemas"]["SysNamespaceInfo"];
             };
             keys: string[];
+        };
+        PkiCertificateInfo: {
+            ca_chain?: string[];
+            certificate: string;
+            /** @description Seconds since 1970. */
+            expiration: number;
+            issuing_ca?: string;
+            private_key?: string;
+            private_key_type?: string;
+            /** @description Bytes in hexadecimal, with colons. */
+            serial_number: string;
+        };
+        PkiClusterConfig: {
+            aia_path: string;
+            path: string;
+        };
+        PkiCrossInfo: {
+            certificate: string;
+            issuing_ca: string;
+        };
+        PkiImportInfo: {
+            existing_issuers: string[];
+            existing_keys: string[];
+            /** @description IDs. */
+            imported_issuers: string[];
+            /** @description IDs. */
+            imported_keys: string[];
+            /** @description The IDs of the issuers' keys. */
+            mapping: {
+                [key: string]: string;
+            };
+        };
+        PkiIssuerInfo: {
+            ca_chain: string[];
+            certificate: string;
+            crl_distribution_points: string[];
+            delta_crl_distribution_points: string[];
+            enable_aia_url_templating: boolean;
+            issuer_id: string;
+            issuer_name: string;
+            issuing_certificates: string[];
+            /** @description Empty: the key is elsewhere. */
+            key_id: string;
+            leaf_not_after_behavior: string;
+            manual_chain: string[] | null;
+            ocsp_servers: string[];
+            revocation_signature_algorithm: string;
+            /** @description Seconds since 1970. */
+            revocation_time?: number;
+            revocation_time_rfc3339?: string;
+            revoked: boolean;
+            usage: string;
+        };
+        PkiIssuerListed: {
+            is_default: boolean;
+            issuer_name: string;
+            key_id: string;
+            serial_number: string;
+        };
+        PkiIssuersConfig: {
+            /** @description ID of an issuer; empty: none. */
+            default: string;
+            default_follows_latest_issuer: boolean;
+        };
+        PkiKeyInfo: {
+            key_id: string;
+            key_name: string;
+            key_type: string;
+            private_key?: string;
+            private_key_type?: string;
+        };
+        PkiKeyListed: {
+            is_default: boolean;
+            key_name: string;
+        };
+        PkiKeysConfig: {
+            /** @description ID of a key; empty: none. */
+            default: string;
+        };
+        PkiRequestInfo: {
+            csr: string;
+            key_id: string;
+            key_name: string;
+            private_key?: string;
+            private_key_type?: string;
+        };
+        PkiRootInfo: {
+            ca_chain?: string[];
+            certificate: string;
+            /** @description Seconds since 1970. */
+            expiration: number;
+            issuer_id: string;
+            issuer_name: string;
+            issuing_ca?: string;
+            key_id: string;
+            key_name: string;
+            private_key?: string;
+            private_key_type?: string;
+            /** @description Bytes in hexadecimal, with colons. */
+            serial_number: string;
+        };
+        PkiUrlsConfig: {
+            crl_distribution_points: string[];
+            delta_crl_distribution_points: string[];
+            enable_templating: boolean;
+            issuing_certificates: string[];
+            ocsp_servers: string[];
         };
         Refusal: {
             errors: string[];
@@ -1458,12 +1577,27 @@ export type KvWritten = components['schemas']['KvWritten'];
 export type MetricsPoint = components['schemas']['MetricsPoint'];
 export type MetricsReport = components['schemas']['MetricsReport'];
 export type MetricsTotal = components['schemas']['MetricsTotal'];
+export type NamedPkiIssuerListed = components['schemas']['NamedPkiIssuerListed'];
+export type NamedPkiKeyListed = components['schemas']['NamedPkiKeyListed'];
 export type NamedSysEntityAliasListed = components['schemas']['NamedSysEntityAliasListed'];
 export type NamedSysEntityListed = components['schemas']['NamedSysEntityListed'];
 export type NamedSysGroupAliasListed = components['schemas']['NamedSysGroupAliasListed'];
 export type NamedSysGroupListed = components['schemas']['NamedSysGroupListed'];
 export type NamedSysInstalledVersion = components['schemas']['NamedSysInstalledVersion'];
 export type NamedSysNamespaceInfo = components['schemas']['NamedSysNamespaceInfo'];
+export type PkiCertificateInfo = components['schemas']['PkiCertificateInfo'];
+export type PkiClusterConfig = components['schemas']['PkiClusterConfig'];
+export type PkiCrossInfo = components['schemas']['PkiCrossInfo'];
+export type PkiImportInfo = components['schemas']['PkiImportInfo'];
+export type PkiIssuerInfo = components['schemas']['PkiIssuerInfo'];
+export type PkiIssuerListed = components['schemas']['PkiIssuerListed'];
+export type PkiIssuersConfig = components['schemas']['PkiIssuersConfig'];
+export type PkiKeyInfo = components['schemas']['PkiKeyInfo'];
+export type PkiKeyListed = components['schemas']['PkiKeyListed'];
+export type PkiKeysConfig = components['schemas']['PkiKeysConfig'];
+export type PkiRequestInfo = components['schemas']['PkiRequestInfo'];
+export type PkiRootInfo = components['schemas']['PkiRootInfo'];
+export type PkiUrlsConfig = components['schemas']['PkiUrlsConfig'];
 export type Refusal = components['schemas']['Refusal'];
 export type SysAliasInfo = components['schemas']['SysAliasInfo'];
 export type SysAliasMade = components['schemas']['SysAliasMade'];
