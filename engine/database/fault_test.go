@@ -105,6 +105,13 @@ func (f *fakeServer) Drop(c ctx, _ []string, name string) error {
 	return f.Run(c, []string{"drop"}, dbms.Values{Name: name})
 }
 
+// open is how many pools are.
+func (db *fakeDB) open() int {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.opened - db.closed
+}
+
 func (db *fakeDB) names() []string {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -385,7 +392,7 @@ func TestPools(t *testing.T) {
 	db := newFakeDB()
 	m := node(t, storage.NewMem(), db)
 	m.configured()
-	open := func() int { db.mu.Lock(); defer db.mu.Unlock(); return db.opened - db.closed }
+	open := db.open
 	if open() != 0 {
 		t.Errorf("%d are open before they are needed", open())
 	}
@@ -433,12 +440,13 @@ func TestUnusedPools(t *testing.T) {
 			m.must(engine.Read, "creds/reader", nil)
 			time.Sleep(unused - time.Second)
 		}
-		if db.opened-db.closed != 1 {
-			t.Errorf("%d are open while they are used", db.opened-db.closed)
+		if n := db.open(); n != 1 {
+			t.Errorf("%d are open while they are used", n)
 		}
 		time.Sleep(2 * time.Second)
-		if db.opened-db.closed != 0 {
-			t.Errorf("%d are open that nobody uses", db.opened-db.closed)
+		synctest.Wait()
+		if n := db.open(); n != 0 {
+			t.Errorf("%d are open that nobody uses", n)
 		}
 	})
 }
