@@ -44,6 +44,7 @@ func TestOperator(t *testing.T) {
 		{"workloads", testWorkloads},
 		{"Rollouts of Argo", testRollouts},
 		{"dry run", testDryRun},
+		{"migration", testMigrate},
 		{"restart", testRestart},
 		{"killed at every step", testKilled},
 		{"one namespace only", testOneNamespace},
