@@ -17,6 +17,7 @@ import (
 	"strongroom/operator/source"
 	"strongroom/operator/syncer"
 	"strongroom/operator/target"
+	"strongroom/operator/transform"
 	"strongroom/operator/vaultauth"
 	"strongroom/operator/vaultclient"
 	"strongroom/operator/vaultdynamicsecret"
@@ -33,6 +34,7 @@ type core struct {
 	pool     *vaultclient.Pool
 	hub      *instant.Hub
 	auths    vaultauth.Resolver
+	shapes   transform.Library
 	reporter condition.Reporter
 	told     *consumers.Reporter // nil: servers are told nothing
 }
@@ -46,9 +48,9 @@ func registerKinds(ctx context.Context, mgr manager.Manager, c core, namespaces 
 	}
 	for name, kind := range map[string]syncer.Kind{
 		vaultsecret.Name:        syncer.For(&vaultsecret.Kind{Auths: c.auths, Source: reader}),
-		vaultstaticsecret.Name:  syncer.For(&vaultstaticsecret.Kind{Auths: c.auths, Source: reader, Client: c.kube}),
-		vaultdynamicsecret.Name: syncer.For(&vaultdynamicsecret.Kind{Auths: c.auths, Pool: c.pool, Client: c.kube, Events: c.reporter.Events}),
-		vaultpkisecret.Name:     syncer.For(&vaultpkisecret.Kind{Auths: c.auths, Pool: c.pool, Client: c.kube}),
+		vaultstaticsecret.Name:  syncer.For(&vaultstaticsecret.Kind{Auths: c.auths, Source: reader, Shapes: c.shapes}),
+		vaultdynamicsecret.Name: syncer.For(&vaultdynamicsecret.Kind{Auths: c.auths, Pool: c.pool, Shapes: c.shapes, Events: c.reporter.Events}),
+		vaultpkisecret.Name:     syncer.For(&vaultpkisecret.Kind{Auths: c.auths, Pool: c.pool, Shapes: c.shapes}),
 	} {
 		engine := &syncer.Engine{
 			Kind: kind, Name: name, Targets: target.Store{Client: c.kube, Live: c.live},

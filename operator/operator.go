@@ -34,6 +34,7 @@ import (
 	"strongroom/operator/instant"
 	"strongroom/operator/shard"
 	"strongroom/operator/target"
+	"strongroom/operator/transform"
 	"strongroom/operator/vaultauth"
 	"strongroom/operator/vaultauthglobal"
 	"strongroom/operator/vaultclient"
@@ -72,6 +73,7 @@ type Options struct {
 	OperatorNamespace string
 	// ReportAs is what servers are told that this cluster is called, with the resources that use their secrets (ADR 28); empty: they are told nothing.
 	ReportAs            string
+	ExcludeRaw          bool // no Secret gets the key _raw, whatever its resource says
 	AllowDefaultGlobals bool // VaultAuths may inherit from a VaultAuthGlobal that they do not name
 
 	Concurrency int                  // reconciliations at a time of each kind; 0: 16
@@ -213,7 +215,8 @@ func register(ctx context.Context, mgr manager.Manager, options Options) error {
 	if err := global.Register(mgr, concurrency); err != nil {
 		return fmt.Errorf("register VaultAuthGlobal: %w", err)
 	}
-	return registerKinds(ctx, mgr, core{kube: kube, live: live, pool: pool, hub: hub, auths: auths, reporter: reporter, told: told}, options.Namespaces, concurrency)
+	shapes := transform.Library{Reader: kube, Permits: auths.Permits, ExcludeRaw: options.ExcludeRaw}
+	return registerKinds(ctx, mgr, core{kube: kube, live: live, pool: pool, hub: hub, auths: auths, shapes: shapes, reporter: reporter, told: told}, options.Namespaces, concurrency)
 }
 
 // share has the replicas work on a part of the namespaces each, if there is more than one shard.

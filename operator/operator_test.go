@@ -45,6 +45,8 @@ func TestOperator(t *testing.T) {
 		{"Rollouts of Argo", testRollouts},
 		{"dry run", testDryRun},
 		{"migration", testMigrate},
+		{"documented fields", testDocumented},
+		{"without the whole answer", testExcludeRaw},
 		{"restart", testRestart},
 		{"killed at every step", testKilled},
 		{"one namespace only", testOneNamespace},

@@ -118,6 +118,11 @@ type AppRoleAuth struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	RoleID string `json:"roleId,omitempty"`
+	// SecretIDPath is accepted and refused with a condition: this operator reads no file that a resource names. Put the
+	// secret id into a Secret, and name it in secretRef.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	SecretIDPath string `json:"secretIDPath,omitempty"`
 	// SecretRef names a Secret, in the namespace of the resource that uses this VaultAuth, whose key id holds the
 	// secret id. Without it none is sent.
 	// +optional

@@ -15,6 +15,11 @@ type VaultConnectionSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	CACertSecretRef string `json:"caCertSecretRef,omitempty"`
+	// CACertPath is accepted and refused with a condition: this operator reads no file that a resource names. Put the
+	// certificates into a Secret, and name it in caCertSecretRef.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	CACertPath string `json:"caCertPath,omitempty"`
 	// TLSServerName is the name to expect in the server's certificate, where it differs from the address.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253

@@ -77,6 +77,15 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 		}
 		return nil
 	})
+	flags.Func("global-transformation-options", "`options` of all transformations, separated by commas: exclude-raw leaves the key _raw out of every Secret", func(value string) error {
+		for option := range strings.SplitSeq(value, ",") {
+			if option != "exclude-raw" {
+				return fmt.Errorf("%q is not exclude-raw", option)
+			}
+			s.ExcludeRaw = true
+		}
+		return nil
+	})
 	flags.StringVar(&s.ReportAs, "report-as", "", "`name` of this cluster: tell each server, as that, which resources use its secrets and how they are, without any value (default: tell nothing)")
 	flags.Float64Var(&s.QPS, "kube-client-qps", 0, "requests a second to the API server, in the `long` run (default 500)")
 	flags.IntVar(&s.Burst, "kube-client-burst", 0, "`requests` to the API server at once (default 1000)")

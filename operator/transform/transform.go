@@ -51,17 +51,24 @@ func Refs(namespace string, spec v1beta1.Transformation) []types.NamespacedName 
 	return names
 }
 
+// Library is what Resolve takes rules from.
+type Library struct {
+	Reader     client.Reader                                   // of SecretTransformations
+	Permits    func(allowed []string, owner, from string) bool // whether one may be used from another namespace
+	ExcludeRaw bool                                            // the operator leaves out _raw, whatever a resource says
+}
+
 // Resolve reads what spec refers to. Errors are Problems: InvalidSpec, NotFound, NamespaceNotAllowed, TemplateError.
-func Resolve(ctx context.Context, reader client.Reader, allowed func(list []string, owner, from string) bool, namespace string, spec v1beta1.Transformation) (*Rules, error) {
-	rules := &Rules{templates: map[string]string{}, sources: map[string]string{}, excludeRaw: spec.ExcludeRaw}
+func (l Library) Resolve(ctx context.Context, namespace string, spec v1beta1.Transformation) (*Rules, error) {
+	rules := &Rules{templates: map[string]string{}, sources: map[string]string{}, excludeRaw: spec.ExcludeRaw || l.ExcludeRaw}
 	for i, name := range Refs(namespace, spec) {
 		shared := &v1beta1.SecretTransformation{}
-		err := reader.Get(ctx, name, shared)
+		err := l.Reader.Get(ctx, name, shared)
 		foreign := name.Namespace != namespace
 		switch {
 		case client.IgnoreNotFound(err) != nil:
 			return nil, fmt.Errorf("get SecretTransformation %s: %w", name, err)
-		case foreign && (apierrors.IsNotFound(err) || !allowed(shared.Spec.AllowedNamespaces, name.Namespace, namespace)):
+		case foreign && (apierrors.IsNotFound(err) || !l.Permits(shared.Spec.AllowedNamespaces, name.Namespace, namespace)):
 			return nil, condition.Problemf(v1beta1.ReasonNamespaceNotAllowed,
 				"SecretTransformation %s does not allow namespace %s: add it to its spec.allowedNamespaces", name, namespace)
 		case err != nil:

@@ -32,7 +32,7 @@ func TestApply(t *testing.T) {
 		{v1beta1.Transformation{Includes: []string{"^user$"}, Excludes: []string{"pass"}}, "map[user:u]"},
 		{v1beta1.Transformation{Includes: []string{"^pass$"}, Excludes: []string{"pass"}}, "map[]"},
 	} {
-		rules, err := Resolve(t.Context(), nil, allow, "ns", test.spec)
+		rules, err := Library{Permits: allow}.Resolve(t.Context(), "ns", test.spec)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,10 +48,10 @@ func TestApply(t *testing.T) {
 			t.Errorf("%+v gives %s, want %s", test.spec, got, test.want)
 		}
 	}
-	if _, err := Resolve(t.Context(), nil, allow, "ns", v1beta1.Transformation{Excludes: []string{"("}}); !condition.Is(err, v1beta1.ReasonInvalidSpec) {
+	if _, err := (Library{Permits: allow}).Resolve(t.Context(), "ns", v1beta1.Transformation{Excludes: []string{"("}}); !condition.Is(err, v1beta1.ReasonInvalidSpec) {
 		t.Error(err)
 	}
-	rules, err := Resolve(t.Context(), nil, allow, "ns", v1beta1.Transformation{Templates: map[string]v1beta1.Template{"k": {Text: "a\n{{ .Secrets.no }}"}}})
+	rules, err := Library{Permits: allow}.Resolve(t.Context(), "ns", v1beta1.Transformation{Templates: map[string]v1beta1.Template{"k": {Text: "a\n{{ .Secrets.no }}"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

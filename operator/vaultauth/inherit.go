@@ -40,7 +40,11 @@ func inherit(auth v1beta1.VaultAuthSpec, global *v1beta1.VaultAuthGlobalSpec) v1
 		if from := global.AppRole; from != nil {
 			method = from.GlobalAuth
 			own := orZero(spec.AppRole)
-			spec.AppRole = &v1beta1.AppRoleAuth{RoleID: cmp.Or(own.RoleID, from.RoleID), SecretRef: cmp.Or(own.SecretRef, from.SecretRef)}
+			merged := v1beta1.AppRoleAuth{RoleID: cmp.Or(own.RoleID, from.RoleID), SecretRef: cmp.Or(own.SecretRef, from.SecretRef), SecretIDPath: own.SecretIDPath}
+			if own.SecretRef == "" { // which excludes a path
+				merged.SecretIDPath = cmp.Or(own.SecretIDPath, from.SecretIDPath)
+			}
+			spec.AppRole = &merged
 		}
 	}
 	spec.Mount = cmp.Or(spec.Mount, method.Mount, global.DefaultMount)

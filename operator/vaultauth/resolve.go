@@ -261,6 +261,9 @@ func credential(spec v1beta1.VaultAuthSpec, namespace, account string) (vaultcli
 		if own.RoleID == "" {
 			return login, needs("roleId")
 		}
+		if own.SecretIDPath != "" {
+			return login, errors.New("has spec.appRole.secretIDPath, a file, and this operator reads none that a resource names: put the secret id into a Secret as key id, and name it in secretRef")
+		}
 		login.Role = own.RoleID
 		if own.SecretRef != "" {
 			login.Secret, login.SecretKey = within(own.SecretRef), "id"

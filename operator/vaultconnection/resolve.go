@@ -44,6 +44,11 @@ func (r Resolver) Server(ctx context.Context, connection *v1beta1.VaultConnectio
 		}
 		server.Timeout = min(timeout, maxTimeout)
 	}
+	if spec.CACertPath != "" {
+		return server, condition.Problemf(v1beta1.ReasonInvalidSpec,
+			"caCertPath of VaultConnection %s is a file, and this operator reads none that a resource names: put the certificates into a Secret of namespace %s as key %s, and name it in caCertSecretRef",
+			connection.Name, connection.Namespace, caKey)
+	}
 	if len(path.IsValidPathSegmentName(spec.CACertSecretRef)) > 0 {
 		return server, condition.Problemf(v1beta1.ReasonInvalidSpec,
 			"caCertSecretRef %q of VaultConnection %s is not the name of a Secret in namespace %s: one of another namespace cannot be used",

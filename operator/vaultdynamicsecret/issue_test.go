@@ -112,7 +112,7 @@ func TestSettle(t *testing.T) {
 func TestWhatATemplateCannotUseIsRevoked(t *testing.T) {
 	kind, server, login, _ := dealer(t, "db/*", "sys/leases/*")
 	vds := wants()
-	rules, err := transform.Resolve(t.Context(), nil, nil, "shop", v1beta1.Transformation{Templates: map[string]v1beta1.Template{"a": {Text: "{{ .Secrets.nothing }}"}}})
+	rules, err := transform.Library{}.Resolve(t.Context(), "shop", v1beta1.Transformation{Templates: map[string]v1beta1.Template{"a": {Text: "{{ .Secrets.nothing }}"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,6 @@ import (
 	vault "github.com/hashicorp/vault/api"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
@@ -34,7 +33,7 @@ const maxFormer = 16
 type Kind struct {
 	Auths  vaultauth.Resolver
 	Pool   *vaultclient.Pool
-	Client client.Client
+	Shapes transform.Library
 	Events events.EventRecorder
 }
 
@@ -82,7 +81,7 @@ func (k *Kind) Read(ctx context.Context, vds *v1beta1.VaultDynamicSecret, held s
 		return &syncer.Content{Version: vds.Status.SecretVersion, Path: path, Says: says(vds, path), Next: wait, Login: login, Namespace: vds.Spec.Namespace}, nil
 	}
 	// Before anything is made on the server: what would fail in the end must fail now.
-	rules, err := transform.Resolve(ctx, k.Client, k.Auths.Permits, vds.Namespace, vds.Spec.Destination.Transformation)
+	rules, err := k.Shapes.Resolve(ctx, vds.Namespace, vds.Spec.Destination.Transformation)
 	if err != nil {
 		return nil, err
 	}

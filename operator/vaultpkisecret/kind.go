@@ -9,7 +9,6 @@ import (
 	"time"
 
 	vault "github.com/hashicorp/vault/api"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
@@ -28,7 +27,7 @@ const Name = "VaultPKISecret"
 type Kind struct {
 	Auths  vaultauth.Resolver
 	Pool   *vaultclient.Pool
-	Client client.Client
+	Shapes transform.Library
 }
 
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultpkisecrets,verbs=get;list;watch;patch
@@ -64,7 +63,7 @@ func (k *Kind) Read(ctx context.Context, pki *v1beta1.VaultPKISecret, held synce
 	if err != nil {
 		return nil, err
 	}
-	rules, err := transform.Resolve(ctx, k.Client, k.Auths.Permits, pki.Namespace, pki.Spec.Destination.Transformation)
+	rules, err := k.Shapes.Resolve(ctx, pki.Namespace, pki.Spec.Destination.Transformation)
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,6 @@ import (
 	"context"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"strongroom/api/v1beta1"
 	"strongroom/operator/condition"
 	"strongroom/operator/source"
@@ -25,7 +23,7 @@ const defaultInterval = time.Minute
 type Kind struct {
 	Auths  vaultauth.Resolver
 	Source *source.Reader
-	Client client.Client
+	Shapes transform.Library
 }
 
 // +kubebuilder:rbac:groups=secrets.hashicorp.com,resources=vaultstaticsecrets,verbs=get;list;watch;patch
@@ -58,7 +56,7 @@ func (k *Kind) Read(ctx context.Context, vss *v1beta1.VaultStaticSecret, _ synce
 			return nil, condition.Problemf(v1beta1.ReasonInvalidSpec, "spec.version is for type kv-v2 only: remove it")
 		}
 	}
-	rules, err := transform.Resolve(ctx, k.Client, k.Auths.Permits, vss.Namespace, vss.Spec.Destination.Transformation)
+	rules, err := k.Shapes.Resolve(ctx, vss.Namespace, vss.Spec.Destination.Transformation)
 	if err != nil {
 		return nil, err
 	}
