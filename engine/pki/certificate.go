@@ -185,9 +185,12 @@ func (s *signer) sign(t *x509.Certificate, public crypto.PublicKey, how signatur
 // is right.
 func (s *signer) verify(cert *x509.Certificate) error {
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(s.chain[len(s.chain)-1].cert)
-	for _, i := range s.chain[:len(s.chain)-1] {
-		between.AddCert(i.cert)
+	for n, i := range s.chain {
+		if selfSigned(i.cert) || n == len(s.chain)-1 {
+			roots.AddCert(i.cert)
+		} else {
+			between.AddCert(i.cert)
+		}
 	}
 	shown := *cert // a copy: names that Go does not know, such as other_sans, are looked at by nobody
 	shown.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(cert.UnhandledCriticalExtensions), func(id asn1.ObjectIdentifier) bool { return id.Equal(oidSAN()) })

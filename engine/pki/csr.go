@@ -83,7 +83,8 @@ func parseBundle(text string) (*bundle, error) {
 		return nil, engine.Invalidf("the bundle is over the limit of %d bytes", maxBundle)
 	}
 	out := &bundle{}
-	rest := []byte(strings.TrimSpace(text))
+	// Files without a line's end at their end, as -field prints them, meet when they are concatenated.
+	rest := []byte(strings.TrimSpace(strings.ReplaceAll(text, "----------", "-----\n-----")))
 	defer clear(rest)
 	for len(rest) > 0 {
 		var block *pem.Block
