@@ -107,3 +107,85 @@ type keyListed struct {
 	Name    string `json:"key_name"`
 	Default bool   `json:"is_default"`
 }
+
+// crlInfo is how lists of revoked certificates are made.
+type crlInfo struct {
+	Expiry       string `json:"expiry" help:"A duration: 72h."`
+	Disable      bool   `json:"disable"`
+	OCSPDisable  bool   `json:"ocsp_disable"`
+	OCSPExpiry   string `json:"ocsp_expiry"`
+	AutoRebuild  bool   `json:"auto_rebuild"`
+	Grace        string `json:"auto_rebuild_grace_period"`
+	Delta        bool   `json:"enable_delta"`
+	DeltaRebuild string `json:"delta_rebuild_interval"`
+	CrossCluster bool   `json:"cross_cluster_revocation"`
+	Unified      bool   `json:"unified_crl"`
+	UnifiedPaths bool   `json:"unified_crl_on_existing_paths"`
+	MaxEntries   int64  `json:"max_crl_entries"`
+}
+
+// rotated says that new lists have begun.
+type rotated struct {
+	Success bool `json:"success"`
+}
+
+type revokedInfo struct {
+	At    int64  `json:"revocation_time" help:"Seconds since 1970."`
+	AtRFC string `json:"revocation_time_rfc3339"`
+	State string `json:"state"`
+}
+
+// storedInfo is a certificate that is stored, or that of an issuer, or a list.
+type storedInfo struct {
+	Certificate string `json:"certificate"`
+	Chain       string `json:"ca_chain,omitempty"`
+	RevokedAt   *int64 `json:"revocation_time,omitempty" help:"Seconds since 1970; 0: it has not been revoked."`
+	RevokedRFC  string `json:"revocation_time_rfc3339,omitempty"`
+	IssuerID    string `json:"issuer_id,omitempty"`
+}
+
+// issuerShown is what anyone may know of an issuer.
+type issuerShown struct {
+	Certificate string   `json:"certificate"`
+	Chain       []string `json:"ca_chain"`
+	ID          string   `json:"issuer_id"`
+	Name        string   `json:"issuer_name"`
+	RevokedAt   int64    `json:"revocation_time" help:"Seconds since 1970; 0: it has not been revoked."`
+	RevokedRFC  string   `json:"revocation_time_rfc3339,omitempty"`
+}
+
+type listShown struct {
+	CRL string `json:"crl"`
+}
+
+// tidyInfo is a clean-up.
+type tidyInfo struct {
+	State        string  `json:"state" help:"Inactive, Running, Finished, Error or Cancelled."`
+	Error        *string `json:"error" api:"null"`
+	Message      *string `json:"message" api:"null"`
+	Started      *string `json:"time_started" api:"null"`
+	Finished     *string `json:"time_finished" api:"null"`
+	LastAuto     *string `json:"last_auto_tidy_finished" api:"null"`
+	Certs        bool    `json:"tidy_cert_store"`
+	Revoked      bool    `json:"tidy_revoked_certs"`
+	Issuers      bool    `json:"tidy_expired_issuers"`
+	Buffer       int64   `json:"safety_buffer"`
+	IssuerBuffer int64   `json:"issuer_safety_buffer"`
+	Pause        string  `json:"pause_duration"`
+	CertCount    int64   `json:"cert_store_deleted_count"`
+	RevokedCount int64   `json:"revoked_cert_deleted_count"`
+	IssuerCount  int64   `json:"issuer_deleted_count"`
+	Missing      int64   `json:"missing_issuer_cert_count"`
+}
+
+// autoTidyInfo is the clean-up that happens by itself.
+type autoTidyInfo struct {
+	Enabled      bool   `json:"enabled"`
+	Interval     int64  `json:"interval_duration"`
+	Certs        bool   `json:"tidy_cert_store"`
+	Revoked      bool   `json:"tidy_revoked_certs"`
+	Issuers      bool   `json:"tidy_expired_issuers"`
+	Buffer       int64  `json:"safety_buffer"`
+	IssuerBuffer int64  `json:"issuer_safety_buffer"`
+	Pause        string `json:"pause_duration"`
+}

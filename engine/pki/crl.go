@@ -76,8 +76,8 @@ func (b *backend) crlRoutes() []engine.Route {
 			{Name: "cross_cluster_revocation", Type: engine.Bool, Help: "Refused."}, {Name: "unified_crl", Type: engine.Bool, Help: "Refused."},
 			{Name: "unified_crl_on_existing_paths", Type: engine.Bool, Help: "Refused."},
 			{Name: "max_crl_entries", Type: engine.Int, Help: "Certificates that a list holds at the most; 100000; -1: no limit."},
-		}, Read: b.readCRLConfig, Write: b.writeCRLConfig},
-		{Path: "crl/rotate", Help: "Make new lists of revoked certificates.", Read: b.rotate, Write: b.rotate},
+		}, Answers: engine.Answers{engine.Read: crlInfo{}, engine.Update: crlInfo{}}, Read: b.readCRLConfig, Write: b.writeCRLConfig},
+		{Path: "crl/rotate", Help: "Make new lists of revoked certificates.", Answers: engine.Answers{engine.Read: rotated{}, engine.Update: rotated{}}, Read: b.rotate, Write: b.rotate},
 	}
 }
 

@@ -22,32 +22,32 @@ const (
 func (b *backend) readRoutes() []engine.Route {
 	issuer, serial := []engine.Field{ref("issuer_ref")}, []engine.Field{{Name: "serial", Required: true, Help: "Serial number; or ca, ca_chain or crl."}}
 	pages := []engine.Field{{Name: "after", Help: "Begin after this one."}, {Name: "limit", Type: engine.Int, Help: "Answer at most so many."}}
-	open := func(path, help string, fields []engine.Field, read engine.Handler) engine.Route {
-		return engine.Route{Path: path, Help: help, Fields: fields, Public: true, Read: read}
+	open := func(path, help string, fields []engine.Field, answer any, read engine.Handler) engine.Route {
+		return engine.Route{Path: path, Help: help, Fields: fields, Public: true, Answers: engine.Answers{engine.Read: answer}, Read: read}
 	}
 	unsupported := func(path, what string) engine.Route {
 		no := func(context.Context, *engine.Request) (*engine.Response, error) {
 			return nil, engine.Errorf(engine.Unsupported, "%s is not supported by this server", what)
 		}
-		return engine.Route{Path: path, Help: "Not supported.", Public: true, Fields: []engine.Field{{Name: "rest", Help: "Not supported."}}, Read: no, Write: no}
+		return engine.Route{Path: path, Help: "Not supported.", Public: true, Fields: []engine.Field{{Name: "rest", Help: "Not supported."}}, Answers: engine.Answers{engine.Read: engine.Never{}, engine.Update: engine.Never{}}, Read: no, Write: no}
 	}
 	return []engine.Route{
-		open("ca", "The certificate of the default issuer, DER.", nil, b.showIssuer(false)),
-		open("ca/pem", "The certificate of the default issuer, PEM.", nil, b.showIssuer(true)),
-		open("ca_chain", "The chain of the default issuer, PEM.", nil, b.showChain),
-		open("crl", "The list of certificates that the default issuer has revoked, DER.", nil, b.showList(false)),
-		open("crl/pem", "The list of certificates that the default issuer has revoked, PEM.", nil, b.showList(true)),
-		open("issuer/{issuer_ref}/json", "An issuer's certificate and chain.", issuer, b.issuerJSON),
-		open("issuer/{issuer_ref}/der", "An issuer's certificate, DER.", issuer, b.showIssuer(false)),
-		open("issuer/{issuer_ref}/pem", "An issuer's certificate, PEM.", issuer, b.showIssuer(true)),
-		open("issuer/{issuer_ref}/crl", "The list of certificates that an issuer has revoked.", issuer, b.listJSON("crl")),
-		open("issuer/{issuer_ref}/crl/der", "The list of certificates that an issuer has revoked, DER.", issuer, b.showList(false)),
-		open("issuer/{issuer_ref}/crl/pem", "The list of certificates that an issuer has revoked, PEM.", issuer, b.showList(true)),
-		open("cert/{serial}", "A certificate that was issued here, and when it was revoked.", serial, b.readCert),
-		open("cert/{serial}/raw", "A certificate that was issued here, DER.", serial, b.rawCert(false)),
-		open("cert/{serial}/raw/pem", "A certificate that was issued here, PEM.", serial, b.rawCert(true)),
-		{Path: "certs", Help: "The serial numbers of the certificates that were issued here.", Fields: pages, List: serials(certPrefix)},
-		{Path: "certs/revoked", Help: "The serial numbers of those that were revoked.", Fields: pages, List: serials(revokedPrefix)},
+		open("ca", "The certificate of the default issuer, DER.", nil, engine.Maybe{Data: engine.Stream(typeCert)}, b.showIssuer(false)),
+		open("ca/pem", "The certificate of the default issuer, PEM.", nil, engine.Maybe{Data: engine.Stream(typePEM)}, b.showIssuer(true)),
+		open("ca_chain", "The chain of the default issuer, PEM.", nil, engine.Maybe{Data: engine.Stream(typePEM)}, b.showChain),
+		open("crl", "The list of certificates that the default issuer has revoked, DER.", nil, engine.Maybe{Data: engine.Stream(typeCRL)}, b.showList(false)),
+		open("crl/pem", "The list of certificates that the default issuer has revoked, PEM.", nil, engine.Maybe{Data: engine.Stream(typeText)}, b.showList(true)),
+		open("issuer/{issuer_ref}/json", "An issuer's certificate and chain.", issuer, issuerShown{}, b.issuerJSON),
+		open("issuer/{issuer_ref}/der", "An issuer's certificate, DER.", issuer, engine.Maybe{Data: engine.Stream(typeCert)}, b.showIssuer(false)),
+		open("issuer/{issuer_ref}/pem", "An issuer's certificate, PEM.", issuer, engine.Maybe{Data: engine.Stream(typePEM)}, b.showIssuer(true)),
+		open("issuer/{issuer_ref}/crl", "The list of certificates that an issuer has revoked.", issuer, listShown{}, b.listJSON("crl")),
+		open("issuer/{issuer_ref}/crl/der", "The list of certificates that an issuer has revoked, DER.", issuer, engine.Maybe{Data: engine.Stream(typeCRL)}, b.showList(false)),
+		open("issuer/{issuer_ref}/crl/pem", "The list of certificates that an issuer has revoked, PEM.", issuer, engine.Maybe{Data: engine.Stream(typeText)}, b.showList(true)),
+		open("cert/{serial}", "A certificate that was issued here, and when it was revoked.", serial, storedInfo{}, b.readCert),
+		open("cert/{serial}/raw", "A certificate that was issued here, DER.", serial, engine.Maybe{Data: engine.Stream("*/*")}, b.rawCert(false)),
+		open("cert/{serial}/raw/pem", "A certificate that was issued here, PEM.", serial, engine.Maybe{Data: engine.Stream("*/*")}, b.rawCert(true)),
+		{Path: "certs", Help: "The serial numbers of the certificates that were issued here.", Fields: pages, Answers: engine.Answers{engine.List: engine.Keys{}}, List: serials(certPrefix)},
+		{Path: "certs/revoked", Help: "The serial numbers of those that were revoked.", Fields: pages, Answers: engine.Answers{engine.List: engine.Keys{}}, List: serials(revokedPrefix)},
 		unsupported("acme/{rest...}", "ACME"), unsupported("ocsp/{rest...}", "OCSP"), unsupported("ocsp", "OCSP"),
 		unsupported("est/{rest...}", "EST"), unsupported("scep/{rest...}", "SCEP"), unsupported("cmp/{rest...}", "CMPv2"), unsupported("cel/{rest...}", "CEL"),
 	}

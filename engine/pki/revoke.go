@@ -25,11 +25,12 @@ type revocation struct {
 // revokeRoutes revoke certificates.
 func (b *backend) revokeRoutes() []engine.Route {
 	which := []engine.Field{{Name: "serial_number", Help: "Serial number of the certificate."}, {Name: "certificate", Help: "Or the certificate, PEM."}}
+	revoked := engine.Answers{engine.Update: engine.Maybe{Data: revokedInfo{}}} // nothing: it had expired
 	return []engine.Route{
-		{Path: "revoke", Help: "Revoke a certificate.", Fields: which, Write: b.revokeAny},
+		{Path: "revoke", Help: "Revoke a certificate.", Fields: which, Answers: revoked, Write: b.revokeAny},
 		{Path: "revoke-with-key", Help: "Revoke a certificate whose private key one has.",
-			Fields: append(which[:2:2], engine.Field{Name: "private_key", Required: true, Help: "PEM of the private key."}), Write: b.revokeWithKey},
-		{Path: "issuer/{issuer_ref}/revoke", Help: "Revoke an issuer; cannot be undone.", Fields: []engine.Field{ref("issuer_ref")}, Write: b.revokeIssuer},
+			Fields: append(which[:2:2], engine.Field{Name: "private_key", Required: true, Help: "PEM of the private key."}), Answers: revoked, Write: b.revokeWithKey},
+		{Path: "issuer/{issuer_ref}/revoke", Help: "Revoke an issuer; cannot be undone.", Fields: []engine.Field{ref("issuer_ref")}, Answers: engine.Answers{engine.Update: issuerInfo{}}, Write: b.revokeIssuer},
 	}
 }
 

@@ -85,10 +85,10 @@ func (b *backend) tidyRoutes() []engine.Route {
 		{Name: "enabled", Type: engine.Bool, Help: "Clean up by itself."},
 		{Name: "interval_duration", Type: engine.Duration, Help: "Time between two clean-ups; 12 h."}}, tidyFields()...)
 	return []engine.Route{
-		{Path: "tidy", Help: "Begin to remove what has expired.", Fields: tidyFields(), Write: b.startTidy},
-		{Path: "tidy-status", Help: "The clean-up that runs, or ran last.", Read: b.tidyStatus},
-		{Path: "tidy-cancel", Help: "End the clean-up that runs.", Write: b.cancelTidy},
-		{Path: "config/auto-tidy", Help: "The clean-up that happens by itself.", Fields: auto, Read: b.readAutoTidy, Write: b.writeAutoTidy},
+		{Path: "tidy", Help: "Begin to remove what has expired.", Fields: tidyFields(), Answers: engine.Answers{engine.Update: engine.Envelope{}}, Write: b.startTidy},
+		{Path: "tidy-status", Help: "The clean-up that runs, or ran last.", Answers: engine.Answers{engine.Read: tidyInfo{}}, Read: b.tidyStatus},
+		{Path: "tidy-cancel", Help: "End the clean-up that runs.", Answers: engine.Answers{engine.Update: tidyInfo{}}, Write: b.cancelTidy},
+		{Path: "config/auto-tidy", Help: "The clean-up that happens by itself.", Fields: auto, Answers: engine.Answers{engine.Read: autoTidyInfo{}, engine.Update: autoTidyInfo{}}, Read: b.readAutoTidy, Write: b.writeAutoTidy},
 	}
 }
 

@@ -520,6 +520,16 @@ export interface components {
             };
             keys: string[];
         };
+        PkiAutoTidyInfo: {
+            enabled: boolean;
+            interval_duration: number;
+            issuer_safety_buffer: number;
+            pause_duration: string;
+            safety_buffer: number;
+            tidy_cert_store: boolean;
+            tidy_expired_issuers: boolean;
+            tidy_revoked_certs: boolean;
+        };
         PkiCertificateInfo: {
             ca_chain?: string[];
             certificate: string;
@@ -534,6 +544,21 @@ export interface components {
         PkiClusterConfig: {
             aia_path: string;
             path: string;
+        };
+        PkiCrlInfo: {
+            auto_rebuild: boolean;
+            auto_rebuild_grace_period: string;
+            cross_cluster_revocation: boolean;
+            delta_rebuild_interval: string;
+            disable: boolean;
+            enable_delta: boolean;
+            /** @description A duration: 72h. */
+            expiry: string;
+            max_crl_entries: number;
+            ocsp_disable: boolean;
+            ocsp_expiry: string;
+            unified_crl: boolean;
+            unified_crl_on_existing_paths: boolean;
         };
         PkiCrossInfo: {
             certificate: string;
@@ -578,6 +603,15 @@ export interface components {
             key_id: string;
             serial_number: string;
         };
+        PkiIssuerShown: {
+            ca_chain: string[];
+            certificate: string;
+            issuer_id: string;
+            issuer_name: string;
+            /** @description Seconds since 1970; 0: it has not been revoked. */
+            revocation_time: number;
+            revocation_time_rfc3339?: string;
+        };
         PkiIssuersConfig: {
             /** @description ID of an issuer; empty: none. */
             default: string;
@@ -598,12 +632,21 @@ export interface components {
             /** @description ID of a key; empty: none. */
             default: string;
         };
+        PkiListShown: {
+            crl: string;
+        };
         PkiRequestInfo: {
             csr: string;
             key_id: string;
             key_name: string;
             private_key?: string;
             private_key_type?: string;
+        };
+        PkiRevokedInfo: {
+            /** @description Seconds since 1970. */
+            revocation_time: number;
+            revocation_time_rfc3339: string;
+            state: string;
         };
         PkiRootInfo: {
             ca_chain?: string[];
@@ -619,6 +662,36 @@ export interface components {
             private_key_type?: string;
             /** @description Bytes in hexadecimal, with colons. */
             serial_number: string;
+        };
+        PkiRotated: {
+            success: boolean;
+        };
+        PkiStoredInfo: {
+            ca_chain?: string;
+            certificate: string;
+            issuer_id?: string;
+            /** @description Seconds since 1970; 0: it has not been revoked. */
+            revocation_time?: number;
+            revocation_time_rfc3339?: string;
+        };
+        PkiTidyInfo: {
+            cert_store_deleted_count: number;
+            error: string | null;
+            issuer_deleted_count: number;
+            issuer_safety_buffer: number;
+            last_auto_tidy_finished: string | null;
+            message: string | null;
+            missing_issuer_cert_count: number;
+            pause_duration: string;
+            revoked_cert_deleted_count: number;
+            safety_buffer: number;
+            /** @description Inactive, Running, Finished, Error or Cancelled. */
+            state: string;
+            tidy_cert_store: boolean;
+            tidy_expired_issuers: boolean;
+            tidy_revoked_certs: boolean;
+            time_finished: string | null;
+            time_started: string | null;
         };
         PkiUrlsConfig: {
             crl_distribution_points: string[];
@@ -1585,18 +1658,26 @@ export type NamedSysGroupAliasListed = components['schemas']['NamedSysGroupAlias
 export type NamedSysGroupListed = components['schemas']['NamedSysGroupListed'];
 export type NamedSysInstalledVersion = components['schemas']['NamedSysInstalledVersion'];
 export type NamedSysNamespaceInfo = components['schemas']['NamedSysNamespaceInfo'];
+export type PkiAutoTidyInfo = components['schemas']['PkiAutoTidyInfo'];
 export type PkiCertificateInfo = components['schemas']['PkiCertificateInfo'];
 export type PkiClusterConfig = components['schemas']['PkiClusterConfig'];
+export type PkiCrlInfo = components['schemas']['PkiCrlInfo'];
 export type PkiCrossInfo = components['schemas']['PkiCrossInfo'];
 export type PkiImportInfo = components['schemas']['PkiImportInfo'];
 export type PkiIssuerInfo = components['schemas']['PkiIssuerInfo'];
 export type PkiIssuerListed = components['schemas']['PkiIssuerListed'];
+export type PkiIssuerShown = components['schemas']['PkiIssuerShown'];
 export type PkiIssuersConfig = components['schemas']['PkiIssuersConfig'];
 export type PkiKeyInfo = components['schemas']['PkiKeyInfo'];
 export type PkiKeyListed = components['schemas']['PkiKeyListed'];
 export type PkiKeysConfig = components['schemas']['PkiKeysConfig'];
+export type PkiListShown = components['schemas']['PkiListShown'];
 export type PkiRequestInfo = components['schemas']['PkiRequestInfo'];
+export type PkiRevokedInfo = components['schemas']['PkiRevokedInfo'];
 export type PkiRootInfo = components['schemas']['PkiRootInfo'];
+export type PkiRotated = components['schemas']['PkiRotated'];
+export type PkiStoredInfo = components['schemas']['PkiStoredInfo'];
+export type PkiTidyInfo = components['schemas']['PkiTidyInfo'];
 export type PkiUrlsConfig = components['schemas']['PkiUrlsConfig'];
 export type Refusal = components['schemas']['Refusal'];
 export type SysAliasInfo = components['schemas']['SysAliasInfo'];
