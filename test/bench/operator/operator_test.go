@@ -73,4 +73,16 @@ func TestCounts(t *testing.T) {
 			t.Errorf("%s{%s} is %.0f, not %.0f to %.0f", count.metric, count.label, n, count.least, count.most)
 		}
 	}
+
+	// As `helm uninstall` ends it, it leaves no login behind: what lives is the root token.
+	if err := s.Operator.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := s.Root.Logical().ListWithContext(t.Context(), "auth/token/accessors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := answer.Data["keys"].([]any); len(left) != 1 {
+		t.Errorf("%d tokens live after the operator's end, want the root token alone", len(left))
+	}
 }
