@@ -236,12 +236,19 @@ func (h *Hub) out(server vaultclient.ServerKey) {
 	wakeAll(h.heeders[server], wakePause, normal)
 }
 
-// back wakes those that wait for a server, and its streams.
+// back wakes those that wait for a server, and its streams. Whoever follows a stream waits a little longer, until that is
+// up: looked at before, it would have to poll, say so in its status, and be looked at again.
 func (h *Hub) back(server vaultclient.ServerKey) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	waiting := h.waiting[server]
 	delete(h.waiting, server)
+	for t := range waiting {
+		if f := h.follows[t]; f != nil && f.stream != nil && !f.stream.up {
+			delete(waiting, t)
+			f.stream.owe(t)
+		}
+	}
 	wakeAll(waiting, wakePause, normal)
 	wakeAll(h.heeders[server], wakePause, normal)
 	for _, s := range h.streams {

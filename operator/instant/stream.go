@@ -27,7 +27,9 @@ const (
 	// rightsChunk is how many paths are asked about in one request: those that came while the one before was under way.
 	rightsChunk = 100
 	// rightsWait bounds how long Follow waits for the answer.
-	rightsWait = 2 * time.Second
+	rightsWait = 5 * time.Second
+	// owedWait bounds how long those that wait for a server wait for its stream, once it is back.
+	owedWait = 5 * time.Second
 	// missedGrace is how much later than a poll an event may tell of the change that the poll found.
 	missedGrace = 5 * time.Second
 	// remembered is how long an event is known, for those who read before it and follow after it.
@@ -56,6 +58,7 @@ type stream struct {
 	folders   map[string]bool
 	rights    map[string]bool      // by path: whether changes are told; absent: not asked yet
 	deaf      map[string]bool      // paths of which a change was not told in spite of the rights
+	owed      map[target]bool      // waiting since the server is back
 	recent    map[string]time.Time // by path: when an event came
 	pruned    time.Time            // when those of recent that are too old were last dropped
 	up        bool
@@ -68,7 +71,7 @@ func newStream(h *Hub, key streamKey, login vaultclient.Login) *stream {
 	return &stream{
 		hub: h, key: key, login: login, retry: make(chan struct{}, 1), ask: make(chan struct{}, 1), heard: make(chan struct{}),
 		followers: make(map[string]map[target]bool), folders: make(map[string]bool),
-		rights: make(map[string]bool), recent: make(map[string]time.Time), deaf: make(map[string]bool),
+		rights: make(map[string]bool), owed: make(map[target]bool), recent: make(map[string]time.Time), deaf: make(map[string]bool),
 	}
 }
 
@@ -77,6 +80,29 @@ func signal(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// owe has t looked at as soon as the stream is up, or when it is clear that it will not be soon; the hub's mutex is held.
+func (s *stream) owe(t target) {
+	if len(s.owed) == 0 {
+		time.AfterFunc(owedWait, func() {
+			s.hub.mu.Lock()
+			defer s.hub.mu.Unlock()
+			s.pay()
+		})
+	}
+	s.owed[t] = true
+}
+
+// pay wakes those that are owed it; the hub's mutex is held.
+func (s *stream) pay() {
+	for t := range s.owed {
+		if f := s.hub.follows[t]; f == nil || f.stream != s {
+			delete(s.owed, t) // it is gone, or went elsewhere, where it is looked at
+		}
+	}
+	wakeAll(s.owed, wakePause, normal)
+	clear(s.owed)
 }
 
 func (s *stream) retryNow() { signal(s.retry) }
@@ -190,6 +216,7 @@ func (s *stream) connected(follows bool) {
 	clear(s.recent)
 	clear(s.deaf)
 	signal(s.ask)
+	s.pay()
 	wakeAll(s.all(), wakePause, casual)
 }
 
@@ -258,6 +285,7 @@ func (s *stream) once(ctx context.Context) (bool, error) {
 	defer s.hub.mu.Unlock()
 	s.up = false
 	s.hear()
+	s.pay()
 	return up, err
 }
 

@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"strongroom/operator/vaultclient"
 )
@@ -47,5 +51,64 @@ func TestEventsAreRememberedForAWhile(t *testing.T) {
 		if n := len(s.recent); n != 1 {
 			t.Errorf("%d events are known, want the one that is young", n)
 		}
+	})
+}
+
+// noted is a queue that notes what is added.
+type noted struct {
+	queue
+	names []string
+}
+
+func (n *noted) AddAfter(request reconcile.Request, _ time.Duration) {
+	n.names = append(n.names, request.Name)
+}
+
+// When a server is back, those that follow a stream are looked at when that is up, so that they need not poll and say so
+// first; but not much later, should it not come up.
+func TestStreamsComeBackFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := NewHub(vaultclient.NewPool(nil, func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }))
+		looks := &noted{}
+		watcher := hub.Watcher("VaultSecret")
+		watcher.queue = looks
+		server := vaultclient.ServerKey{}
+		of := func(name string, s *stream) target {
+			each := target{watcher, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}}
+			if s != nil {
+				hub.follows[each] = &following{stream: s, paths: []string{name}}
+				s.add(each, []string{name})
+			}
+			put(hub.waiting, server, each)
+			return each
+		}
+		looked := func(when string, want ...string) {
+			t.Helper()
+			slices.Sort(looks.names)
+			if got := slices.Compact(looks.names); !slices.Equal(got, want) {
+				t.Errorf("%s, looked at are %v, want %v", when, got, want)
+			}
+			looks.names = nil
+		}
+		up, soon, never := newStream(hub, streamKey{}, vaultclient.Login{}), newStream(hub, streamKey{}, vaultclient.Login{}), newStream(hub, streamKey{}, vaultclient.Login{})
+		up.up = true
+		of("polls", nil)
+		of("up", up)
+		of("soon", soon)
+		of("never", never)
+		gone := of("gone", never)
+		hub.back(server)
+		looked("at once", "polls", "up")
+		soon.connected(true)
+		looked("when its stream is up", "soon")
+		watcher.Forget(gone.request)
+		time.Sleep(owedWait - time.Millisecond)
+		synctest.Wait()
+		looked("meanwhile")
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		looked("in the end", "never")
+		time.Sleep(time.Hour)
+		looked("then")
 	})
 }
