@@ -174,6 +174,52 @@ export async function keyboard() {
   await page.getByRole('heading', { name: 'Secrets', level: 1 }).waitFor()
 }
 
+/** The pages of operators by keys alone: from one to another, along tabs, into a dialog and out of it again. */
+export async function keyboardElsewhere() {
+  const page = await enter(keys.root)
+  await page.getByRole('heading', { name: 'Secrets', level: 1 }).waitFor()
+  const focused = (re) => until(`${re} has the focus`, () => page.evaluate((s) => new RegExp(s).test(document.activeElement.getAttribute('aria-label') ?? document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent), re.source))
+  await page.keyboard.press('g'); await page.keyboard.press('q')
+  await page.getByText('No rate limit yet').waitFor()
+  await page.keyboard.press('n')
+  await focused(/^Name$/)
+  await page.keyboard.type('by-keys')
+  await page.keyboard.press('Tab'); await page.keyboard.press('Tab')
+  await focused(/^Rate$/)
+  await page.keyboard.type('900000')
+  await page.keyboard.press('Enter')
+  await page.getByRole('button', { name: 'by-keys', exact: true }).waitFor()
+  equal((await api('GET', 'sys/quotas/rate-limit/by-keys')).data.rate, 900000, 'the rate')
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+  await page.keyboard.press('n')
+  await page.getByRole('dialog').waitFor()
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+  await focused(/Add a rate limit/)
+  await api('DELETE', 'sys/quotas/rate-limit/by-keys')
+
+  // Tabs: the arrows move along them, and what n and / lead to is of the one that is shown.
+  await page.getByRole('tab', { name: 'Rate limits' }).focus()
+  await page.keyboard.press('ArrowRight')
+  await page.getByText('No lease limit yet').waitFor()
+  await page.keyboard.press('n')
+  await page.getByRole('dialog', { name: 'Add a lease limit' }).waitFor()
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('g'); await page.keyboard.press('p')
+  await page.getByRole('link', { name: 'default' }).waitFor()
+  await page.keyboard.press('/')
+  await focused(/^Filter/)
+  await page.getByRole('tab', { name: 'Policies' }).focus()
+  await page.keyboard.press('ArrowRight')
+  await page.getByLabel('Paths').waitFor()
+  await page.keyboard.press('/')
+  await focused(/^Paths$/)
+  await page.keyboard.type('sys/mounts')
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  await page.getByRole('region', { name: 'What the token may do' }).waitFor()
+}
+
 /** A standby is sealed while someone types on its page; unsealed there, the page is as it was. */
 export async function sealed() {
   const leader = (await api('GET', 'sys/leader')).leader_address

@@ -60,6 +60,29 @@ export async function unseal(page, stumble) {
   }
 }
 
+/** No page takes much more than the first, and each is soon there. */
+export async function pageBudgets(note) {
+  const worst = { size: 0, ms: 0 }
+  for (const path of ['/secrets', '/policies', '/policies/passwords/create', '/auth', '/identity', '/tokens', '/namespaces', '/cluster', '/kubernetes', '/quotas', '/audit']) {
+    const page = await open(nodes[0] + '/ui' + path)
+    await page.getByLabel('Token', { exact: true }).fill(keys.root)
+    const began = Date.now()
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('heading', { level: 1 }).filter({ hasNotText: 'Sign in' }).waitFor()
+    const ms = Date.now() - began
+    await page.waitForLoadState('networkidle')
+    const files = await page.evaluate(() => performance.getEntriesByType('resource').map((e) => e.name).filter((n) => new URL(n).pathname.startsWith('/ui/assets/')))
+    let gzipped = 0
+    for (const name of new Set(files)) gzipped += Number((await fetch(name, { method: 'HEAD', headers: { 'Accept-Encoding': 'gzip' } })).headers.get('content-length'))
+    check(gzipped > 20 * 1024 && gzipped < 400 * 1024, `${path} takes ${gzipped} bytes gzipped`)
+    check(ms < 3000, `${path} takes ${ms} ms`)
+    if (gzipped > worst.size) Object.assign(worst, { size: gzipped, path })
+    worst.ms = Math.max(worst.ms, ms)
+    await page.context().close()
+  }
+  note(`the largest page is ${worst.path}, ${(worst.size / 1024).toFixed(0)} KiB gzipped; the slowest took ${worst.ms} ms from the click on`)
+}
+
 /** The first page is small, and soon ready. The browser runs already; its cache is empty. */
 export async function budget(note) {
   const sizes = new Map()
