@@ -17,7 +17,7 @@ export function Trail({ steps }: { steps: { label: string; link: LinkProps }[] }
 
 /** What is known of a thing: a name and a value each. Without a value a line is left out. */
 export function Facts({ of }: { of: [name: string, value: ReactNode][] }) {
-  return <dl className="facts">{of.filter(([, v]) => v !== undefined && v !== null && v !== '').flatMap(([name, value]) => [<dt key={name}>{name}</dt>, <dd key={name + ' '}>{value}</dd>])}</dl>
+  return <dl className="facts">{of.filter(([, v]) => v !== undefined && v !== null && v !== false && v !== '').flatMap(([name, value]) => [<dt key={name}>{name}</dt>, <dd key={name + ' '}>{value}</dd>])}</dl>
 }
 
 /** A part of a page with a heading; `children` are padded unless `flush`. */
