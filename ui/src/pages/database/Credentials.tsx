@@ -1,11 +1,11 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { read, write, type Envelope } from '../../api/client'
+import type { DatabaseCredentials, DatabaseStaticCredentials } from '../../api/generated'
 import { useMay } from '../../api/queries'
 import { Button, CopyButton, toast } from '../../kit'
 import { ActForm, Card, Facts, Loaded, seconds } from '../../kit/parts'
 import { When } from '../../kit/When'
-import type { StaticCredentials } from './database'
 
 /** A password: dots, until its reader wants to see it. */
 function Password({ text }: { text: string }) {
@@ -24,10 +24,10 @@ export function Lent({ mount, role }: { mount: string; role: string }) {
   const client = useQueryClient()
   const may = useMay(`${mount}creds/${role}`, 'read')
   const mayRevoke = useMay('sys/leases/revoke', 'update')
-  const [lent, setLent] = useState<Envelope<{ username: string; password: string }> & { at: number }>()
+  const [lent, setLent] = useState<Envelope<DatabaseCredentials> & { at: number }>()
   if (!may) return null
   const lend = async () => {
-    const answer = await read<{ username: string; password: string }>(`${mount}creds/${role}`)
+    const answer = await read<DatabaseCredentials>(`${mount}creds/${role}`)
     setLent({ ...answer, at: Date.now() })
     await client.invalidateQueries({ queryKey: ['leases'] })
   }
@@ -55,7 +55,7 @@ export function Lent({ mount, role }: { mount: string; role: string }) {
 export function Kept({ mount, role }: { mount: string; role: string }) {
   const may = useMay(`${mount}static-creds/${role}`, 'read')
   const [wanted, want] = useState(false)
-  const found = useQuery({ queryKey: ['database', mount, 'static-creds', role], queryFn: async ({ signal }) => (await read<StaticCredentials>(`${mount}static-creds/${role}`, { signal })).data, enabled: wanted, gcTime: 0 })
+  const found = useQuery({ queryKey: ['database', mount, 'static-creds', role], queryFn: async ({ signal }) => (await read<DatabaseStaticCredentials>(`${mount}static-creds/${role}`, { signal })).data, enabled: wanted, gcTime: 0 })
   if (!may) return null
   return (
     <Card title="Credentials" about="The user of the static role, with the password that it has now.">

@@ -2,8 +2,6 @@ import { queryOptions } from '@tanstack/react-query'
 import { list, read } from '../../api/client'
 
 export type Settings = Record<string, unknown>
-export interface Times { last_vault_rotation: string | null; rotation_period?: number; rotation_schedule?: string; rotation_window?: number }
-export interface StaticCredentials extends Times { username: string; password: string; ttl: number }
 
 /** What the engine keeps, by the segment of the path that it is written at. */
 export interface Kind { id: string; many: string; one: string; first: string[]; create: Settings; about: string }
