@@ -224,6 +224,14 @@ func testStaticCredentials(t *testing.T, w *world) {
 	}
 	w.vault.Rotate()
 	w.holds(t, "rotated", "target", map[string]string{"password": "s3cr3t-rotation-1"})
+
+	// A lease that was never renewable is as good as any, until its time comes.
+	w.withAuth(t, "fixed", "db/creds/fixed")
+	w.leasing++
+	w.vault.SetLeases(time.Hour, false)
+	w.apply(t, resource("VaultDynamicSecret", "fixed", "target", "{vaultAuthRef: auth, mount: db, path: creds/fixed, destination: {name: target, create: true}}"))
+	w.status(t, vds, "fixed", "target", "Valid", "credentials of db/creds/fixed")
+	w.vault.SetLeases(time.Hour, true)
 }
 
 func testPKI(t *testing.T, w *world) {

@@ -50,15 +50,19 @@ type VaultDynamicSecretSpec struct {
 	RefreshAfter string `json:"refreshAfter,omitempty"`
 }
 
-// VaultSecretLease is a lease of the server.
+// VaultSecretLease is a lease of the server. No field is required: a patch of the status says only what is new.
 type VaultSecretLease struct {
 	// ID of the lease.
+	// +optional
 	ID string `json:"id"`
 	// LeaseDuration in seconds, as last granted.
+	// +optional
 	LeaseDuration int `json:"duration"`
 	// Renewable tells whether the server extends it.
+	// +optional
 	Renewable bool `json:"renewable"`
 	// RequestID of the request that made it.
+	// +optional
 	RequestID string `json:"requestID"`
 }
 
@@ -75,6 +79,7 @@ type VaultClientMeta struct {
 // VaultStaticCredsMetaData is what the server says of credentials that it rotates.
 type VaultStaticCredsMetaData struct {
 	// LastVaultRotation in seconds since 1970.
+	// +optional
 	LastVaultRotation int64 `json:"lastVaultRotation"`
 	// RotationPeriod in seconds.
 	// +optional
@@ -83,6 +88,7 @@ type VaultStaticCredsMetaData struct {
 	// +optional
 	RotationSchedule string `json:"rotationSchedule,omitempty"`
 	// TTL is the seconds until the next rotation, when it was read.
+	// +optional
 	TTL int64 `json:"ttl"`
 }
 

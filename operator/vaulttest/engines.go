@@ -126,7 +126,7 @@ func (s *Server) engine(w http.ResponseWriter, r *http.Request, bearer *token, p
 	case issues:
 		s.issueCertificate(w, body.CommonName)
 	case strings.HasPrefix(path, "db/static-creds/"):
-		answer(w, http.StatusOK, map[string]any{"data": map[string]any{
+		answer(w, http.StatusOK, map[string]any{"request_id": "r", "data": map[string]any{
 			"username": "static", "password": fmt.Sprintf("s3cr3t-rotation-%d", e.rotated), "ttl": 1, "rotation_period": 3600,
 			"last_vault_rotation": "2026-01-02T03:04:05Z",
 		}})
