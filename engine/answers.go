@@ -23,6 +23,8 @@ type (
 	TopLevel struct{ Data any }
 	// Envelope is an answer without Data: what counts stands around it, such as a token in "auth", or how long a lease is.
 	Envelope struct{}
+	// Accepted is Envelope with 202: the work goes on behind the answer (Response.Accepted).
+	Accepted struct{}
 	// Never succeeds: it says why it does not.
 	Never struct{}
 	// Either is Data of one of these forms.

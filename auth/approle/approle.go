@@ -50,7 +50,7 @@ func (m *Method) Routes() []engine.Route {
 			Login: func(req *engine.Request) string { return req.Data.String("role_id") },
 			Role:  m.loginRole,
 		},
-		{Path: "tidy/secret-id", Help: "Delete what ended secret ids left behind: nothing, as they end whole.", Answers: engine.Answers{engine.Update: engine.Envelope{}}, Write: m.tidy},
+		{Path: "tidy/secret-id", Help: "Delete what ended secret ids left behind: nothing, as they end whole.", Answers: engine.Answers{engine.Update: engine.Accepted{}}, Write: m.tidy},
 	}
 	routes = append(routes, m.secretRoutes()...)
 	return append(routes, m.propertyRoutes()...)

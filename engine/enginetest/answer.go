@@ -34,6 +34,11 @@ func differs(route *engine.Route, op engine.Operation, resp *engine.Response) er
 	switch answer.(type) {
 	case engine.Never:
 		return errors.New("it succeeds")
+	case engine.Accepted:
+		if resp == nil || !resp.Accepted || resp.Data != nil {
+			return errors.New("it does not answer that the work goes on")
+		}
+		return nil
 	case engine.Nothing, engine.Envelope:
 		if resp != nil && (resp.Data != nil || resp.Raw != nil) {
 			return errors.New("it answers something")

@@ -28,6 +28,8 @@ func TestDiffers(t *testing.T) {
 		{"data beside too", form{}, &engine.Response{Data: data, TopLevel: true}, false},
 		{"data beside", engine.TopLevel{Data: form{}}, &engine.Response{Data: data, TopLevel: true}, true},
 		{"data not beside", engine.TopLevel{Data: form{}}, &engine.Response{Data: data}, false},
+		{"work that goes on", engine.Accepted{}, &engine.Response{Accepted: true, Warnings: []string{"w"}}, true},
+		{"work that is done", engine.Accepted{}, &engine.Response{Warnings: []string{"w"}}, false},
 		{"fields", engine.Shown{{Name: "name"}}, &engine.Response{Data: data}, true},
 		{"fields of another type", engine.Shown{{Name: "name", Type: engine.Duration}}, &engine.Response{Data: data}, false},
 		{"fields that are not there", engine.Shown{{Name: "name"}, {Name: "more"}}, &engine.Response{Data: data}, false},

@@ -63,6 +63,8 @@ func (d *Document) responses(r *engine.Route, op engine.Operation) schema.Object
 	case engine.Never:
 	case engine.Nothing:
 		out["204"] = schema.Object{"description": "Done."}
+	case engine.Accepted:
+		out["202"] = schema.Object{"description": "Begun.", "content": content("application/json", d.body(engine.Envelope{}))}
 	case engine.Stream:
 		out["200"] = schema.Object{"description": "OK", "content": content(string(a), schema.Object{"type": "string", "format": "binary"})}
 	default:

@@ -48,7 +48,7 @@ func (d *Deps) leaseRoutes() []engine.Route {
 		{Path: "leases/lookup", Help: "What a lease is; with LIST, the first segments of all ids.", Fields: append(auth.ListFields(), id), Write: d.lookupLease, List: d.listLeases,
 			Answers: engine.Answers{engine.Update: engine.TopLevel{Data: leaseInfo{}}, engine.List: engine.Keys{}}},
 		{Path: "leases/lookup/{prefix...}", Help: "List the ids of leases and tokens below a prefix.", Sudo: true, Fields: append(auth.ListFields(), prefix), Answers: engine.Answers{engine.List: engine.Keys{}}, List: d.listLeases},
-		{Path: "leases/tidy", Help: "Look for what stands for no token any more.", Sudo: true, Answers: engine.Answers{engine.Update: engine.Envelope{}}, Write: d.tidyTokens},
+		{Path: "leases/tidy", Help: "Look for what stands for no token any more.", Sudo: true, Answers: engine.Answers{engine.Update: engine.Accepted{}}, Write: d.tidyTokens},
 	}
 	renewed := engine.Answers{engine.Update: engine.Envelope{}}
 	nothing := engine.Answers{engine.Update: engine.Nothing{}}

@@ -36,7 +36,7 @@ func (d *Deps) token() []engine.Route {
 		{Path: "revoke-accessor", Help: "End the token with an accessor and all made with it.", Fields: acc, Answers: nothing, Write: d.revoke(d.tokenByAccessor)},
 		{Path: "revoke-orphan", Help: "End a token but not what was made with it.", Fields: tok, Answers: nothing, Sudo: true, Write: d.revokeOrphan},
 		{Path: "accessors", Help: "List the accessors of all tokens.", Sudo: true, Fields: auth.ListFields(), Answers: engine.Answers{engine.List: engine.Keys{}}, List: d.accessors},
-		{Path: "tidy", Help: "Look for what stands for no token any more.", Sudo: true, Answers: login, Write: d.tidyTokens},
+		{Path: "tidy", Help: "Look for what stands for no token any more.", Sudo: true, Answers: engine.Answers{engine.Update: engine.Accepted{}}, Write: d.tidyTokens},
 	}
 	return append(routes, d.tokenRoleRoutes()...)
 }
