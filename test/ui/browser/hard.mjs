@@ -16,7 +16,7 @@ export async function twoEditors() {
   await fill(pages[1], 'mine', '2')
   await fill(pages[1], 'both', '2')
   await save(pages[0])
-  await pages[0].getByRole('heading', { name: 'race', level: 1 }).waitFor()
+  await pages[0].getByRole('heading', { name: 'race', level: 1, exact: true }).waitFor() // not that of the editor
   await save(pages[1])
   const dialog = pages[1].getByRole('dialog', { name: 'Someone saved before you' })
   await dialog.getByText('Show values').click()
@@ -25,7 +25,7 @@ export async function twoEditors() {
   equal((await api('GET', 'secret/data/race')).data.data, { mine: '0', theirs: '1', both: '1' }, 'before the decision')
   await dialog.getByLabel('both: keep yours').check()
   await dialog.getByRole('button', { name: 'Save the merged secret' }).click()
-  await pages[1].getByRole('heading', { name: 'race', level: 1 }).waitFor()
+  await pages[1].getByRole('heading', { name: 'race', level: 1, exact: true }).waitFor()
   equal((await api('GET', 'secret/data/race')).data.data, { mine: '2', theirs: '1', both: '2' }, 'after it')
 }
 
@@ -152,7 +152,8 @@ export async function keyboard() {
   await page.keyboard.press('Escape')
   await page.getByRole('link', { name: 'secret/' }).focus()
   await page.keyboard.press('Enter')
-  await page.getByRole('searchbox').waitFor()
+  await page.locator('.keys [data-index="1"]').waitFor() // once there are names, the field above them gets the focus
+  await until('the search has the focus', () => page.evaluate(() => document.activeElement.matches('[data-search]')))
   await page.keyboard.press('ArrowDown')
   await page.keyboard.press('ArrowDown')
   await until('the arrow keys move', () => page.evaluate(() => document.activeElement.closest('[data-index]')?.dataset.index === '1'))

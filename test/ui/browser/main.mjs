@@ -5,6 +5,7 @@ import * as database from './database.mjs'
 import * as founding from './founding.mjs'
 import * as hard from './hard.mjs'
 import * as kubernetes from './kubernetes.mjs'
+import * as methods from './methods.mjs'
 import * as operate from './operate.mjs'
 import * as signin from './signin.mjs'
 import * as search from './search.mjs'
@@ -29,9 +30,9 @@ const steps = [
   ['a token that expires under an editor', hard.expiry],
   ['a narrow policy', hard.narrow],
   ['policies', access.policies],
-  ['auth methods and roles', access.methods],
-  ['roles of jwt, oidc and cert', access.foreign],
-  ['what the server has', access.offered],
+  ['auth methods and roles', methods.methods],
+  ['roles of jwt, oidc and cert', methods.foreign],
+  ['what the server has', methods.offered],
   ['password policies', access.passwords],
   ['tokens and leases', access.tokens],
   ['entities and groups', access.identity],
