@@ -44,7 +44,7 @@ func Parse(document []byte) (*Document, error) {
 	return d, nil
 }
 
-// rank puts literal segments first, and of two parameters the one with more behind it.
+// rank puts literal segments first, what ends there before what goes on, and of two parameters the one with more behind it.
 func rank(p path) string {
 	var b strings.Builder
 	for _, s := range p.segments {
@@ -55,14 +55,17 @@ func rank(p path) string {
 		}
 		b.WriteByte(0)
 	}
-	return b.String() + "2"
+	if strings.HasPrefix(p.segments[len(p.segments)-1], "{") {
+		b.WriteByte('2')
+	}
+	return b.String()
 }
 
-// matches says whether p is the pattern of what is asked, which its last parameter may take the rest of.
+// matches says whether p is the pattern of what is asked, which its last parameter may take the rest of, or of nothing: a list at the root.
 func (p path) matches(asked []string) bool {
 	for i, s := range p.segments {
 		if i >= len(asked) {
-			return false
+			return i > 0 && i == len(p.segments)-1 && strings.HasPrefix(s, "{")
 		}
 		if strings.HasPrefix(s, "{") {
 			if i == len(p.segments)-1 {
