@@ -71,7 +71,7 @@ spec: {defaultAuthMethod: kubernetes, vaultConnectionRef: conn, kubernetes: {rol
 apiVersion: secrets.hashicorp.com/v1beta1
 kind: SecretTransformation
 metadata: {name: shapes, namespace: victim}
-spec: {templates: {hers: {text: 's3cr3t-text'}}}
+spec: {templates: {hers: {text: her-text}}}
 `)
 	w.status(t, &v1beta1.VaultAuthGlobal{}, "victim", "global", "Valid")
 	w.kubectl(t, "", "create", "rolebinding", "edit", "-n", "mallory", "--clusterrole=edit", "--user=mallory")

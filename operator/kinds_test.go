@@ -231,6 +231,7 @@ func testStaticCredentials(t *testing.T, w *world) {
 	w.vault.SetLeases(time.Hour, false)
 	w.apply(t, resource("VaultDynamicSecret", "fixed", "target", "{vaultAuthRef: auth, mount: db, path: creds/fixed, destination: {name: target, create: true}}"))
 	w.status(t, vds, "fixed", "target", "Valid", "credentials of db/creds/fixed")
+	w.kubectl(t, "", "delete", "vaultdynamicsecret", "target", "-n", "fixed")
 	w.vault.SetLeases(time.Hour, true)
 }
 

@@ -46,9 +46,9 @@ func TestOperator(t *testing.T) {
 		{"dry run", testDryRun},
 		{"migration", testMigrate},
 		{"documented fields", testDocumented},
-		{"without the whole answer", testExcludeRaw},
 		{"restart", testRestart},
 		{"killed at every step", testKilled},
+		{"without the whole answer", testExcludeRaw},
 		{"one namespace only", testOneNamespace},
 		{"no value is told", testNothingLeaks},
 	} {
