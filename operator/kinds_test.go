@@ -152,7 +152,6 @@ func testTransformations(t *testing.T, w *world) {
 // Credentials with a lease: renewed while it can be, replaced after, revoked with the resource.
 func testDynamic(t *testing.T, w *world) {
 	w.withAuth(t, "dynamic", "db/creds/*", "sys/leases/*")
-	w.leasing++
 	w.vault.SetLeases(4*time.Second, true)
 	w.plain(t, "dynamic", "taken", map[string]string{"mine": "x"})
 	w.apply(t, resource("VaultDynamicSecret", "dynamic", "refused", "{vaultAuthRef: auth, mount: db, path: creds/app, revoke: true, destination: {name: taken, create: true}}"))
@@ -227,7 +226,6 @@ func testStaticCredentials(t *testing.T, w *world) {
 
 	// A lease that was never renewable is as good as any, until its time comes.
 	w.withAuth(t, "fixed", "db/creds/fixed")
-	w.leasing++
 	w.vault.SetLeases(time.Hour, false)
 	w.apply(t, resource("VaultDynamicSecret", "fixed", "target", "{vaultAuthRef: auth, mount: db, path: creds/fixed, destination: {name: target, create: true}}"))
 	w.status(t, vds, "fixed", "target", "Valid", "credentials of db/creds/fixed")

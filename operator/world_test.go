@@ -54,8 +54,6 @@ type world struct {
 	logs    *log
 	// reportAs is what the operator is told that the cluster is called.
 	reportAs string
-	// leasing counts the logins that hold leases.
-	leasing int
 	// wrap changes the operator's way to the API server from the next start on; may be nil.
 	wrap func(http.RoundTripper) http.RoundTripper
 	stop func()

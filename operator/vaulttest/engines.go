@@ -102,6 +102,7 @@ func (s *Server) engine(w http.ResponseWriter, r *http.Request, bearer *token, p
 	}
 	_ = json.Unmarshal(text, &body)
 	leased, issues := strings.HasPrefix(path, "db/"), strings.HasPrefix(path, "pki/")
+	bearer.leases = bearer.leases || strings.HasPrefix(path, "db/creds/")
 	lists := r.Method == "LIST" || r.URL.Query().Get("list") == "true"
 	if !leased && !issues && !lists && !strings.HasPrefix(path, "sys/leases/") {
 		return false

@@ -50,6 +50,7 @@ type version struct {
 type token struct {
 	role    Role
 	expires time.Time
+	leases  bool // it asked for credentials with a lease
 }
 
 type failure struct {
@@ -132,6 +133,19 @@ func (s *Server) Tokens() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.tokens)
+}
+
+// Leasing counts those of them that asked for credentials with a lease.
+func (s *Server) Leasing() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	count := 0
+	for _, each := range s.tokens {
+		if each.leases {
+			count++
+		}
+	}
+	return count
 }
 
 // Count counts the requests of a path so far.
