@@ -318,7 +318,9 @@ func (o *order) fill(req *engine.Request) (*engine.Response, error) {
 		return nil, err
 	}
 	if o.role.Lease {
-		resp.Lease = &engine.Lease{TTL: time.Until(cert.NotAfter).Round(time.Second), Revoke: []byte(hex.EncodeToString(cert.SerialNumber.Bytes()))}
+		// In whole seconds upwards: a lease that ended before its certificate would have it revoked.
+		left := (time.Until(cert.NotAfter) + time.Second - 1).Truncate(time.Second)
+		resp.Lease = &engine.Lease{TTL: left, Revoke: []byte(hex.EncodeToString(cert.SerialNumber.Bytes()))}
 	}
 	return resp, nil
 }

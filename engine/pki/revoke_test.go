@@ -136,6 +136,27 @@ func TestLease(t *testing.T) {
 	}
 }
 
+// A lease that ends with its certificate, as nearly all do, leaves nothing in the list.
+func TestLeaseToTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := withRoot(t)
+		must(t, m, "PUT roles/web", with("allow_any_name", true, "key_type", "ec", "generate_lease", true, "ttl", "1h"))
+		time.Sleep(700 * time.Millisecond)
+		now := time.Now().Unix()
+		resp, err := call(m, "PUT issue/web", with("common_name", "one.test"))
+		if err != nil || resp.Lease.TTL != time.Hour {
+			t.Fatalf("%+v, %v", resp, err)
+		}
+		time.Sleep(time.Until(time.Unix(now, 0).Add(resp.Lease.TTL))) // when the gateway has it end
+		if err := m.Revoke(resp.Lease.Revoke); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(revokedList(t, m, "default").RevokedCertificateEntries); n != 0 {
+			t.Errorf("%d in the list", n)
+		}
+	})
+}
+
 // Lists renew themselves; with auto_rebuild a revocation waits for the next; disabled they are empty.
 func TestLists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
