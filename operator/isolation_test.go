@@ -5,6 +5,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -199,8 +202,11 @@ func testIsolationOfKinds(t *testing.T, w *world, tenant func(string)) {
 			try(each.empty, each.kind, "secret", "vaultAuthRef: own, "+strings.Replace(spec, "mine", "credentials", 1), "SourceNotFound", "there is no Secret credentials in namespace mallory")
 			continue
 		}
+		if each.kind == "VaultPKISecret" {
+			try(each.empty, each.kind, "issuer", "vaultAuthRef: own, issuerRef: ../../secret, "+spec+end, "InvalidSpec", "spec.issuerRef")
+		}
 		for _, name := range []string{"shapes", "none"} {
-			try(each.empty, each.kind, name, "vaultAuthRef: own, "+spec+destination+", transformation: {transformationRefs: [{namespace: victim, name: "+name+"}]}}",
+			try(each.empty, each.kind, name, "vaultAuthRef: own, "+spec+destination+", transformation: {transformationRefs: [{namespace: victim, name: "+name+", templateRefs: [{name: hers}]}]}}",
 				"NamespaceNotAllowed", "SecretTransformation victim/"+name+" does not allow namespace mallory")
 		}
 	}
@@ -265,5 +271,51 @@ func testThief(t *testing.T, w *world, tenant func(string)) {
 	}
 	if len(thief.others) > 0 {
 		t.Errorf("a tenant's server was sent %q", thief.others)
+	}
+}
+
+// A field that refers to something in Kubernetes and that no attempt above is made with is one that was added since.
+func TestIsolationTriesEveryReference(t *testing.T) {
+	attempts, err := os.ReadFile("isolation_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refers := regexp.MustCompile(`(?i)(refs?|serviceAccount|secret|namespaceSelector|restartTargets|destination|target)$`)
+	// Of methods that are refused whole, and what is never followed.
+	refused := []string{"VaultAuthSpec.aws", "VaultAuthSpec.gcp", "VaultAuthSpec.storageEncryption", "VaultAuthGlobalSpec.aws", "VaultAuthGlobalSpec.gcp"}
+	found := 0
+	var walk func(path string, of reflect.Type)
+	walk = func(path string, of reflect.Type) {
+		for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice || of.Kind() == reflect.Map {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct || !strings.HasSuffix(of.PkgPath(), "api/v1beta1") {
+			return
+		}
+		for field := range of.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			at := path
+			if name != "" {
+				at += "." + name
+			}
+			if slices.Contains(refused, at) {
+				continue
+			}
+			if refers.MatchString(name) {
+				if found++; !strings.Contains(string(attempts), name+": ") {
+					t.Errorf("no tenant tries %s", at)
+				}
+			}
+			walk(at, field.Type)
+		}
+	}
+	for _, spec := range []any{
+		v1beta1.VaultConnectionSpec{}, v1beta1.VaultAuthSpec{}, v1beta1.VaultAuthGlobalSpec{}, v1beta1.VaultSecretSpec{}, v1beta1.VaultStaticSecretSpec{},
+		v1beta1.VaultDynamicSecretSpec{}, v1beta1.VaultPKISecretSpec{}, v1beta1.VaultPushSecretSpec{}, v1beta1.SecretTransformationSpec{},
+	} {
+		walk(reflect.TypeOf(spec).Name(), reflect.TypeOf(spec))
+	}
+	if found < 25 {
+		t.Errorf("only %d references are found", found)
 	}
 }
