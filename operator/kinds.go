@@ -3,6 +3,8 @@ package operator
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -46,14 +48,15 @@ func registerKinds(ctx context.Context, mgr manager.Manager, c core, namespaces 
 	if err := measure(restarts); err != nil {
 		return err
 	}
-	for name, kind := range map[string]syncer.Kind{
+	kinds := map[string]syncer.Kind{
 		vaultsecret.Name:        syncer.For(&vaultsecret.Kind{Auths: c.auths, Source: reader}),
 		vaultstaticsecret.Name:  syncer.For(&vaultstaticsecret.Kind{Auths: c.auths, Source: reader, Shapes: c.shapes}),
 		vaultdynamicsecret.Name: syncer.For(&vaultdynamicsecret.Kind{Auths: c.auths, Pool: c.pool, Shapes: c.shapes, Events: c.reporter.Events}),
 		vaultpkisecret.Name:     syncer.For(&vaultpkisecret.Kind{Auths: c.auths, Pool: c.pool, Shapes: c.shapes}),
-	} {
+	}
+	for name, kind := range kinds {
 		engine := &syncer.Engine{
-			Kind: kind, Name: name, Targets: target.Store{Client: c.kube, Live: c.live},
+			Kind: kind, Name: name, Kinds: slices.Collect(maps.Keys(kinds)), Targets: target.Store{Client: c.kube, Live: c.live},
 			Workloads: restart.Workloads{Client: c.kube, Live: c.live, Count: restarts},
 			Auths:     c.auths, Reporter: c.reporter, Watcher: c.hub.Watcher(name), Namespaces: namespaces, Consumers: c.told,
 		}

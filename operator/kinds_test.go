@@ -113,6 +113,10 @@ func testStatic(t *testing.T, w *world) {
 	// But not one that another resource fills: the two would rewrite it forever.
 	w.apply(t, resource("VaultStaticSecret", "static", "rival", "{vaultAuthRef: auth, mount: old, type: kv-v1, path: static, refreshAfter: 1s, destination: {name: two}}"))
 	w.status(t, &v1beta1.VaultStaticSecret{}, "static", "rival", "TargetConflict", "Secret two is controlled by VaultStaticSecret two: choose another destination.name")
+	// Nor one that an older resource fills, of whatever kind, though nothing on the Secret says so.
+	w.apply(t, resource("VaultDynamicSecret", "static", "twin", "{vaultAuthRef: auth, mount: db, path: creds/app, destination: {name: theirs}}"))
+	w.status(t, &v1beta1.VaultDynamicSecret{}, "static", "twin", "TargetConflict", "Secret theirs is filled by VaultStaticSecret fill, which is older: choose another destination.name")
+	w.kubectl(t, "", "delete", "vaultdynamicsecret", "twin", "-n", "static")
 	w.kubectl(t, "", "delete", "vaultstaticsecret", "two", "fill", "rival", "-n", "static")
 	w.gone(t, "static", "two")
 	if _, err := w.secret("static", "theirs"); err != nil {

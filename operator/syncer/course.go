@@ -162,6 +162,9 @@ func (c *course) prepare(ctx context.Context) error {
 	if err := c.spec.Want.Check(); err != nil {
 		return err
 	}
+	if err := c.alone(ctx); err != nil {
+		return err
+	}
 	if c.held != nil {
 		if err := target.Conflict(c.held, c.spec.Want); err != nil {
 			c.live, c.asked = nil, true // it is not ours to tell about

@@ -8,9 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -35,6 +33,7 @@ import (
 const (
 	authIndex = "vaultAuthRef"       // finds the resources that refer to a VaultAuth
 	refIndex  = "transformationRefs" // and to a SecretTransformation
+	fillIndex = "fills"              // and those that fill a Secret which they do not make
 	// syncedEvery is how old status.lastSyncTime may grow while nothing changes.
 	syncedEvery = 5 * time.Minute
 )
@@ -42,7 +41,8 @@ const (
 // Engine keeps the targets of one kind.
 type Engine struct {
 	Kind       Kind
-	Name       string // VaultSecret
+	Name       string   // VaultSecret
+	Kinds      []string // all that fill targets, by Name
 	Targets    target.Store
 	Workloads  restart.Workloads
 	Auths      vaultauth.Resolver
@@ -58,7 +58,7 @@ type Engine struct {
 // a SecretTransformation that it uses changes.
 func (e *Engine) Register(ctx context.Context, mgr ctrl.Manager, concurrency int) error {
 	e.memory = newMemory()
-	indices := map[string]client.IndexerFunc{authIndex: e.auths, refIndex: e.refs}
+	indices := map[string]client.IndexerFunc{authIndex: e.auths, refIndex: e.refs, fillIndex: e.fills}
 	for name, index := range indices {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, e.Kind.New(), name, index); err != nil {
 			return fmt.Errorf("index %s of %s: %w", name, e.Name, err)
@@ -173,7 +173,7 @@ func (e *Engine) copiers(ctx context.Context, _ client.Object) []reconcile.Reque
 
 // list wakes those of the resources that are wanted.
 func (e *Engine) list(ctx context.Context, wanted func(Object) bool, options ...client.ListOption) []reconcile.Request {
-	resources, err := e.all(ctx, options...)
+	resources, err := e.all(ctx, e.Name, options...)
 	if err != nil {
 		log.FromContext(ctx).Error(err, "list the resources of a change")
 		return nil
@@ -188,28 +188,6 @@ func (e *Engine) list(ctx context.Context, wanted func(Object) bool, options ...
 		chosen = append(chosen, reconcile.Request{NamespacedName: name})
 	}
 	return chosen
-}
-
-// all are the resources of the kind.
-func (e *Engine) all(ctx context.Context, options ...client.ListOption) ([]Object, error) {
-	made, err := e.Targets.Client.Scheme().New(v1beta1.GroupVersion().WithKind(e.Name + "List"))
-	if err != nil {
-		return nil, err
-	}
-	list, ok := made.(client.ObjectList)
-	if !ok {
-		return nil, fmt.Errorf("%T is no list", made)
-	}
-	if err := e.Targets.Client.List(ctx, list, options...); err != nil {
-		return nil, err
-	}
-	var resources []Object
-	err = meta.EachListItem(list, func(item runtime.Object) error {
-		resource, err := of[Object](item)
-		resources = append(resources, resource)
-		return err
-	})
-	return resources, err
 }
 
 // Reconcile syncs one resource and reports.

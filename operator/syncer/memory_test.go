@@ -7,6 +7,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -137,4 +138,17 @@ func (clearing) Release(context.Context, Object) error { return nil }
 
 func (clearing) Spec(Object) (Spec, error) {
 	return Spec{Clear: true, Want: target.Want{Name: "theirs", DataOnly: true}}, nil
+}
+
+// Of two resources for one Secret exactly one is the elder, also if they are of the same second.
+func TestElder(t *testing.T) {
+	at := func(seconds int64, uid types.UID) Object {
+		return &v1beta1.VaultStaticSecret{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.Unix(seconds, 0), UID: uid}}
+	}
+	if old, young := at(1, "b"), at(2, "a"); !elder(old, young) || elder(young, old) {
+		t.Error("the younger is the elder")
+	}
+	if one, other := at(1, "a"), at(1, "b"); elder(one, other) == elder(other, one) || elder(one, one) {
+		t.Error("of the same second, both have it or none")
+	}
 }
