@@ -127,7 +127,8 @@ type session struct {
 	renewable bool
 	used      time.Time
 	users     int
-	retired   bool // no longer in the pool: logged out when its last user leaves
+	tried     time.Time // when another login was last tried beside it
+	retired   bool      // no longer in the pool: logged out when its last user leaves
 }
 
 // Do runs work with a client that is logged in. If the server denies what work asks and the login is not fresh, it
@@ -145,6 +146,10 @@ func (p *Pool) Do(ctx context.Context, login Login, work func(context.Context, *
 		var refused *Refused
 		again := attempt == 0 && errors.As(err, &refused) && refused.Status == http.StatusForbidden &&
 			(refused.BadToken() || time.Since(s.born) >= reloginAfter)
+		if again && login.Leases && !refused.BadToken() {
+			p.release(login.Key(), s, false)
+			return p.suspect(ctx, login.Server, p.beside(ctx, s, work, err))
+		}
 		p.release(login.Key(), s, again)
 		if !again {
 			return p.suspect(ctx, login.Server, err)
@@ -344,6 +349,10 @@ func logout(s *session) {
 	if s.login.Leases {
 		return // what it leased must outlive this process
 	}
+	revoke(s)
+}
+
+func revoke(s *session) {
 	ctx, cancel := context.WithTimeout(context.Background(), logoutTimeout)
 	defer cancel()
 	_ = s.client.Auth().Token().RevokeSelfWithContext(ctx, "")
