@@ -165,7 +165,6 @@ func testIsolationOfSources(t *testing.T, w *world, tenant func(string)) {
 // The kinds beside VaultSecret, by each field of theirs that refers to something.
 func testIsolationOfKinds(t *testing.T, w *world, tenant func(string)) {
 	w.plain(t, "mallory", "mine", map[string]string{"A": "1"})
-	w.leasing++ // by the VaultDynamicSecrets, though all of them are denied
 	type status = interface {
 		client.Object
 		CommonStatus() *v1beta1.Status
