@@ -39,11 +39,19 @@ func (c *course) addFinalizer(ctx context.Context) error {
 	return nil
 }
 
-// finalize gives back what a resource holds, and lets it go.
+// finalize gives back what a resource holds, and lets it go. What that is the API server tells, once a deletion: a cache
+// may still show a resource that is gone already, and would have all of it given back twice.
 func (e *Engine) finalize(ctx context.Context, request reconcile.Request, resource Object) (reconcile.Result, error) {
 	e.memory.forget(request.NamespacedName)
 	if !controllerutil.ContainsFinalizer(resource, Finalizer) {
 		return reconcile.Result{}, nil // the garbage collector takes the target with it
+	}
+	cached := resource.GetUID()
+	if err := e.Targets.Live.Get(ctx, request.NamespacedName, resource); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if resource.GetUID() != cached || !controllerutil.ContainsFinalizer(resource, Finalizer) {
+		return reconcile.Result{}, nil // another of its name: the cache will show it
 	}
 	before, ok := resource.DeepCopyObject().(Object)
 	if !ok {

@@ -384,6 +384,45 @@ func TestReleaseOfWhatCannotBeRead(t *testing.T) {
 	}
 }
 
+// behind is a cache that shows a resource as it was.
+type behind struct {
+	client.Client
+	shown *v1beta1.VaultSecret
+}
+
+func (b behind) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	if vs, ok := object.(*v1beta1.VaultSecret); ok {
+		b.shown.DeepCopyInto(vs)
+		return nil
+	}
+	return b.Client.Get(ctx, key, object, options...)
+}
+
+// A cache that still shows a resource after its deletion has nothing given back twice, and nothing of another of its name.
+func TestADeletionIsSeenOnce(t *testing.T) {
+	l := newLab(t)
+	l.well()
+	if err := l.Delete(l.Context(), l.resource()); err != nil {
+		t.Fatal(err)
+	}
+	l.engine.Targets.Client = behind{l.Client, l.resource()}
+	for range 2 {
+		if err := l.sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := &v1beta1.VaultSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "giver", Name: "vs", UID: "other", Finalizers: []string{Finalizer}}}
+	if err := l.Create(l.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.sync(); err != nil {
+		t.Fatal(err)
+	}
+	if l.source.released != 1 || !slices.Equal(l.resource().Finalizers, []string{Finalizer}) {
+		t.Errorf("released %d times, finalizers %v of the next", l.source.released, l.resource().Finalizers)
+	}
+}
+
 // What of a release is waited for, or tried again, counts more than what is left as it is.
 func TestWeight(t *testing.T) {
 	order := []error{
