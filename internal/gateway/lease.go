@@ -83,8 +83,10 @@ func (g *Gateway) act(ctx context.Context, resp *Response) error {
 	if resp.act == nil {
 		return nil
 	}
-	err := resp.act(ctx)
-	resp.acted()
+	err := func() error {
+		defer resp.acted() // also after a panic: the end of the lease waits for it
+		return resp.act(ctx)
+	}()
 	if err != nil {
 		g.withdraw(ctx, resp)
 	}
