@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,10 +58,13 @@ func TestEventsAreRememberedForAWhile(t *testing.T) {
 // noted is a queue that notes what is added.
 type noted struct {
 	queue
+	mu    sync.Mutex
 	names []string
 }
 
 func (n *noted) AddAfter(request reconcile.Request, _ time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.names = append(n.names, request.Name)
 }
 
@@ -84,6 +88,8 @@ func TestStreamsComeBackFirst(t *testing.T) {
 		}
 		looked := func(when string, want ...string) {
 			t.Helper()
+			looks.mu.Lock()
+			defer looks.mu.Unlock()
 			slices.Sort(looks.names)
 			if got := slices.Compact(looks.names); !slices.Equal(got, want) {
 				t.Errorf("%s, looked at are %v, want %v", when, got, want)
@@ -109,6 +115,7 @@ func TestStreamsComeBackFirst(t *testing.T) {
 		synctest.Wait()
 		looked("in the end", "never")
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		looked("then")
 	})
 }

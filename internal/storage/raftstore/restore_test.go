@@ -221,6 +221,7 @@ func (e iotestErr) Read([]byte) (int, error) { return 0, e.err }
 // At file operations of log and state a crash leaves, once the node leads again, the state before a restore or the state after it, whole.
 func TestCrashWhileRestoring(t *testing.T) {
 	pad := strings.Repeat("x", 9000)
+	befores, afters := 0, 0
 	for seed := range uint64(3) {
 		w := newWorld(t, seed, 1<<30) // no pictures yet
 		s := openOn(t, errorfs.Wrap(w.fs, w), 5)
@@ -274,10 +275,11 @@ func TestCrashWhileRestoring(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if before < 5 || after == 0 { // its beginning, three pieces, its end
-			t.Errorf("%d crashes before and %d after", before, after)
-		}
+		befores, afters = befores+before, afters+after
 		t.Logf("seed %d: %d crashes left what was before, %d what was restored", seed, before, after)
+	}
+	if befores < 15 || afters < 3 { // by lot at every fifth operation: a beginning, three pieces and an end for each seed, on average
+		t.Errorf("%d crashes before and %d after", befores, afters)
 	}
 }
 
