@@ -97,10 +97,11 @@ func TestConfigDefaultHost(t *testing.T) {
 
 func TestConfigWarnings(t *testing.T) {
 	f := mountMethod(t)
-	token := newSigner(t).token(t, "vault", "vault", nil)
+	expires := time.Now().Add(48 * time.Hour).UTC()
+	token := newSigner(t).token(t, "vault", "vault", object{"exp": expires.Unix()})
 	resp := f.must(t, engine.Update, "config", object{"kubernetes_host": "http://h", "token_reviewer_jwt": token, "use_annotations_as_alias_metadata": true})
 	text := strings.Join(resp.Warnings, "\n")
-	for _, want := range []string{"not https", "no effect yet", "expires at " + time.Now().UTC().Format("2006-01-02")} {
+	for _, want := range []string{"not https", "no effect yet", "expires at " + expires.Format(time.RFC3339)} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in the warnings:\n%s", want, text)
 		}

@@ -121,11 +121,11 @@ func (x *exchange) outgoing(ctx context.Context, leader node.LeaderInfo, body io
 	return out, nil
 }
 
-// repeatable says whether x may be served twice: a read with a token whose uses
-// are not counted, as far as this node knows.
+// repeatable says whether x may be served twice: a read without a token, or with
+// one whose uses are not counted, as far as this node knows, which may be sealed by now.
 func (h *Handler) repeatable(x *exchange) bool {
-	s := cmp.Or(h.node.Session(), h.node.Reader())
-	return isRead(x.r.Method) && s != nil && !s.Spends(x.ctx, clientToken(x.r))
+	token, s := clientToken(x.r), cmp.Or(h.node.Session(), h.node.Reader())
+	return isRead(x.r.Method) && (token == "" || s != nil && !s.Spends(x.ctx, token))
 }
 
 // stays says whether a client's header ends at this node: it is about the
