@@ -7,6 +7,7 @@ import * as hard from './hard.mjs'
 import * as kubernetes from './kubernetes.mjs'
 import * as methods from './methods.mjs'
 import * as operate from './operate.mjs'
+import * as pki from './pki.mjs'
 import * as signin from './signin.mjs'
 import * as search from './search.mjs'
 import * as secrets from './secrets.mjs'
@@ -39,6 +40,8 @@ const steps = [
   ['transit', access.transit],
   ['users of a database', database.day],
   ['a narrow policy, users of a database', database.narrow],
+  ['certificates', pki.day],
+  ['a narrow policy, certificates', pki.narrow],
   ['namespaces', access.namespaces],
   ['a narrow policy, access', access.narrowAccess],
   ['names that look like HTML', access.accessMarkup],

@@ -5,6 +5,7 @@ import { Empty, Loading, Note, PageHead } from '../../kit'
 import { Crumbs } from './Crumbs'
 
 const Database = lazy(() => import('../database/Database'))
+const Pki = lazy(() => import('../pki/Pki'))
 const Transit = lazy(() => import('../transit/Transit'))
 
 /** What is known of an engine that has no pages of its own. */
@@ -13,6 +14,7 @@ export function OtherEngine({ mount }: { mount: string }) {
   const found = data?.secret[mount]
   if (!found) return <Empty icon="lock" title="There is no such engine"><p>Nothing is mounted at {mount}, or your policies grant nothing in it.</p></Empty>
   if (found.type === 'database') return <Suspense fallback={<Loading />}><Database mount={mount} /></Suspense>
+  if (found.type === 'pki') return <Suspense fallback={<Loading />}><Pki mount={mount} /></Suspense>
   if (found.type === 'transit') return <Suspense fallback={<Loading />}><Transit mount={mount} /></Suspense>
   return (
     <div>
