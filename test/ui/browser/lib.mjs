@@ -118,8 +118,11 @@ export async function both(page, name) {
   for (const theme of ['light', 'dark']) {
     await page.evaluate(async (t) => {
       document.documentElement.dataset.theme = t
-      for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame)
-      await Promise.all(document.getAnimations().filter((a) => a instanceof CSSTransition).map((a) => a.finished.catch(() => {})))
+      const settled = async () => {
+        for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame)
+        await Promise.all(document.getAnimations().filter((a) => a instanceof CSSTransition).map((a) => a.finished.catch(() => {})))
+      }
+      await Promise.race([settled(), new Promise((r) => setTimeout(r, 3000))]) // Chromium may draw no frames of a page that is behind another
     }, theme)
     await axe(page, `${name}, ${theme}`)
     if (shots) await page.screenshot({ path: join(shots, `${name}-${theme}.png`) })
