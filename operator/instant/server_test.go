@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +34,8 @@ type world struct {
 	address string // of the server as one that lets nobody follow what they may read, like Vault
 	pool    *vaultclient.Pool
 	hub     *instant.Hub
-	secrets sync.Map // of AppRoles, by role id
+	mute    atomic.Bool // there, nobody is answered about capabilities
+	secrets sync.Map    // of AppRoles, by role id
 }
 
 func newWorld(t *testing.T) *world {
@@ -53,6 +55,10 @@ func newWorld(t *testing.T) *world {
 	proxy := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/v1/sys/events/follow/") {
 			http.Error(out, `{"errors":["1 error occurred:\n\t* permission denied\n\n"]}`, http.StatusForbidden)
+			return
+		}
+		if w.mute.Load() && r.URL.Path == "/v1/sys/capabilities-self" {
+			http.Error(out, `{"errors":["the leader was lost while it served the request"]}`, http.StatusBadGateway)
 			return
 		}
 		forward.ServeHTTP(out, r)
@@ -214,6 +220,7 @@ func TestEvents(t *testing.T) {
 		{"whoever may read may follow", testFollows},
 		{"a policy that says nothing of events", testDenied},
 		{"rights that come and go", testRights},
+		{"an answer about rights that is lost", testLostAnswer},
 		{"a change between reading and following", testBetween},
 		{"a server that goes and comes back", testOutage},
 	} {
@@ -354,6 +361,28 @@ func testRights(t *testing.T, w *world) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	c.Forget(request("a"))
+}
+
+// Whose rights could not be asked for, as while another node takes the lead, polls; and is woken once they are known.
+func testLostAnswer(t *testing.T, w *world) {
+	c, login := w.controller(t), w.login(t, "lost", follower)
+	c.live(t, "before", login, "secret/data/app/1")
+	w.mute.Store(true)
+	if c.Follow(request("after"), login, "", time.Now(), "secret/data/app/2") {
+		t.Error("live, though nobody said that changes are told")
+	}
+	if !c.Follow(request("before"), login, "", time.Now(), "secret/data/app/1") {
+		t.Error("what was known is forgotten")
+	}
+	c.drain()
+	w.mute.Store(false)
+	c.wakes(t, "after")
+	if !c.Follow(request("after"), login, "", time.Now(), "secret/data/app/2") {
+		t.Error("not live after the answer")
+	}
+	for _, name := range []string{"before", "after"} {
+		c.Forget(request(name))
+	}
 }
 
 func testBetween(t *testing.T, w *world) {

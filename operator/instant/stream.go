@@ -63,6 +63,7 @@ type stream struct {
 	pruned    time.Time            // when those of recent that are too old were last dropped
 	up        bool
 	reads     bool        // the right to read is the right to be told
+	unsure    bool        // what was asked about rights had no answer, and is asked again
 	since     time.Time   // of up
 	fall      *time.Timer // of run only
 }
@@ -140,7 +141,7 @@ func (s *stream) covers(paths []string) bool {
 
 // unheard tells whether it is still to be learned if all changes at paths are told, and when to ask again.
 func (s *stream) unheard(paths []string) (<-chan struct{}, bool) {
-	return s.heard, s.up && slices.ContainsFunc(paths, func(path string) bool { _, known := s.rights[path]; return !known })
+	return s.heard, s.up && !s.unsure && slices.ContainsFunc(paths, func(path string) bool { _, known := s.rights[path]; return !known })
 }
 
 // hear has all who wait look again; the hub's mutex is held.
@@ -211,7 +212,7 @@ func (s *stream) all() map[target]bool {
 func (s *stream) connected(follows bool) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	s.up, s.reads, s.since = true, follows, time.Now()
+	s.up, s.reads, s.unsure, s.since = true, follows, false, time.Now()
 	clear(s.rights)
 	clear(s.recent)
 	clear(s.deaf)
@@ -289,23 +290,44 @@ func (s *stream) once(ctx context.Context) (bool, error) {
 	return up, err
 }
 
-// keepRights learns on which paths changes are told: those of new followers soon, all from time to time.
+// keepRights learns on which paths changes are told: those of new followers soon, all from time to time. What had no answer,
+// as while another node takes the lead, is asked again before anything else.
 func (s *stream) keepRights(ctx context.Context) {
 	ticker := time.NewTicker(time.Duration(float64(rightsEvery) * (0.9 + 0.2*rand.Float64()))) //nolint:gosec // no secret depends on it
 	defer ticker.Stop()
+	all, ask, pause := false, s.ask, firstRetry
+	var again <-chan time.Time
 	for {
-		all := false
 		select {
-		case <-s.ask:
+		case <-ask:
+		case <-again:
 		case <-ticker.C:
 			all = true
 		case <-ctx.Done():
 			return
 		}
-		for chunk := range slices.Chunk(s.unknown(all), rightsChunk) {
-			s.learn(ctx, chunk)
+		if s.learnAll(ctx, s.unknown(all)) {
+			all, ask, again, pause = false, s.ask, nil, firstRetry
+			continue
+		}
+		ask, again = nil, time.After(pause)
+		pause = min(2*pause, lastRetry)
+	}
+}
+
+// learnAll tells whether all was answered.
+func (s *stream) learnAll(ctx context.Context, paths []string) bool {
+	answered := true
+	for chunk := range slices.Chunk(paths, rightsChunk) {
+		if answered = s.learn(ctx, chunk); !answered {
+			break
 		}
 	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.unsure = !answered
+	s.hear()
+	return answered
 }
 
 // unknown are the paths to ask about.
@@ -321,9 +343,10 @@ func (s *stream) unknown(all bool) []string {
 	return paths
 }
 
-// learn asks about some paths. Where rights were lost, the followers are told to poll; where they are known for the first
-// time and there are none, they poll already.
-func (s *stream) learn(ctx context.Context, paths []string) {
+// learn asks about some paths, and tells whether there was an answer: without one, what was known stays. Where rights were
+// lost, the followers are told to poll. Where they are known for the first time and there are none, they poll already; but
+// where the answer came late, they poll though there are.
+func (s *stream) learn(ctx context.Context, paths []string) bool {
 	var may map[string]bool
 	s.hub.mu.Lock()
 	reads := s.reads
@@ -336,23 +359,24 @@ func (s *stream) learn(ctx context.Context, paths []string) {
 		}
 		return err
 	})
-	if err != nil && ctx.Err() != nil {
-		return
+	var refused *vaultclient.Refused // a server that tells nobody of rights
+	if err != nil && !errors.As(err, &refused) {
+		return false
 	}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	lost := make(map[target]bool)
+	changed := make(map[target]bool)
 	for _, path := range paths {
 		if s.followers[path] == nil {
 			continue // nobody's any more
 		}
-		if s.rights[path] && !may[path] {
-			for t := range s.followers[path] {
-				lost[t] = true
-			}
+		had, known := s.rights[path]
+		if had && !may[path] || s.unsure && !known && may[path] {
+			maps.Copy(changed, s.followers[path])
 		}
 		s.rights[path] = may[path]
 	}
 	s.hear()
-	wakeAll(lost, wakePause, normal)
+	wakeAll(changed, wakePause, normal)
+	return true
 }
