@@ -1,5 +1,5 @@
 // A certificate authority on its pages: a root, a role, a certificate made and revoked.
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { api, both, check, enter, equal, keys } from './lib.mjs'
 
 const at = '/secrets/pki%2F/'
@@ -39,7 +39,8 @@ export async function day() {
   await page.getByText('is shown here only').waitFor()
   equal(await page.getByText(/-----BEGIN .*PRIVATE KEY/).count(), 0, 'the key before it is asked for')
   await page.getByRole('button', { name: 'Reveal the private key' }).click()
-  await page.getByText(/-----BEGIN .*PRIVATE KEY/).waitFor()
+  createPrivateKey(await page.getByLabel('Private key', { exact: true }).innerText()) // with its lines as they were
+  await both(page, 'pki-key')
   const made = new X509Certificate(await page.getByLabel('Certificate', { exact: true }).innerText())
   check(made.verify(new X509Certificate(root.certificate).publicKey) && made.checkHost('app.example.com'), 'a certificate of the root')
   await page.getByRole('button', { name: 'Hide the private key' }).click()
@@ -70,6 +71,12 @@ export async function narrow() {
   await page.getByText('is shown here only').waitFor()
   equal(await page.getByRole('button', { name: /^(Delete|Save|Revoke…)$/ }).count(), 0, 'offers what would be refused')
   await both(page, 'pki-narrow')
+  await page.getByRole('status').getByRole('link').click()
+  await page.getByText('-----BEGIN CERTIFICATE').waitFor()
+  equal(await page.getByRole('button', { name: 'Revoke…' }).count(), 0, 'offers to revoke')
+  await page.getByRole('link', { name: 'pki/' }).click()
+  await page.getByText('You may not list the roles').waitFor()
+  equal(await page.getByRole('link', { name: /^Create/ }).count(), 0, 'offers to create')
   const small = await enter(keys.root, at + 'list/', { width: 360, height: 720 })
   await small.getByRole('heading', { name: 'Certificates' }).waitFor()
   await both(small, 'small-pki')

@@ -117,9 +117,10 @@ function Made({ mount, of }: { mount: string; of: PkiCertificateInfo }) {
     <div role="status" className="stack">
       <Note kind="warn">The private key is shown here only, and kept nowhere: copy or download it before you leave.</Note>
       <Facts of={[['Serial number', <To mount={mount} at={`certs/${of.serial_number}`}><code className="break">{of.serial_number}</code></To>], ['Ends', <When at={of.expiration * 1000} />],
-        ['Private key', of.private_key && <span className="row"><code className="break">{revealed ? of.private_key : '•'.repeat(16)}</code>
+        ['Private key', of.private_key && <span className="row">{!revealed && <code>{'•'.repeat(16)}</code>}
           <Button look="quiet" small icon={revealed ? 'eyeOff' : 'eye'} aria-label={revealed ? 'Hide the private key' : 'Reveal the private key'} onPress={() => reveal(!revealed)} />
           <CopyButton text={of.private_key} what="private key" secret /><Button small onPress={() => save('private-key.pem', of.private_key!, 'application/x-pem-file')}>Download</Button></span>]]} />
+      {revealed && <div className="code-box"><h3>Private key</h3><pre tabIndex={0} aria-label="Private key">{of.private_key}</pre></div>}
       <Snippet title="Certificate" text={of.certificate} />
       {chain.length > 0 && <Snippet title="Chain" text={joined(chain)} />}
     </div>
